@@ -1,0 +1,44 @@
+# The tools are pinned in .tools.mod, out of the way of what promfence itself
+# depends on. test/ is a module of its own, because the demo and the
+# end-to-end tests need a whole Prometheus.
+
+TOOL     = go tool -modfile=$(CURDIR)/.tools.mod
+FUZZTIME = 20s
+
+# The race detector needs a C compiler and the C library's headers.
+RACE := $(shell printf '\#include <stdlib.h>\nint main(void) { return 0; }\n' | $$(go env CC) -x c - -o /dev/null 2>/dev/null && echo -race)
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+
+build: ## bin/promfence, static and stripped
+	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/promfence ./cmd/promfence
+
+demo: build ## promfence in front of a Prometheus with two tenants, on DEMO_ADDRESS (127.0.0.1:8080)
+	@echo 'building the demo (a Prometheus is inside: the first time takes about two minutes)'
+	@cd test && CGO_ENABLED=0 go build -o ../bin/demo ./demo
+	@bin/demo
+
+test: ## all tests of both modules, with the race detector
+	@[ -n '$(RACE)' ] || [ -z "$$CI" ] || { echo 'make test: no C compiler for -race: apt-get install gcc libc6-dev'; exit 1; }
+	go test $(RACE) -shuffle=on ./...
+	cd test && go run ./upstream/prebuild
+	cd test && go test $(RACE) -shuffle=on -timeout 20m ./...
+	@[ -n '$(RACE)' ] || echo 'left out: the race detector, which needs a C compiler: apt-get install gcc libc6-dev'
+
+lint: ## gofumpt, go vet, golangci-lint and go mod tidy, nothing changed
+	@unformatted="$$($(TOOL) gofumpt -l .)" && { [ -z "$$unformatted" ] || { echo "make lint: run gofumpt on"; echo "$$unformatted"; exit 1; }; }
+	go mod tidy -diff
+	go vet ./...
+	$(TOOL) golangci-lint run ./...
+	cd test && go mod tidy -diff
+	cd test && go vet ./...
+	cd test && $(TOOL) golangci-lint run ./...
+
+fuzz: ## every fuzz target for FUZZTIME (20s)
+	@grep -rEo '^func Fuzz[A-Za-z0-9_]*' --include='*_test.go' . | while IFS=: read -r file func; do \
+		echo "$${func#func } in $$file"; \
+		(cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime=0x .) || exit 1; \
+	done
+
+.PHONY: help build demo test lint fuzz
