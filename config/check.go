@@ -1,0 +1,214 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+// The checks of the rows in Settings. Each takes a value of the row's type and
+// says what was expected, or "". None of them repeats the value.
+
+func address(v any) string {
+	const want = "want host:port with a port of 0 to 65535, such as :8080"
+	_, port, err := net.SplitHostPort(v.(string))
+	if err != nil || strings.ContainsFunc(v.(string), unicode.IsSpace) {
+		return want
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return want
+	}
+	return ""
+}
+
+func adminAddress(v any) string {
+	if v == "off" {
+		return ""
+	}
+	if want := address(v); want != "" {
+		return want + ", or off"
+	}
+	return ""
+}
+
+func positive(v any) string {
+	switch v := v.(type) {
+	case int:
+		if v <= 0 {
+			return "want a number above 0"
+		}
+	case time.Duration:
+		if v <= 0 {
+			return "want a duration above 0s"
+		}
+	}
+	return ""
+}
+
+func notNegative(v any) string {
+	if v.(time.Duration) < 0 {
+		return "want a duration of 0s or more"
+	}
+	return ""
+}
+
+// httpURL is what upstream, key set and, with discovery, issuer have in common.
+// Credentials do not belong into a URL: it is logged, and the settings are printed.
+func httpURL(s string) string {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
+		return "want http://host or https://host"
+	case u.User != nil:
+		return "want a URL without user name and password"
+	case strings.Contains(s, "#"):
+		return "want a URL without #fragment"
+	}
+	if _, err := strconv.ParseUint(u.Port(), 10, 16); err != nil && u.Port() != "" {
+		return "want a port of 0 to 65535"
+	}
+	return ""
+}
+
+func upstreamURL(v any) string {
+	s := v.(string)
+	if want := httpURL(s); want != "" {
+		return want
+	}
+	// Our paths are appended to the prefix: one that an upstream could read in
+	// another way than we do would make every route mean something else.
+	u, _ := url.Parse(s)
+	segments := strings.Split(strings.TrimSuffix(u.Path, "/"), "/")
+	switch {
+	case strings.Contains(s, "?"):
+		return "want a URL without ?query"
+	case u.Path != "" && slices.Contains(segments[1:], ""), slices.Contains(segments, "."), slices.Contains(segments, ".."), u.RawPath != "", strings.ContainsAny(s, `%\`):
+		return "want a plain path without escapes, //, . and .."
+	}
+	return ""
+}
+
+func jwksURL(v any) string { return httpURL(v.(string)) }
+
+// plain takes any text; blanks at its ends were refused before.
+func plain(v any) string {
+	if v == "" {
+		return "want a name"
+	}
+	return ""
+}
+
+// issuerName takes what some providers use, which need not be a URL.
+func issuerName(v any) string {
+	if u, err := url.Parse(v.(string)); err == nil && u.User != nil {
+		return "want a URL without user name and password"
+	}
+	return plain(v)
+}
+
+// readable opens the file: a missing secret is a mistake of the settings. The
+// path stays out of the message; some write the secret itself there.
+func readable(v any) string {
+	f, err := os.Open(v.(string))
+	if err != nil {
+		if pe, ok := errors.AsType[*fs.PathError](err); ok {
+			err = pe.Err
+		}
+		return "want a file that can be read: " + err.Error()
+	}
+	defer f.Close() //nolint:errcheck // nothing was written
+	if info, err := f.Stat(); err != nil || info.IsDir() {
+		return "want a file, not a directory"
+	}
+	return ""
+}
+
+func oneOf(names ...string) func(any) string {
+	return func(v any) string {
+		if slices.Contains(names, v.(string)) {
+			return ""
+		}
+		return "want " + strings.Join(names, " or ")
+	}
+}
+
+var knownAlgorithms = []string{
+	"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512",
+}
+
+func algorithms(v any) string {
+	for _, name := range v.([]string) {
+		if !slices.Contains(knownAlgorithms, name) {
+			return "want names out of " + strings.Join(knownAlgorithms, ", ")
+		}
+	}
+	return ""
+}
+
+// header takes a field name of RFC 9110, section 5.1.
+func header(v any) string {
+	for _, c := range v.(string) {
+		if c > unicode.MaxASCII || !unicode.IsLetter(c) && !unicode.IsDigit(c) && !strings.ContainsRune("!#$%&'*+-.^_`|~", c) {
+			return "want the name of an HTTP header"
+		}
+	}
+	return ""
+}
+
+func headers(v any) string {
+	names := v.([]string)
+	if len(names) == 0 {
+		return "want at least one name of an HTTP header"
+	}
+	for i, name := range names {
+		if want := header(name); want != "" {
+			return want
+		}
+		if slices.ContainsFunc(names[:i], func(other string) bool { return strings.EqualFold(name, other) }) {
+			return "want each header once"
+		}
+	}
+	return ""
+}
+
+// labelName takes what every version of Prometheus takes as a label: the newer
+// UTF-8 names would have to be quoted differently from place to place.
+func labelName(v any) string {
+	s := v.(string)
+	const want = "want a label name of letters, digits and _ that does not begin with a digit"
+	if s == "" || s[0] >= '0' && s[0] <= '9' {
+		return want
+	}
+	for _, c := range s {
+		if c > unicode.MaxASCII || c != '_' && !unicode.IsLetter(c) && !unicode.IsDigit(c) {
+			return want
+		}
+	}
+	if s == "__name__" {
+		return "want a label other than the metric's name"
+	}
+	return ""
+}
+
+// origins takes what a browser sends as Origin (RFC 6454, section 6.2), but not
+// "null": sandboxed pages of anybody send that.
+func origins(v any) string {
+	list := v.([]string)
+	for _, o := range list {
+		if o == "*" && len(list) == 1 {
+			continue
+		}
+		u, err := url.Parse(o)
+		if err != nil || u.Scheme == "" || u.Host == "" || o != strings.ToLower(u.Scheme+"://"+u.Host) {
+			return "want origins such as https://host or https://host:port in lower case, or * alone"
+		}
+	}
+	return ""
+}

@@ -1,0 +1,112 @@
+// Package config turns environment variables and a YAML file into the settings
+// of one process.
+//
+// It stops one threat: a process that guards other people's data while doing
+// something else than its operator wrote. A name it does not know, a value it
+// does not understand and a variable that is set to nothing are mistakes and
+// never a default; all of them are reported in one go. No message repeats a
+// value: what was written in the wrong place may be a secret.
+//
+// One table, [Settings], is the source of the defaults, of what is refused, of
+// --help and of the reference in the README.
+package config
+
+import "time"
+
+// Config is the outcome of [Load]: every field holds a validated value. The
+// meaning of each is the Doc of its row in [Settings].
+type Config struct {
+	Server   Server   `mapstructure:"server"`
+	Admin    Admin    `mapstructure:"admin"`
+	Upstream Upstream `mapstructure:"upstream"`
+	Auth     Auth     `mapstructure:"auth"`
+	Tenancy  Tenancy  `mapstructure:"tenancy"`
+	Limits   Limits   `mapstructure:"limits"`
+	CORS     CORS     `mapstructure:"cors"`
+	Log      Log      `mapstructure:"log"`
+
+	// Sources tells who gave a value: the key of the setting to the variable's
+	// name or the file's. A key without an entry has its default.
+	Sources map[string]string `mapstructure:"-"`
+}
+
+// Server is the listener that callers use.
+type Server struct {
+	Address         string        `mapstructure:"address"`
+	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
+	ShutdownDelay   time.Duration `mapstructure:"shutdown_delay"`
+}
+
+// Admin is the listener for metrics, health and profiles. Its address is "off"
+// when there is none.
+type Admin struct {
+	Address string `mapstructure:"address"`
+	Pprof   bool   `mapstructure:"pprof"`
+}
+
+// Upstream is the server whose data is guarded.
+type Upstream struct {
+	URL                string        `mapstructure:"url"`
+	Timeout            time.Duration `mapstructure:"timeout"`
+	TenantHeader       string        `mapstructure:"tenant_header"`
+	MaxIdleConnections int           `mapstructure:"max_idle_connections"`
+}
+
+// Auth says which tokens are believed and where they name their tenant.
+type Auth struct {
+	Issuer              string        `mapstructure:"issuer"`
+	Audience            string        `mapstructure:"audience"`
+	InsecureAnyAudience bool          `mapstructure:"insecure_any_audience"`
+	JWKSURL             string        `mapstructure:"jwks_url"`
+	JWKSFile            string        `mapstructure:"jwks_file"`
+	PublicKeyFile       string        `mapstructure:"public_key_file"`
+	HMACSecretFile      string        `mapstructure:"hmac_secret_file"`
+	Algorithms          []string      `mapstructure:"algorithms"`
+	TenantClaim         string        `mapstructure:"tenant_claim"`
+	TokenHeaders        []string      `mapstructure:"token_headers"`
+	Leeway              time.Duration `mapstructure:"leeway"`
+	RefreshInterval     time.Duration `mapstructure:"refresh_interval"`
+	Issuers             []Issuer      `mapstructure:"issuers"`
+}
+
+// Issuer is one entry of auth.issuers. The meaning of each field is the Doc of
+// its row in [IssuerSettings].
+type Issuer struct {
+	Issuer         string   `mapstructure:"issuer"`
+	Audience       string   `mapstructure:"audience"`
+	JWKSURL        string   `mapstructure:"jwks_url"`
+	JWKSFile       string   `mapstructure:"jwks_file"`
+	PublicKeyFile  string   `mapstructure:"public_key_file"`
+	HMACSecretFile string   `mapstructure:"hmac_secret_file"`
+	Algorithms     []string `mapstructure:"algorithms"`
+	TenantClaim    string   `mapstructure:"tenant_claim"`
+	Tenant         string   `mapstructure:"tenant"`
+}
+
+// Tenancy says how data belongs to tenants.
+type Tenancy struct {
+	Label          string `mapstructure:"label"`
+	OnConflict     string `mapstructure:"on_conflict"`
+	MaxTenants     int    `mapstructure:"max_tenants"`
+	SharedRules    bool   `mapstructure:"shared_rules"`
+	SharedMetadata bool   `mapstructure:"shared_metadata"`
+}
+
+// Limits bound what one request may cost.
+type Limits struct {
+	MaxQueryBytes int `mapstructure:"max_query_bytes"`
+	MaxQueryDepth int `mapstructure:"max_query_depth"`
+	MaxQueryTerms int `mapstructure:"max_query_terms"`
+	MaxBodyBytes  int `mapstructure:"max_body_bytes"`
+}
+
+// CORS says which web pages may read answers; without origins, none.
+type CORS struct {
+	AllowedOrigins []string `mapstructure:"allowed_origins"`
+}
+
+// Log is what the process writes to standard error.
+type Log struct {
+	Level  string `mapstructure:"level"`
+	Format string `mapstructure:"format"`
+}

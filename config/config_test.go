@@ -1,0 +1,232 @@
+package config_test
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/promfence/promfence/config"
+)
+
+// enough is the least that starts a process.
+var enough = []string{
+	"PROMFENCE_UPSTREAM_URL=http://thanos-query:9090",
+	"PROMFENCE_AUTH_ISSUER=https://idp.example.com",
+	"PROMFENCE_AUTH_AUDIENCE=metrics",
+}
+
+// loadFile loads a file of testdata: YAML as --config, or lines of variables.
+func loadFile(t *testing.T, path string) (c *config.Config, wants []string, err error) {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var environ []string
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSuffix(line, "\n")
+		if want, ok := strings.CutPrefix(line, "# want: "); ok {
+			wants = append(wants, want)
+		} else if line != "" && !strings.HasPrefix(line, "#") {
+			environ = append(environ, line)
+		}
+	}
+	if len(wants) == 0 {
+		t.Fatalf("%s: no # want: line", path)
+	}
+	if strings.HasSuffix(path, ".yaml") {
+		c, err = config.Load([]string{"--config", path}, nil)
+	} else {
+		c, err = config.Load(nil, environ)
+	}
+	return c, wants, err
+}
+
+func files(t *testing.T, kind string) []string {
+	t.Helper()
+	env, _ := filepath.Glob("testdata/*." + kind + ".env")
+	yaml, _ := filepath.Glob("testdata/*." + kind + ".yaml")
+	all := slices.Concat(env, yaml)
+	if len(all) < 10 {
+		t.Fatalf("only %d files in testdata for %q", len(all), kind)
+	}
+	return all
+}
+
+func TestMistakesAreRefusedByName(t *testing.T) {
+	for _, path := range files(t, "bad") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			_, wants, err := loadFile(t, path)
+			if diff := cmp.Diff(strings.Join(wants, "\n"), fmt.Sprint(err)); diff != "" {
+				t.Error(diff)
+			}
+			if strings.Contains(fmt.Sprint(err), "s3cret") {
+				t.Error("a value is repeated in the message")
+			}
+		})
+	}
+}
+
+// What a file wants is among the effective settings.
+func TestGoodSettingsTakeEffect(t *testing.T) {
+	for _, path := range files(t, "good") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			c, wants, err := loadFile(t, path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := effective(t, c)
+			for _, want := range wants {
+				if !slices.Contains(strings.Split(got, "\n"), want) {
+					t.Errorf("no line\n%s\nin\n%s", want, got)
+				}
+			}
+		})
+	}
+}
+
+// Whoever writes down what is in effect gets the same again.
+func TestEffectiveSettingsLoadAsFile(t *testing.T) {
+	for _, path := range files(t, "good") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			want, _, err := loadFile(t, path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			file := filepath.Join(t.TempDir(), "effective.yaml")
+			if err := os.WriteFile(file, []byte(effective(t, want)), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			got, err := config.Load([]string{"--config=" + file}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(config.Config{}, "Sources"), cmpopts.EquateEmpty()); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func effective(t *testing.T, c *config.Config) string {
+	t.Helper()
+	var b bytes.Buffer
+	if err := c.WriteEffective(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestDefaults(t *testing.T) {
+	got, err := config.Load(nil, enough)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &config.Config{
+		Server:   config.Server{Address: ":8080", ShutdownTimeout: 20 * time.Second},
+		Admin:    config.Admin{Address: "127.0.0.1:8081"},
+		Upstream: config.Upstream{URL: "http://thanos-query:9090", Timeout: 130 * time.Second, MaxIdleConnections: 256},
+		Auth: config.Auth{
+			Issuer: "https://idp.example.com", Audience: "metrics",
+			TenantClaim: "tenant_id", TokenHeaders: []string{"Authorization"},
+			Leeway: 30 * time.Second, RefreshInterval: 5 * time.Minute,
+		},
+		Tenancy: config.Tenancy{Label: "tenant_id", OnConflict: "intersect", MaxTenants: 20},
+		Limits:  config.Limits{MaxQueryBytes: 65536, MaxQueryDepth: 100, MaxQueryTerms: 2000, MaxBodyBytes: 1 << 20},
+		CORS:    config.CORS{AllowedOrigins: []string{"*"}},
+		Log:     config.Log{Level: "info", Format: "json"},
+		Sources: map[string]string{
+			"upstream.url": "PROMFENCE_UPSTREAM_URL", "auth.issuer": "PROMFENCE_AUTH_ISSUER", "auth.audience": "PROMFENCE_AUTH_AUDIENCE",
+		},
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestVariableWinsOverFile(t *testing.T) {
+	c, err := config.Load([]string{"--config", "testdata/full.good.yaml"}, []string{"PROMFENCE_TENANCY_LABEL=team"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Tenancy.Label != "team" || c.Sources["tenancy.label"] != "PROMFENCE_TENANCY_LABEL" {
+		t.Errorf("label %q from %q", c.Tenancy.Label, c.Sources["tenancy.label"])
+	}
+	if c.Log.Level != "debug" {
+		t.Errorf("the file's log.level became %q", c.Log.Level)
+	}
+}
+
+func TestFileByVariable(t *testing.T) {
+	c, err := config.Load(nil, []string{"PROMFENCE_CONFIG=testdata/full.good.yaml"})
+	if err != nil || c.Tenancy.Label != "customer" {
+		t.Errorf("%v, %v", c, err)
+	}
+	_, err = config.Load(nil, append(enough, "PROMFENCE_CONFIG=testdata/none.yaml"))
+	want := "testdata/none.yaml: want a YAML file that can be read: no such file or directory"
+	if diff := cmp.Diff(want, fmt.Sprint(err)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// Every setting can be set in both ways, under a name of its own.
+func TestSettingsHaveNamesOfTheirOwn(t *testing.T) {
+	seen := map[string]bool{}
+	for _, s := range config.Settings {
+		if seen[s.Env()] {
+			t.Errorf("%s is the variable of two settings", s.Env())
+		}
+		seen[s.Env()] = true
+		if strings.HasPrefix(s.Env(), "PROMFENCE_PORT") || strings.HasPrefix(s.Env(), "PROMFENCE_SERVICE") || s.Env() == "PROMFENCE_CONFIG" {
+			t.Errorf("%s means something else already", s.Env())
+		}
+		if strings.Count(s.Key, ".") != 1 || s.Key != strings.ToLower(s.Key) {
+			t.Errorf("%s: want section.name", s.Key)
+		}
+	}
+}
+
+// A field without a row would be a setting that nobody can set.
+func TestEveryFieldIsASetting(t *testing.T) {
+	fields := 0
+	for f := range reflect.TypeFor[config.Config]().Fields() {
+		if f.Type.Kind() == reflect.Struct {
+			fields += f.Type.NumField()
+		}
+	}
+	if diff := cmp.Diff([]int{len(config.Settings), len(config.IssuerSettings)}, []int{fields, reflect.TypeFor[config.Issuer]().NumField()}); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestHelpAndTableNameEverySetting(t *testing.T) {
+	var table, help bytes.Buffer
+	if err := config.WriteTable(&table); err != nil {
+		t.Fatal(err)
+	}
+	if err := config.WriteHelp(&help); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range config.Settings {
+		if !strings.Contains(table.String(), "| `"+s.Key+"` | ") || !strings.Contains(table.String(), s.Doc) {
+			t.Errorf("%s is not in the table", s.Key)
+		}
+		if !strings.Contains(help.String(), "\n  "+s.Key) && s.Key != config.Settings[0].Key {
+			t.Errorf("%s is not in the help", s.Key)
+		}
+	}
+	for line := range strings.Lines(table.String()) {
+		if strings.HasPrefix(line, "|") && strings.Count(line, "|") < 3 {
+			t.Errorf("not a row: %s", line)
+		}
+	}
+}

@@ -1,0 +1,94 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/go-viper/mapstructure/v2"
+	"github.com/spf13/pflag"
+	"github.com/spf13/viper"
+)
+
+// A given value is one that somebody wrote.
+type given struct {
+	name   string // of the setting, as they spelled it
+	source string // the variable or the file
+	raw    any
+}
+
+// Load reads the settings: a variable of environ (NAME=value, as [os.Environ]
+// has it) wins over the file that --config in args or the variable
+// PROMFENCE_CONFIG names, and the file wins over the default.
+//
+// The error joins all mistakes, each a line that names the setting as it was
+// written and what was expected. It is [pflag.ErrHelp] when args ask for help.
+func Load(args, environ []string) (*Config, error) {
+	path, err := flags(args)
+	if err != nil {
+		return nil, err
+	}
+	env, envErr := readEnviron(environ)
+	if path == "" {
+		path, _ = lookup(environ, configEnv)
+	}
+	file, fileErr := readFile(path)
+
+	v, errs, wrong := viper.New(), []error{envErr, fileErr}, map[string]bool{}
+	c := &Config{Sources: map[string]string{}}
+	for _, s := range Settings {
+		v.SetDefault(s.Key, s.Default)
+		for _, source := range []map[string]given{file, env} { // the later one wins
+			g, ok := source[s.Key]
+			if !ok {
+				continue
+			}
+			c.Sources[s.Key] = g.source
+			value, err := s.value(g)
+			if err != nil {
+				errs, wrong[s.Key] = append(errs, err), true
+				continue
+			}
+			v.Set(s.Key, value)
+		}
+	}
+	// Values have their types by now: an error here is a row without a field of
+	// its type, and not the operator's.
+	if err := v.UnmarshalExact(c, func(d *mapstructure.DecoderConfig) { d.WeaklyTypedInput = false }); err != nil {
+		return nil, fmt.Errorf("settings and fields differ: %w", err)
+	}
+	if file != nil { // what is in a file that cannot be read is not missing
+		errs = append(errs, c.together(wrong)...)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func flags(args []string) (path string, err error) {
+	set := pflag.NewFlagSet("promfence", pflag.ContinueOnError)
+	set.Usage = func() {} // the caller prints help
+	set.StringVar(&path, "config", "", "")
+	if err := set.Parse(args); err != nil {
+		return "", err
+	}
+	if set.NArg() > 0 {
+		return "", fmt.Errorf("%s: want no argument here; settings come from --config FILE and the environment", set.Arg(0))
+	}
+	if set.Changed("config") && path == "" {
+		return "", errors.New("--config: want the name of a file")
+	}
+	return path, nil
+}
+
+// value reads what was given for the setting, or says what was wrong with it.
+func (s Setting) value(g given) (any, error) {
+	if s.Key == issuersKey {
+		return issuers(g)
+	}
+	v, want := s.parse(g.raw)
+	if want != "" {
+		return nil, fmt.Errorf("%s: %s", g.name, want)
+	}
+	return v, nil
+}

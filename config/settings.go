@@ -1,0 +1,84 @@
+package config
+
+import (
+	"strings"
+	"time"
+)
+
+// A Setting is one thing that an operator may set.
+type Setting struct {
+	Key     string // in YAML, sections before the dots: "upstream.url"
+	Default any    // its type is the setting's; an empty string or list is "not set"
+	Doc     string // one sentence or two for --help and the README
+
+	check func(any) string // what was expected, or "" for a good value; not asked about "not set"
+}
+
+// Env returns the name of the setting's environment variable.
+func (s Setting) Env() string {
+	return prefix + strings.ToUpper(strings.ReplaceAll(s.Key, ".", "_"))
+}
+
+const (
+	prefix     = "PROMFENCE_"
+	configEnv  = prefix + "CONFIG" // the file, when there is no --config
+	issuersKey = "auth.issuers"    // the one setting that a variable cannot hold
+)
+
+// Settings is everything that can be set, in the order of --help. A row is here
+// only when the program does what it says.
+var Settings = []Setting{
+	{"server.address", ":8080", "Where callers connect, as host:port; port 0 takes a free one.", address},
+	{"server.shutdown_timeout", 20 * time.Second, "How long requests in flight may go on after a termination signal.", positive},
+	{"server.shutdown_delay", time.Duration(0), "How long new requests are still taken after a termination signal, with readiness at 503: the time that load balancers need to notice (5s on Kubernetes).", notNegative},
+	{"admin.address", "127.0.0.1:8081", "Where `/metrics`, `/-/healthy` and `/-/ready` are served for operators, as host:port; `off` for nowhere.", adminAddress},
+	{"admin.pprof", false, "Serve Go's profiles below `/debug/pprof/` of the admin address.", nil},
+
+	{"upstream.url", "", "Required. The Prometheus, Thanos Query or compatible server, as `http://host:port`; a path prefix is kept.", upstreamURL},
+	{"upstream.timeout", 130 * time.Second, "How long the upstream may take to begin its answer; longer than its own query timeout.", positive},
+	{"upstream.tenant_header", "", "Header that names the tenant to the upstream as well, such as `THANOS-TENANT` or `X-Scope-OrgID`.", header},
+	{"upstream.max_idle_connections", 256, "Connections to the upstream that are kept open for reuse.", positive},
+
+	{"auth.issuer", "", "Required, unless `auth.issuers` is set. The `iss` that tokens must carry; without a key source below, its OpenID Connect discovery tells the keys.", issuerName},
+	{"auth.audience", "", "Required. The `aud` that tokens must carry.", plain},
+	{"auth.jwks_url", "", "Where the issuer publishes its keys as a JSON Web Key Set.", jwksURL},
+	{"auth.jwks_file", "", "File with a JSON Web Key Set.", readable},
+	{"auth.public_key_file", "", "PEM file with the issuer's public key.", readable},
+	{"auth.hmac_secret_file", "", "File with a shared secret of at least 32 bytes; a trailing newline is not part of it.", readable},
+	{"auth.algorithms", []string{}, "Signature algorithms that are accepted. Not set: RS, PS and ES with 256, 384 and 512, and EdDSA; with an HMAC secret alone HS256, HS384 and HS512.", algorithms},
+	{"auth.tenant_claim", "tenant_id", "Claim that names the tenant, or the tenants as an array; dots lead into nested claims.", plain},
+	{"auth.token_headers", []string{"Authorization"}, "Headers that may carry the token, in order; the first that is present counts, and no later one.", headers},
+	{"auth.leeway", 30 * time.Second, "Difference between the issuer's clock and ours that is tolerated.", notNegative},
+	{"auth.refresh_interval", 5 * time.Minute, "How often published keys are fetched.", positive},
+	{"auth.insecure_any_audience", false, "Take tokens that were issued for any other service as well. Logged as a warning at every start.", nil},
+	{issuersKey, []Issuer{}, "More issuers, each a table of its own (see below). Only in the file.", nil},
+
+	{"tenancy.label", "tenant_id", "Label of every series that names its tenant.", labelName},
+	{"tenancy.on_conflict", "intersect", "A query's own matcher on the label is kept beside ours (`intersect`: another tenant's name finds nothing) or refused with 403 (`reject`).", oneOf("intersect", "reject")},
+	{"tenancy.max_tenants", 20, "How many tenants one token may name.", positive},
+	{"tenancy.shared_rules", false, "Show rules and alerts that carry no tenant label to every tenant.", nil},
+	{"tenancy.shared_metadata", false, "Show HELP and UNIT texts to every tenant that has a series of the metric, whoever wrote them.", nil},
+
+	{"limits.max_query_bytes", 64 << 10, "Bytes of PromQL in one request.", positive},
+	{"limits.max_query_depth", 100, "Brackets that may be open at once in a query.", positive},
+	{"limits.max_query_terms", 2000, "Names, operators, commas and opening brackets in one request's PromQL.", positive},
+	{"limits.max_body_bytes", 1 << 20, "Bytes of a request's body.", positive},
+
+	{"cors.allowed_origins", []string{"*"}, "Web pages that may read answers, as `https://host`; `*` for all, empty for none.", origins},
+
+	{"log.level", "info", "`debug`, `info`, `warn` or `error`; queries are logged at `debug` only.", oneOf("debug", "info", "warn", "error")},
+	{"log.format", "json", "`json` or, for people, `console`.", oneOf("json", "console")},
+}
+
+// IssuerSettings is what one entry of auth.issuers may hold.
+var IssuerSettings = []Setting{
+	{"issuer", "", "Required. The `iss` of its tokens.", issuerName},
+	{"audience", "", "The `aud` of its tokens. Not set: `auth.audience`.", plain},
+	{"jwks_url", "", "As `auth.jwks_url`.", jwksURL},
+	{"jwks_file", "", "As `auth.jwks_file`.", readable},
+	{"public_key_file", "", "As `auth.public_key_file`.", readable},
+	{"hmac_secret_file", "", "As `auth.hmac_secret_file`.", readable},
+	{"algorithms", []string{}, "As `auth.algorithms`.", algorithms},
+	{"tenant_claim", "", "Claim that names the tenant. Not set: `auth.tenant_claim`.", plain},
+	{"tenant", "", "The tenant of every token of this issuer and audience, whatever it claims: for machines whose tokens name none.", plain},
+}

@@ -1,0 +1,129 @@
+package config
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/go-viper/mapstructure/v2"
+)
+
+// WriteTable writes the reference of all settings as Markdown: what the README
+// shows.
+func WriteTable(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("| setting | variable | default | meaning |\n|---|---|---|---|\n")
+	for _, s := range Settings {
+		variable := "`" + s.Env() + "`"
+		if s.Key == issuersKey {
+			variable = "–"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", s.Key, variable, s.shown("–", "`"), s.Doc)
+	}
+	b.WriteString("\nEach entry of `auth.issuers`:\n\n| setting | meaning |\n|---|---|\n")
+	for _, s := range IssuerSettings {
+		fmt.Fprintf(&b, "| `%s` | %s |\n", s.Key, s.Doc)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// WriteHelp writes the same reference for a terminal.
+func WriteHelp(w io.Writer) error {
+	var b strings.Builder
+	for _, s := range Settings {
+		fmt.Fprintf(&b, "  %s", s.Key)
+		if s.Key != issuersKey {
+			fmt.Fprintf(&b, "  %s", s.Env())
+		}
+		if d := s.shown("", ""); d != "" {
+			fmt.Fprintf(&b, "  (default %s)", d)
+		}
+		b.WriteString("\n")
+		wrap(&b, strings.ReplaceAll(s.Doc, "`", ""))
+	}
+	b.WriteString("\nEach entry of auth.issuers:\n")
+	for _, s := range IssuerSettings {
+		fmt.Fprintf(&b, "  %s\n", s.Key)
+		wrap(&b, strings.ReplaceAll(s.Doc, "`", ""))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// shown is the default as one would write it in a variable.
+func (s Setting) shown(none, quote string) string {
+	var text string
+	switch d := s.Default.(type) {
+	case []string:
+		text = strings.Join(d, ",")
+	case []Issuer:
+	case time.Duration:
+		text = short(d)
+	default:
+		text = fmt.Sprint(d)
+	}
+	if text == "" {
+		return none
+	}
+	return quote + text + quote
+}
+
+// short writes 5m, not 5m0s.
+func short(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+func wrap(b *strings.Builder, text string) {
+	const indent, width = "      ", 80
+	line := indent[:len(indent)-1]
+	for word := range strings.FieldsSeq(text) {
+		if len(line)+1+len(word) > width {
+			b.WriteString(line + "\n")
+			line = indent[:len(indent)-1]
+		}
+		line += " " + word
+	}
+	b.WriteString(line + "\n")
+}
+
+// WriteEffective writes every setting with its value and who gave it, as YAML
+// that Load takes. There is no secret among them: secrets are in files, and
+// only the files' names are settings.
+func (c *Config) WriteEffective(w io.Writer) error {
+	var tree map[string]any
+	if err := mapstructure.Decode(c, &tree); err != nil {
+		return err
+	}
+	var b strings.Builder
+	for _, s := range Settings {
+		section, name, _ := strings.Cut(s.Key, ".")
+		value := tree[section].(map[string]any)[name]
+		if d, ok := value.(time.Duration); ok {
+			value = short(d)
+		}
+		if list, ok := value.([]Issuer); ok {
+			value = issuerTables(list)
+		}
+		text, err := json.Marshal(value)
+		if err != nil {
+			return err
+		}
+		source := c.Sources[s.Key]
+		if source == "" {
+			source = "default"
+		}
+		fmt.Fprintf(&b, "%s: %s # %s\n", s.Key, text, source)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
