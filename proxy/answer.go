@@ -1,0 +1,193 @@
+package proxy
+
+import (
+	"compress/gzip"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// answerHeaders are the upstream's headers that reach the caller. Its CORS,
+// caching, cookie, challenge and redirect headers do not.
+var answerHeaders = []string{"Content-Type", "Content-Encoding", "Content-Length", "Retry-After"}
+
+// narrow is what happens to every answer before the caller sees a byte of it:
+// headers from an allow list, errors in our words, the row's filter. An answer
+// that we cannot place is an answer that nobody gets.
+func (p *Proxy) narrow(resp *http.Response) error {
+	x, ok := exchangeOf(resp.Request.Context())
+	if !ok {
+		return internal(errors.New("an answer without its request"))
+	}
+	x.upstream = time.Since(x.forwarded)
+	original := resp.Header
+	resp.Header = make(http.Header, len(answerHeaders)+1)
+	for _, name := range answerHeaders {
+		if v := original[name]; len(v) > 0 {
+			resp.Header[name] = v[:1:1]
+		}
+	}
+	resp.Header["X-Content-Type-Options"] = []string{"nosniff"}
+	resp.Body = &answerBody{resp.Body, x}
+	switch {
+	case resp.StatusCode >= http.StatusBadRequest:
+		return p.narrowError(resp)
+	case resp.StatusCode < http.StatusOK || resp.StatusCode >= http.StatusMultipleChoices:
+		e := failure(http.StatusBadGateway, "the upstream gave an answer that is not one of its query API")
+		e.Err = fmt.Errorf("status %d, Location %q", resp.StatusCode, clip(original.Get("Location")))
+		return e
+	case x.route.Filter != nil:
+		return p.filterAnswer(resp, x)
+	}
+	return nil
+}
+
+// An answerBody tells the access line when the upstream cut its answer short.
+type answerBody struct {
+	io.ReadCloser
+	x *exchange
+}
+
+func (b *answerBody) Read(buf []byte) (int, error) {
+	n, err := b.ReadCloser.Read(buf)
+	if err != nil && err != io.EOF { //nolint:errorlint // the Reader contract: io.EOF itself
+		b.x.err = fmt.Errorf("the answer was cut short: %w", err)
+	}
+	return n, err
+}
+
+// maxErrorBody bounds what is read of an upstream's error.
+const maxErrorBody = 64 << 10
+
+// narrowError keeps an upstream error's status and type. Its text passes when
+// it speaks of the query; others name label sets and addresses of stores, so
+// they go to the log and a fixed sentence to the caller.
+func (p *Proxy) narrowError(resp *http.Response) error {
+	status := resp.StatusCode
+	var body struct{ Status, ErrorType, Error string }
+	raw := readError(resp)
+	if json.Unmarshal(raw, &body) != nil || body.Status != "error" {
+		body.ErrorType, body.Error = "", ""
+	}
+	e := &apiError{Status: status, Type: body.ErrorType, Message: body.Error, Err: fmt.Errorf("upstream: %d %s", status, clipLog(string(raw)))}
+	if !knownTypes[e.Type] {
+		e.Type = typeOf(status)
+	}
+	if !speaksOfQuery(status, body.ErrorType, body.Error) {
+		p.metrics.hidden.Inc()
+		e.Message = fixedSentence(status)
+	}
+	if status == http.StatusUnauthorized || status == http.StatusProxyAuthRequired {
+		// The upstream doubts promfence, not the caller, whose token is fine.
+		e.Status, e.Type = http.StatusBadGateway, "bad_gateway"
+	}
+	if status == http.StatusMethodNotAllowed {
+		e.Allow = resp.Header["Allow"]
+	}
+	return e
+}
+
+// readError reads an error's body whatever the encoding that the caller asked for.
+func readError(resp *http.Response) []byte {
+	src := io.Reader(resp.Body)
+	if resp.Header.Get("Content-Encoding") == "gzip" {
+		zr, err := gzip.NewReader(src)
+		if err != nil {
+			return nil
+		}
+		src = zr
+	}
+	raw, err := io.ReadAll(io.LimitReader(src, maxErrorBody))
+	if err != nil {
+		return nil
+	}
+	return raw
+}
+
+// knownTypes are the errorTypes of Prometheus and of Thanos.
+var knownTypes = map[string]bool{
+	"timeout": true, "canceled": true, "execution": true, "bad_data": true, "internal": true,
+	"unavailable": true, "not_found": true, "not_acceptable": true, "too_many_requests": true,
+}
+
+func typeOf(status int) string {
+	if t, ok := errorTypes[status]; ok {
+		return t
+	}
+	if status == http.StatusUnprocessableEntity {
+		return "execution"
+	}
+	if status < http.StatusInternalServerError {
+		return "bad_data"
+	}
+	return "internal"
+}
+
+func fixedSentence(status int) string {
+	switch status {
+	case http.StatusNotFound, http.StatusMethodNotAllowed:
+		return "the upstream does not serve this endpoint"
+	case http.StatusTooManyRequests:
+		return "the upstream has too many requests to handle: try again later"
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
+		return "the upstream refused promfence; its operator finds the cause in the log under this X-Request-Id"
+	case http.StatusGatewayTimeout, http.StatusRequestTimeout:
+		return "the upstream did not answer in time"
+	}
+	return "the upstream could not answer this request; promfence's log has its message under this X-Request-Id"
+}
+
+// engineTexts begin the messages with which a query engine speaks of the query
+// itself or of series that the query selected.
+var engineTexts = []string{
+	"query processing would load too many samples into memory in ",
+	"query timed out in ",
+	"query was canceled in ",
+	"vector cannot contain metrics with the same labelset",
+	"found duplicate series for the match group ",
+	"multiple matches for labels: ",
+	"Parameter value is NaN",
+	"Scalar value ",
+	"Ratio value is NaN",
+	"invalid label name ",
+	"invalid destination label name in ",
+	"invalid source label name in ",
+	"invalid regular expression in ",
+	"anchored modifier ",
+	"smoothed modifier ",
+	"exceeded maximum resolution of ",
+}
+
+// speaksOfQuery reports whether an upstream's error text may reach the caller.
+func speaksOfQuery(status int, errorType, text string) bool {
+	switch {
+	case text == "":
+		return false
+	case status == http.StatusBadRequest:
+		return errorType == "bad_data"
+	case status == http.StatusUnprocessableEntity, status == http.StatusServiceUnavailable && errorType == "timeout":
+		for _, prefix := range engineTexts {
+			if strings.HasPrefix(text, prefix) {
+				return true
+			}
+		}
+		return durationText(text)
+	}
+	return false
+}
+
+// durationText recognizes the engine's messages on duration expressions, which
+// begin with their position: "6:9: division by zero".
+func durationText(text string) bool {
+	rest := strings.TrimLeft(text, "0123456789:")
+	for _, end := range []string{" duration is ", " duration must be ", " division by zero", " modulo by zero"} {
+		if rest != text && strings.HasPrefix(rest, end) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,111 @@
+package proxy
+
+import (
+	"runtime/debug"
+	"sync"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/util/strutil"
+)
+
+// Bounds that no setting changes. Real expressions stay far below them: of 5,000
+// tried the largest had 15 regexps.
+const (
+	maxSelectors     = 100       // match[] parameters of one request
+	maxRegexps       = 500       // regexp matchers of one request
+	maxEnforcedBytes = 512 << 10 // selectors × length of the enforced matcher
+)
+
+// Limits bound what one request may cost before a recursive parser sees it.
+type Limits struct {
+	QueryBytes int   // all PromQL of a request, in bytes
+	QueryDepth int   // open brackets of all kinds
+	QueryTerms int   // operators, commas, opening brackets and identifiers
+	BodyBytes  int64 // a request's body
+}
+
+// A budget is what is left of a request's bounds; every expression and selector
+// of the request draws on the same one.
+type budget struct {
+	limits  Limits
+	bytes   int
+	terms   int
+	regexps int
+	cost    regexpCost
+	matcher int // bytes of enforced matchers
+}
+
+// charge scans a query with the lexer, which is linear and does not recurse,
+// and refuses what would be dear to parse, to print, or to compile.
+func (b *budget) charge(query string) error {
+	if b.bytes += len(query); b.bytes > b.limits.QueryBytes {
+		return badData("the query is too long: at most %d bytes are accepted (limits.max_query_bytes)", b.limits.QueryBytes)
+	}
+	lexer := parser.Lex(query)
+	depth, regexpNext := 0, false
+	for {
+		var item parser.Item
+		lexer.NextItem(&item)
+		switch t := item.Typ; {
+		case t == parser.EOF || t == parser.ERROR:
+			return nil // an error is the parser's to report, with its position
+		case t == parser.LEFT_PAREN || t == parser.LEFT_BRACE || t == parser.LEFT_BRACKET:
+			b.terms++
+			if depth++; depth > b.limits.QueryDepth {
+				return badData("%d: the query is nested too deeply: at most %d open brackets are accepted (limits.max_query_depth)", item.Pos+1, b.limits.QueryDepth)
+			}
+		case t == parser.RIGHT_PAREN || t == parser.RIGHT_BRACE || t == parser.RIGHT_BRACKET:
+			depth--
+		case t.IsOperator() || t == parser.COMMA || t == parser.EQL || t == parser.IDENTIFIER || t == parser.METRIC_IDENTIFIER:
+			b.terms++
+		case t == parser.STRING && regexpNext:
+			if err := b.chargeRegexp(item); err != nil {
+				return err
+			}
+		}
+		if b.terms > b.limits.QueryTerms {
+			return badData("%d: the query has too many terms: at most %d operators, commas, brackets and names are accepted (limits.max_query_terms)", item.Pos+1, b.limits.QueryTerms)
+		}
+		if item.Typ != parser.COMMENT {
+			regexpNext = item.Typ == parser.EQL_REGEX || item.Typ == parser.NEQ_REGEX
+		}
+	}
+}
+
+func (b *budget) chargeRegexp(item parser.Item) error {
+	pattern, err := strutil.Unquote(item.Val)
+	if err != nil {
+		return nil //nolint:nilerr // the parser reports it, with its position
+	}
+	if b.regexps++; b.regexps > maxRegexps {
+		return badData("%d: too many regular expressions: at most %d are accepted", item.Pos+1, maxRegexps)
+	}
+	b.cost.add(pattern)
+	if b.cost.size > maxRegexpSize || b.cost.wide > maxWideClasses {
+		return badData("%d: the regular expressions are too costly: shorten repetitions such as {1,1000}, and use fewer character classes beyond ASCII", item.Pos+1)
+	}
+	return nil
+}
+
+// chargeSelectors bounds what the enforced matcher adds: many selectors times
+// many long tenant names.
+func (b *budget) chargeSelectors(n int, m *labels.Matcher) error {
+	if b.matcher += n * (len(m.Name) + len(m.Value)); b.matcher > maxEnforcedBytes {
+		return badData("the query has too many selectors for a token with this many tenants")
+	}
+	return nil
+}
+
+// parserVersion names the module whose parser decides here.
+var parserVersion = sync.OnceValue(func() string {
+	const module = "github.com/prometheus/prometheus"
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, dep := range info.Deps {
+			if dep.Path == module {
+				return "Prometheus " + dep.Version
+			}
+		}
+	}
+	return "Prometheus"
+})

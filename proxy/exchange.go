@@ -1,0 +1,183 @@
+package proxy
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/promfence/promfence/auth"
+)
+
+// An exchange is one request and its answer: what the access line tells of it.
+// It is the ResponseWriter of everything below, so that status and bytes are
+// those that the caller got.
+type exchange struct {
+	http.ResponseWriter
+	id        string
+	start     time.Time
+	route     *Route
+	identity  auth.Identity
+	params    params // the caller's own, for the row's filter
+	forwarded time.Time
+	upstream  time.Duration // to the upstream's response header
+	status    int
+	bytes     int64
+	err       error // why the answer is what it is
+}
+
+// exchangeKey finds the exchange across the call from ReverseProxy to narrow.
+type exchangeKey struct{}
+
+func exchangeOf(ctx context.Context) (*exchange, bool) {
+	x, ok := ctx.Value(exchangeKey{}).(*exchange)
+	return x, ok
+}
+
+// WriteHeader passes the final status only: an informational answer of the
+// upstream would carry headers that nobody narrowed.
+func (x *exchange) WriteHeader(status int) {
+	if status < http.StatusOK || x.status != 0 {
+		return
+	}
+	x.status = status
+	x.ResponseWriter.WriteHeader(status)
+}
+
+func (x *exchange) Write(b []byte) (int, error) {
+	if x.status == 0 {
+		x.WriteHeader(http.StatusOK)
+	}
+	n, err := x.ResponseWriter.Write(b)
+	x.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
+
+// ServeHTTP is the outermost layer: an id, a panic guard, and one log line.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{ResponseWriter: w, start: time.Now(), id: requestID(r)}
+	p.metrics.inFlight.Inc()
+	defer func() {
+		p.metrics.inFlight.Dec()
+		v := recover()
+		if v != nil && v != http.ErrAbortHandler { //nolint:errorlint // net/http panics with this very value
+			p.fail(x, r, internal(fmt.Errorf("panic: %v\n%s", v, debug.Stack())))
+		}
+		p.account(x, r)
+		if v != nil {
+			// The answer, if any was begun, is incomplete: only a broken connection
+			// tells the caller so.
+			panic(http.ErrAbortHandler)
+		}
+	}()
+	p.commonHeaders(w.Header(), r, x.id)
+	if err := p.serve(x, r); err != nil {
+		p.fail(x, r, err)
+	}
+}
+
+// commonHeaders are on every answer, whoever makes it.
+func (p *Proxy) commonHeaders(h http.Header, r *http.Request, id string) {
+	h["X-Request-Id"] = []string{id}
+	h["Cache-Control"] = p.noStore
+	h["Vary"] = p.vary
+	p.cors.allow(h, r)
+}
+
+// fail answers with an error, unless an answer has begun.
+func (p *Proxy) fail(x *exchange, r *http.Request, err error) {
+	x.err = err
+	e := asAPIError(err)
+	p.metrics.failure(e)
+	if x.status != 0 || e.Status == statusClientGone {
+		if x.status == 0 {
+			x.status = e.Status
+		}
+		return
+	}
+	if r.ContentLength != 0 {
+		// What is left of the body is not worth waiting for.
+		_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(time.Now().Add(time.Second))
+	}
+	e.write(x)
+}
+
+// account writes the access line and the request's metrics.
+func (p *Proxy) account(x *exchange, r *http.Request) {
+	took := time.Since(x.start)
+	route := "none"
+	if x.route != nil {
+		route = x.route.full
+	}
+	p.metrics.request(route, r.Method, x.status, took, x.upstream)
+	level := zerolog.InfoLevel
+	if x.status >= http.StatusInternalServerError {
+		level = zerolog.ErrorLevel
+	}
+	e := p.log.WithLevel(level)
+	if p.log.GetLevel() > level {
+		return
+	}
+	e.Str("req_id", x.id)
+	if !x.identity.Tenants.IsZero() {
+		e.Str("tenant", strings.Join(x.identity.Tenants.Names(), "|")).Str("subject", x.identity.Subject)
+	}
+	e.Str("route", route).Str("method", clip(r.Method)).Int("status", x.status).
+		Dur("ms", took).Int64("bytes", x.bytes)
+	if x.upstream > 0 {
+		e.Dur("upstream_ms", x.upstream)
+	}
+	if x.err != nil {
+		if a, ok := errors.AsType[*auth.Error](x.err); ok {
+			e.Str("reason", string(a.Reason))
+		}
+		e.Str("error", clipLog(x.err.Error()))
+	}
+	e.Msg("request")
+}
+
+// clipLog bounds what an upstream's or a caller's text may add to the log.
+func clipLog(s string) string {
+	if len(s) > 4096 {
+		return s[:4096] + "…"
+	}
+	return s
+}
+
+// requestID takes the caller's X-Request-Id if it is harmless, or makes one.
+func requestID(r *http.Request) string {
+	if v := r.Header["X-Request-Id"]; len(v) == 1 && harmlessID(v[0]) {
+		return v[0]
+	}
+	var b [12]byte
+	_, _ = rand.Read(b[:]) // never fails, by its documentation
+	return base64.RawURLEncoding.EncodeToString(b[:])
+}
+
+func harmlessID(s string) bool {
+	for i := range len(s) {
+		if !isWord(s[i]) && s[i] != '-' && s[i] != '.' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= 64
+}
+
+// statusText is a metric label: a bounded set.
+func statusText(status int) string {
+	if status < 100 || status > 599 {
+		return "other"
+	}
+	return strconv.Itoa(status)
+}

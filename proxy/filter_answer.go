@@ -1,0 +1,104 @@
+package proxy
+
+import (
+	"bytes"
+	"compress/gzip"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strconv"
+)
+
+// heldAnswer is how much of a filtered answer is ready before the first byte is
+// sent: an answer that turns out unfilterable within it is a clean 502, a longer
+// one breaks the connection.
+const heldAnswer = 1 << 20
+
+var errUnfiltered = errors.New("the upstream's answer could not be filtered")
+
+// filterAnswer replaces the body by what the row's filter leaves of it.
+func (p *Proxy) filterAnswer(resp *http.Response, x *exchange) error {
+	src, err := plainBody(resp)
+	if err != nil {
+		return unfilterable(err)
+	}
+	ctx, cancel := context.WithCancel(resp.Request.Context())
+	v := view{
+		ctx: ctx, label: p.label, tenants: x.identity.Tenants, params: x.params.values(),
+		sharedRules: p.shared.rules, sharedMetadata: p.shared.metadata,
+		families: func(ctx context.Context) (map[string]bool, error) { return p.families.of(ctx, x) },
+	}
+	r, w := io.Pipe()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		w.CloseWithError(runFilter(x.route.Filter, w, src, v))
+	}()
+	body := &filteredBody{pipe: r, upstream: resp.Body, cancel: cancel, done: done}
+	head, err := io.ReadAll(io.LimitReader(r, heldAnswer))
+	if err != nil {
+		_ = body.Close()
+		return unfilterable(err)
+	}
+	body.Reader = io.MultiReader(bytes.NewReader(head), &answerBody{r, x})
+	resp.Body = body
+	resp.Header.Del("Content-Encoding")
+	resp.Header.Del("Content-Length")
+	resp.ContentLength = -1
+	if len(head) < heldAnswer {
+		resp.ContentLength = int64(len(head))
+		resp.Header.Set("Content-Length", strconv.Itoa(len(head)))
+	}
+	return nil
+}
+
+// runFilter turns a filter's panic into an error: it runs beside the request,
+// where no guard stands.
+func runFilter(f filter, dst io.Writer, src io.Reader, v view) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: panic: %v", errUnfiltered, v)
+		}
+	}()
+	return f(dst, src, v)
+}
+
+// plainBody undoes the encoding that an upstream may apply unasked.
+func plainBody(resp *http.Response) (io.Reader, error) {
+	switch encoding := resp.Header.Get("Content-Encoding"); encoding {
+	case "", "identity":
+		return resp.Body, nil
+	case "gzip":
+		return gzip.NewReader(resp.Body)
+	default:
+		return nil, fmt.Errorf("Content-Encoding %q", clip(encoding))
+	}
+}
+
+func unfilterable(err error) error {
+	if e, ok := errors.AsType[*apiError](err); ok {
+		return e
+	}
+	e := failure(http.StatusBadGateway, "the upstream's answer is not what promfence expects here, so it was not passed on")
+	e.Err = fmt.Errorf("%w: %w", errUnfiltered, err)
+	return e
+}
+
+// A filteredBody ends the filter's goroutine when it is closed.
+type filteredBody struct {
+	io.Reader
+	pipe     *io.PipeReader
+	upstream io.Closer
+	cancel   context.CancelFunc
+	done     chan struct{}
+}
+
+func (b *filteredBody) Close() error {
+	b.cancel()
+	_ = b.pipe.Close()
+	err := b.upstream.Close()
+	<-b.done
+	return err
+}

@@ -1,0 +1,74 @@
+package proxy
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/promfence/promfence/auth"
+)
+
+// metrics are promfence's own, served on the admin listener.
+type metrics struct {
+	requests     *prometheus.CounterVec
+	duration     *prometheus.HistogramVec
+	upstream     *prometheus.HistogramVec
+	inFlight     prometheus.Gauge
+	authFailures *prometheus.CounterVec
+	enforcement  prometheus.Counter
+	hidden       prometheus.Counter
+}
+
+func newMetrics(r prometheus.Registerer) *metrics {
+	buckets := []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120}
+	m := &metrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "promfence_requests_total", Help: "Requests answered, by route, method and status code.",
+		}, []string{"route", "method", "code"}),
+		duration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "promfence_request_duration_seconds", Help: "Time from a request's arrival to the end of its answer.", Buckets: buckets,
+		}, []string{"route"}),
+		upstream: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "promfence_upstream_duration_seconds", Help: "Time until the upstream's response header.", Buckets: buckets,
+		}, []string{"route"}),
+		inFlight: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "promfence_requests_in_flight", Help: "Requests being served.",
+		}),
+		authFailures: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "promfence_auth_failures_total", Help: "Requests refused because of their token, by reason.",
+		}, []string{"reason"}),
+		enforcement: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "promfence_enforcement_failures_total", Help: "Queries that failed the verification of the enforced text; nothing was forwarded.",
+		}),
+		hidden: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "promfence_upstream_texts_hidden_total", Help: "Error texts and warnings of the upstream that were replaced, because they do not speak of the query.",
+		}),
+	}
+	if r != nil {
+		r.MustRegister(m.requests, m.duration, m.upstream, m.inFlight, m.authFailures, m.enforcement, m.hidden)
+	}
+	return m
+}
+
+func (m *metrics) failure(e *apiError) {
+	if a, ok := errors.AsType[*auth.Error](e.Err); ok {
+		m.authFailures.WithLabelValues(string(a.Reason)).Inc()
+	}
+	if errors.Is(e, errVerify) {
+		m.enforcement.Inc()
+	}
+}
+
+func (m *metrics) request(route, method string, status int, took, upstream time.Duration) {
+	switch method {
+	case "GET", "POST", "HEAD", "OPTIONS":
+	default:
+		method = "other" // a caller's text must not make a series
+	}
+	m.requests.WithLabelValues(route, method, statusText(status)).Inc()
+	m.duration.WithLabelValues(route).Observe(took.Seconds())
+	if upstream > 0 {
+		m.upstream.WithLabelValues(route).Observe(upstream.Seconds())
+	}
+}

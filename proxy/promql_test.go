@@ -1,0 +1,247 @@
+package proxy
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/promfence/promfence/auth"
+)
+
+func matcherFor(tb testing.TB, onConflict string, names ...string) *tenantMatcher {
+	tb.Helper()
+	tenants, err := auth.ParseTenants(names...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	m, err := newTenantMatcher("tenant_id", tenants, onConflict)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return m
+}
+
+func newBudget() *budget {
+	return &budget{limits: Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000, BodyBytes: 1 << 20}}
+}
+
+func TestExpression(t *testing.T) {
+	tests := []struct{ name, query, want string }{
+		{"a bare metric", `up`, `up{tenant_id="acme"}`},
+		{"a rate", `sum(rate(http_requests_total[5m]))`, `sum(rate(http_requests_total{tenant_id="acme"}[5m]))`},
+		{"no selector", `1+1`, `1 + 1`},
+		{"an aggregation's parameter", `topk(scalar(x), y)`, `topk(scalar(x{tenant_id="acme"}), y{tenant_id="acme"})`},
+		{"count_values", `count_values("tenant_id", up)`, `count_values("tenant_id", up{tenant_id="acme"})`},
+		{"quantile by an expression", `quantile(scalar(max(x)), y)`, `quantile(scalar(max(x{tenant_id="acme"})), y{tenant_id="acme"})`},
+		{"both sides", `a / on (x) group_left () b`, `a{tenant_id="acme"} / on (x) group_left () b{tenant_id="acme"}`},
+		{"a subquery", `max_over_time(rate(x[5m])[1h:1m] offset 1d)`, `max_over_time(rate(x{tenant_id="acme"}[5m])[1h:1m] offset 1d)`},
+		{"@ and offset", `x @ 1609746000 offset -5m`, `x{tenant_id="acme"} @ 1609746000.000 offset -5m`},
+		{"a metric name by matcher", `{__name__=~"up|down"}`, `{__name__=~"up|down",tenant_id="acme"}`},
+		{"UTF-8 names", `{"my.metric", "a b"="c"}`, `{"a b"="c",__name__="my.metric",tenant_id="acme"}`},
+		{"the caller's own equal matcher", `up{tenant_id="acme"}`, `up{tenant_id="acme"}`},
+		{"the same, twice", `up{tenant_id="acme",tenant_id="acme"}`, `up{tenant_id="acme"}`},
+		{"somebody else's tenant", `up{tenant_id="globex"}`, `up{tenant_id="acme",tenant_id="globex"}`},
+		{"a quoted label name", `up{"tenant_id"="globex"}`, `up{tenant_id="acme",tenant_id="globex"}`},
+		{"a regexp for tenants", `up{tenant_id=~".*"}`, `up{tenant_id="acme",tenant_id=~".*"}`},
+		{"a negated tenant", `up{tenant_id!="acme"}`, `up{tenant_id!="acme",tenant_id="acme"}`},
+		{"no tenant", `up{tenant_id=""}`, `up{tenant_id="",tenant_id="acme"}`},
+		{"set operators", `a or b unless c and d`, `a{tenant_id="acme"} or b{tenant_id="acme"} unless c{tenant_id="acme"} and d{tenant_id="acme"}`},
+		{"a comment", "up # {tenant_id=\"globex\"}\n", `up{tenant_id="acme"}`},
+		{"text that looks like a matcher", `label_replace(up, "a", "{tenant_id=\"globex\"}", "", "")`, `label_replace(up{tenant_id="acme"}, "a", "{tenant_id=\"globex\"}", "", "")`},
+		{"absent", `absent(up)`, `absent(up{tenant_id="acme"})`},
+		{"Thanos's functions", `xrate(x[5m])`, `xrate(x{tenant_id="acme"}[5m])`},
+		{"duration expressions", `rate(x[1m * 5])`, `rate(x{tenant_id="acme"}[1m * 5])`},
+		{"fill modifiers", `a + fill(0) b`, `a{tenant_id="acme"} + fill (0) b{tenant_id="acme"}`},
+		{"extended ranges", `rate(x[5m] anchored)`, `rate(x{tenant_id="acme"}[5m] anchored)`},
+		{"a string", `"x"`, `"x"`},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := matcherFor(t, Intersect, "acme").expression(tt.query, newBudget())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("enforced (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestExpressionForSeveralTenants(t *testing.T) {
+	got, err := matcherFor(t, Intersect, "beta", "a.b|c").expression(`up{tenant_id="beta"}`, newBudget())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `up{tenant_id="beta",tenant_id=~"a\\.b\\|c|beta"}`; got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+func TestExpressionRefused(t *testing.T) {
+	reject := matcherFor(t, Reject, "acme")
+	tests := []struct {
+		name, query string
+		m           *tenantMatcher
+		status      int
+		text        string
+	}{
+		{"nothing", ``, nil, 400, "no expression found"},
+		{"a broken query", `sum(`, nil, 400, "1:5: parse error"},
+		{"an unknown function", `frob(x)`, nil, 400, "unknown function"},
+		{"info", `1 + info(up)`, nil, 400, "group_left"},
+		{"info in a parameter", `topk(scalar(info(up)), x)`, nil, 400, "info()"},
+		{"info with selectors", `info(up, {tenant_id="globex"})`, nil, 400, "info()"},
+		{"every series", `{}`, nil, 400, "non-empty matcher"},
+		{"a broken regexp", `up{a=~"("}`, nil, 400, "missing closing"},
+		{"too long", `up{a="` + strings.Repeat("x", 64<<10) + `"}`, nil, 400, "limits.max_query_bytes"},
+		{"too deep", strings.Repeat("(", 101) + "1" + strings.Repeat(")", 101), nil, 400, "limits.max_query_depth"},
+		{"too many terms", strings.Repeat("a+", 2000) + "a", nil, 400, "limits.max_query_terms"},
+		{"too many signs", strings.Repeat("-", 3000) + "a", nil, 400, "limits.max_query_terms"},
+		{"a dear regexp", `up{a=~"` + strings.Repeat("(.{1000})?", 50) + `"}`, nil, 400, "too costly"},
+		{"folded classes", `up{a=~"(?i)` + strings.Repeat(`[\\x{80}-\\x{10ffff}]`, 3) + `"}`, nil, 400, "too costly"},
+		{"many regexps", `{` + strings.Repeat(`a=~"x",`, 501) + `}`, nil, 400, "too many regular expressions"},
+		{"a conflict, refused", `up{tenant_id="globex"}`, reject, 403, "none of your tenants"},
+		{"a conflict by regexp, refused", `up{tenant_id=~"glo.*"}`, reject, 403, "none of your tenants"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			m := tt.m
+			if m == nil {
+				m = matcherFor(t, Intersect, "acme")
+			}
+			got, err := m.expression(tt.query, newBudget())
+			e, ok := errors.AsType[*apiError](err)
+			if !ok {
+				t.Fatalf("want an error, got %q, %v", got, err)
+			}
+			if e.Status != tt.status || !strings.Contains(e.Message, tt.text) {
+				t.Errorf("got %d %q, want %d and %q in it", e.Status, e.Message, tt.status, tt.text)
+			}
+		})
+	}
+}
+
+func TestRejectLetsFittingMatchersPass(t *testing.T) {
+	got, err := matcherFor(t, Reject, "acme").expression(`up{tenant_id=~"acme|globex"}`, newBudget())
+	if want := `up{tenant_id="acme",tenant_id=~"acme|globex"}`; err != nil || got != want {
+		t.Errorf("got %q, %v; want %s", got, err, want)
+	}
+}
+
+// escapes returns a selector of an enforced query that does not hold the
+// tenant, found by nothing that the code under test uses.
+func escapes(tb testing.TB, enforced string) string {
+	tb.Helper()
+	expr, err := promQL.ParseExpr(enforced)
+	if err != nil {
+		tb.Fatalf("%q does not parse: %v", enforced, err)
+	}
+	for _, ms := range parser.ExtractSelectors(expr) {
+		if !slices.ContainsFunc(ms, func(m *labels.Matcher) bool {
+			return m.Type == labels.MatchEqual && m.Name == "tenant_id" && m.Value == "acme"
+		}) {
+			return (&parser.VectorSelector{LabelMatchers: ms}).String()
+		}
+	}
+	return ""
+}
+
+// promqltestQueries are the expressions in the tests of Prometheus's engine.
+func promqltestQueries(tb testing.TB) []string {
+	tb.Helper()
+	dir, err := exec.CommandContext(tb.Context(), "go", "list", "-m", "-f", "{{.Dir}}", "github.com/prometheus/prometheus").Output()
+	if err != nil {
+		tb.Fatalf("go list: %v", err)
+	}
+	files, err := filepath.Glob(filepath.Join(strings.TrimSpace(string(dir)), "promql/promqltest/testdata/*.test"))
+	if err != nil || len(files) == 0 {
+		tb.Fatalf("no test files: %v", err)
+	}
+	eval := regexp.MustCompile(`(?m)^\s*eval(?:_\w+)?\s+(?:range from \S+ to \S+ step \S+|instant at \S+)\s+(.+?)\s*$`)
+	var queries []string
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		for _, m := range eval.FindAllStringSubmatch(string(text), -1) {
+			queries = append(queries, m[1])
+		}
+	}
+	return queries
+}
+
+// TestEveryExpressionOfTheEngine holds the promise over what the authors of
+// PromQL try: what parses is enforced everywhere, or is info().
+func TestEveryExpressionOfTheEngine(t *testing.T) {
+	queries := promqltestQueries(t)
+	m := matcherFor(t, Intersect, "acme")
+	enforced := 0
+	for _, q := range queries {
+		if _, err := promQL.ParseExpr(q); err != nil {
+			continue
+		}
+		got, err := m.expression(q, newBudget())
+		if e, ok := errors.AsType[*apiError](err); ok && e.Status == http.StatusBadRequest && strings.Contains(q, "info") {
+			continue
+		}
+		if err != nil {
+			t.Errorf("%s: %v", q, err)
+			continue
+		}
+		enforced++
+		if s := escapes(t, got); s != "" {
+			t.Errorf("%s: %s escaped as %s", q, s, got)
+		}
+	}
+	t.Logf("%d of %d expressions were enforced", enforced, len(queries))
+	if enforced < 1500 {
+		t.Errorf("only %d of %d expressions were enforced", enforced, len(queries))
+	}
+}
+
+func TestSpellIsString(t *testing.T) {
+	for _, q := range promqltestQueries(t) {
+		expr, err := promQL.ParseExpr(q)
+		if err != nil {
+			continue
+		}
+		var b strings.Builder
+		if spell(&b, expr); b.String() != expr.String() {
+			t.Errorf("spelled %s, want %s", b.String(), expr)
+		}
+	}
+}
+
+// FuzzExpression states the promise: whatever the query, either the upstream is
+// not asked, or every selector that it is asked for holds the tenant.
+func FuzzExpression(f *testing.F) {
+	for _, q := range promqltestQueries(f) {
+		f.Add(q)
+	}
+	m := matcherFor(f, Intersect, "acme")
+	f.Fuzz(func(t *testing.T, q string) {
+		got, err := m.expression(q, newBudget())
+		if err == nil {
+			if s := escapes(t, got); s != "" {
+				t.Errorf("%q: %s escaped as %s", q, s, got)
+			}
+			return
+		}
+		e, ok := errors.AsType[*apiError](err)
+		if !ok || e.Status >= http.StatusInternalServerError {
+			t.Errorf("%q: %v", q, err)
+		}
+	})
+}

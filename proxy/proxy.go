@@ -1,0 +1,244 @@
+// Package proxy forwards the Prometheus query API with every request narrowed
+// to its caller's tenants.
+//
+// It stops one threat: a byte of one tenant's data, names or errors reaching
+// another. A request that is not a row of Routes is refused. What is forwarded
+// is spelled afresh from what the row names: path, parameters, headers. Every
+// selector of it holds the tenant's matcher, which is checked on the text that
+// leaves, parsed again. An answer that no selector narrows is filtered by the
+// row's own filter, and what cannot be filtered is not delivered. Only a
+// scopedRequest can be forwarded, and only scope makes one.
+package proxy
+
+import (
+	"errors"
+	"iter"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"github.com/promfence/promfence/auth"
+)
+
+// An Authenticator proves who calls. Its errors are of type *auth.Error.
+type Authenticator interface {
+	Authenticate(r *http.Request) (auth.Identity, error)
+}
+
+// Options are what a Proxy is made of. The zero value is refused.
+type Options struct {
+	Auth               Authenticator
+	Ready              func() error          // nil error: requests can be authenticated
+	Upstream           *url.URL              // scheme, host and an optional path prefix
+	UpstreamTimeout    time.Duration         // to the upstream's response header; 0 = none
+	TenantHeader       string                // set from the token on every upstream request; empty = none
+	MaxIdleConnections int                   // kept open to the upstream
+	TokenHeaders       []string              // where tokens come in: named in Vary and allowed across origins
+	CORSOrigins        []string              // origins whose pages may read answers; "*" = all, none = off
+	Label              string                // the tenant label
+	OnConflict         string                // Intersect or Reject
+	SharedRules        bool                  // show rules that carry no tenant label
+	SharedMetadata     bool                  // show a family's texts to every tenant that has it
+	Limits             Limits                // all must be positive
+	Logger             zerolog.Logger        // one line per request
+	Registerer         prometheus.Registerer // nil = metrics are kept nowhere
+	Docs               http.Handler          // /docs and /openapi.yaml; nil = neither exists
+}
+
+// A Proxy is an http.Handler. It is safe for concurrent use.
+type Proxy struct {
+	auth         Authenticator
+	ready        func() error
+	docs         http.Handler
+	routes       *router
+	upstream     *httputil.ReverseProxy
+	target       *url.URL
+	prefix       string // the upstream's path prefix, escaped, without a trailing slash
+	tenantHeader string
+	label        string
+	onConflict   string
+	shared       struct{ rules, metadata bool }
+	limits       Limits
+	log          zerolog.Logger
+	metrics      *metrics
+	cors         cors
+	noStore      []string
+	vary         []string
+	families     *families
+	draining     atomic.Bool
+}
+
+// New makes a Proxy, or says what is missing.
+func New(o Options) (*Proxy, error) {
+	if err := o.validate(); err != nil {
+		return nil, err
+	}
+	if len(o.TokenHeaders) == 0 {
+		o.TokenHeaders = []string{"Authorization"}
+	}
+	p := &Proxy{
+		auth: o.Auth, ready: o.Ready, docs: o.Docs,
+		routes: newRouter(routeTable), target: o.Upstream,
+		prefix:       strings.TrimRight(o.Upstream.EscapedPath(), "/"),
+		tenantHeader: http.CanonicalHeaderKey(o.TenantHeader),
+		label:        o.Label, onConflict: o.OnConflict, limits: o.Limits,
+		log: o.Logger, metrics: newMetrics(o.Registerer),
+		cors:    newCORS(o.CORSOrigins, o.TokenHeaders),
+		noStore: []string{"private, no-store"},
+		vary:    []string{strings.Join(append(o.TokenHeaders, "Accept-Encoding"), ", ")},
+	}
+	p.shared.rules, p.shared.metadata = o.SharedRules, o.SharedMetadata
+	p.upstream = p.newUpstream(o)
+	p.families = newFamilies(p)
+	return p, nil
+}
+
+func (o Options) validate() error {
+	var errs []error
+	need := func(ok bool, what string) {
+		if !ok {
+			errs = append(errs, errors.New("proxy: want "+what))
+		}
+	}
+	need(o.Auth != nil, "an Authenticator")
+	need(o.Ready != nil, "a readiness function")
+	need(o.Upstream != nil && o.Upstream.Host != "" && (o.Upstream.Scheme == "http" || o.Upstream.Scheme == "https"), "an upstream such as http://host")
+	need(o.Label != "", "a tenant label")
+	need(o.OnConflict == Intersect || o.OnConflict == Reject, "OnConflict to be intersect or reject")
+	l := o.Limits
+	need(l.QueryBytes > 0 && l.QueryDepth > 0 && l.QueryTerms > 0 && l.BodyBytes > 0, "positive limits")
+	need(o.MaxIdleConnections > 0, "a positive number of idle connections")
+	return errors.Join(errs...)
+}
+
+// Drain makes readiness fail while requests are still served, so that balancers
+// look elsewhere before the listener closes.
+func (p *Proxy) Drain() { p.draining.Store(true) }
+
+// serve is the whole life of a request, top to bottom.
+func (p *Proxy) serve(x *exchange, r *http.Request) error {
+	if p.cors.preflight(x, r) || p.public(x, r) {
+		return x.err
+	}
+	id, err := p.auth.Authenticate(r)
+	if err != nil {
+		return err // 401, 403, 503: before the caller learns which paths exist
+	}
+	x.identity = id
+	route, name, err := p.routes.find(r)
+	x.route = route
+	if err != nil {
+		return err // 404, 405
+	}
+	scoped, err := p.scope(x, r, name)
+	if err != nil {
+		return err // 400, 403, 413, 415
+	}
+	p.forward(x, scoped)
+	return nil
+}
+
+// scope narrows the request to its caller's tenants.
+func (p *Proxy) scope(x *exchange, r *http.Request, labelName string) (scopedRequest, error) {
+	ps, err := readParams(x, r, x.route, p.limits.BodyBytes)
+	if err != nil {
+		return scopedRequest{}, err
+	}
+	m, err := newTenantMatcher(p.label, x.identity.Tenants, p.onConflict)
+	if err != nil {
+		return scopedRequest{}, internal(err)
+	}
+	if x.route.Filter != nil {
+		x.params = append(params(nil), ps...)
+	}
+	ps, err = x.route.Scope(ps, m, &budget{limits: p.limits})
+	if err != nil {
+		return scopedRequest{}, err
+	}
+	return p.newScopedRequest(x, r, labelName, ps), nil
+}
+
+// Explain returns a query as the upstream would be sent it, without bounds.
+func Explain(label string, tenants auth.Tenants, query string) (string, error) {
+	m, err := newTenantMatcher(label, tenants, Intersect)
+	if err != nil {
+		return "", err
+	}
+	const all = 1 << 30
+	return m.expression(query, &budget{limits: Limits{QueryBytes: all, QueryDepth: 1000, QueryTerms: all}})
+}
+
+// publicPaths need no token.
+var publicPaths = map[string]bool{"/-/healthy": true, "/-/ready": true, "/docs": true, "/openapi.yaml": true}
+
+// PublicEndpoints yields the method and path of everything that needs no token.
+func PublicEndpoints() iter.Seq2[string, string] {
+	return func(yield func(method, path string) bool) {
+		for path := range publicPaths {
+			if !yield(http.MethodGet, path) || !yield(http.MethodHead, path) {
+				return
+			}
+		}
+	}
+}
+
+// public answers the pages that need no token, and reports whether it did.
+func (p *Proxy) public(x *exchange, r *http.Request) bool {
+	path := r.URL.EscapedPath()
+	docs := p.docs != nil && (path == "/openapi.yaml" || path == "/docs" || strings.HasPrefix(path, "/docs/"))
+	if !publicPaths[path] && !docs {
+		return false
+	}
+	x.route = &Route{full: path}
+	switch {
+	case r.Method != http.MethodGet && r.Method != http.MethodHead:
+		e := failure(http.StatusMethodNotAllowed, "only GET and HEAD are served here")
+		e.Allow = []string{http.MethodGet, http.MethodHead}
+		x.err = e
+	case docs:
+		x.Header().Del("Vary")
+		x.Header().Del("Cache-Control")
+		p.docs.ServeHTTP(x, r)
+	default:
+		x.err = p.health(x, path)
+	}
+	return true
+}
+
+func (p *Proxy) health(x *exchange, path string) error {
+	switch path {
+	case "/-/healthy":
+	case "/-/ready":
+		if err := p.Ready(); err != nil {
+			return err
+		}
+	default: // /docs and /openapi.yaml of a build without them
+		return failure(http.StatusNotFound, "this promfence serves no documentation")
+	}
+	x.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	_, err := x.Write([]byte("promfence is " + strings.TrimPrefix(path, "/-/") + ".\n"))
+	if err != nil {
+		return internal(err)
+	}
+	return nil
+}
+
+// Ready says why requests should go elsewhere, or nil. It depends on our keys
+// and on draining, never on the upstream.
+func (p *Proxy) Ready() error {
+	if p.draining.Load() {
+		return failure(http.StatusServiceUnavailable, "promfence is shutting down")
+	}
+	if err := p.ready(); err != nil {
+		e := failure(http.StatusServiceUnavailable, "promfence has no keys to verify tokens with yet")
+		e.Err, e.RetryAfter = err, time.Second
+		return e
+	}
+	return nil
+}

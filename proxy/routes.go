@@ -1,0 +1,181 @@
+package proxy
+
+import (
+	"iter"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"unicode/utf8"
+)
+
+// The two bases that every route is served at: Prometheus's own, and the one of
+// the product's frontend.
+const (
+	apiBase     = "/api/v1"
+	metricsBase = "/api/v1/metrics"
+)
+
+// A Route is everything that promfence knows of one endpoint: request side and
+// answer side in one row, so that they cannot drift apart.
+type Route struct {
+	Path    string   // below the base; {name} stands for one label name
+	Base    string   // the only base it is served at; empty for both
+	Methods []string // everything else is a 405
+	Params  []string // those that are read; the others are dropped
+	Scope   Scope    // narrows the request; without one the route serves nothing
+	Filter  filter   // narrows the answer; nil when the request's scope already does
+
+	full string // the row's path as clients know it: log field and metric label
+}
+
+var (
+	get     = []string{http.MethodGet}
+	post    = []string{http.MethodPost}
+	getPost = []string{http.MethodGet, http.MethodPost}
+
+	// thanos are the parameters that Thanos adds to every query endpoint. Its
+	// storeMatch[] and analyze are left out: they tell store addresses.
+	thanos = []string{"dedup", "partial_response", "max_source_resolution", "replicaLabels[]", "engine", "shard_info"}
+
+	instant  = slices.Concat([]string{"query", "time", "timeout", "limit", "lookback_delta", "stats"}, thanos)
+	ranged   = slices.Concat([]string{"query", "start", "end", "step", "timeout", "limit", "lookback_delta", "stats"}, thanos)
+	selected = slices.Concat([]string{"match[]", "start", "end", "limit"}, thanos)
+)
+
+// Routes is everything that reaches the upstream. A path that is not here is a
+// 404, so a forgotten row loses a feature and never leaks a tenant.
+var Routes = []Route{
+	{Path: "/query", Methods: getPost, Params: instant, Scope: expression},
+	{Path: "/query_range", Methods: getPost, Params: ranged, Scope: expression},
+	{Path: "/query_exemplars", Methods: getPost, Params: []string{"query", "start", "end", "partial_response"}, Scope: expression},
+	{Path: "/series", Methods: getPost, Params: selected, Scope: selectors(required)},
+	{Path: "/labels", Methods: getPost, Params: selected, Scope: selectors(added)},
+	{Path: "/label/{name}/values", Methods: get, Params: selected, Scope: selectors(added)},
+	{Path: "/federate", Base: "/", Methods: get, Params: []string{"match[]"}, Scope: selectors(federated)},
+	{Path: "/federate", Base: metricsBase, Methods: get, Params: []string{"match[]"}, Scope: selectors(federated)},
+}
+
+// Endpoints yields the method and path of everything that needs a token.
+func Endpoints() iter.Seq2[string, string] {
+	return func(yield func(method, path string) bool) {
+		for _, row := range routeTable {
+			for _, method := range row.Methods {
+				if !yield(method, row.full) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// routeTable is Routes with every row at each of its bases.
+var routeTable = expand(Routes)
+
+func expand(rows []Route) []*Route {
+	var all []*Route
+	for _, row := range rows {
+		bases := []string{apiBase, metricsBase}
+		if row.Base != "" {
+			bases = []string{strings.TrimSuffix(row.Base, "/")}
+		}
+		for _, base := range bases {
+			at := row
+			at.full = base + row.Path
+			all = append(all, &at)
+		}
+	}
+	return all
+}
+
+func (r *Route) knows(name string) bool { return slices.Contains(r.Params, name) }
+
+// upstreamPath is the row's path as the upstream spells it, escaped.
+func (r *Route) upstreamPath(name string) string {
+	path := strings.Replace(r.Path, "{name}", url.PathEscape(name), 1)
+	if r.Path == "/federate" {
+		return path
+	}
+	return apiBase + path
+}
+
+// A router finds a request's row by its path as it stands on the wire: an
+// escape in a fixed segment, a trailing or double slash, a dot segment make it
+// another path, which does not exist.
+type router struct {
+	fixed    map[string]*Route
+	wildcard []*Route
+}
+
+func newRouter(rows []*Route) *router {
+	t := &router{fixed: make(map[string]*Route, len(rows))}
+	for _, row := range rows {
+		if strings.Contains(row.full, "{name}") {
+			t.wildcard = append(t.wildcard, row)
+		} else {
+			t.fixed[row.full] = row
+		}
+	}
+	return t
+}
+
+// find returns the row and, where the row has one, the label name in the path.
+func (t *router) find(r *http.Request) (*Route, string, error) {
+	path := r.URL.EscapedPath()
+	row, name := t.fixed[path], ""
+	if row == nil {
+		var raw string
+		if row, raw = t.match(path); row == nil {
+			return nil, "", failure(http.StatusNotFound, "no such endpoint: promfence serves the query API only; see /docs")
+		}
+		var err error
+		if name, err = labelName(raw); err != nil {
+			return nil, "", err
+		}
+	}
+	if !slices.Contains(row.Methods, r.Method) {
+		e := failure(http.StatusMethodNotAllowed, "method %s is not served here, only %s", clip(r.Method), strings.Join(row.Methods, " and "))
+		e.Allow = row.Methods
+		return row, "", e
+	}
+	return row, name, nil
+}
+
+func (t *router) match(path string) (*Route, string) {
+	for _, row := range t.wildcard {
+		before, after, _ := strings.Cut(row.full, "{name}")
+		rest, ok := strings.CutPrefix(path, before)
+		if !ok {
+			continue
+		}
+		if name, ok := strings.CutSuffix(rest, after); ok && pathSegment(name) {
+			return row, name
+		}
+	}
+	return nil, ""
+}
+
+// pathSegment tells one segment from a path that only looks like one to some
+// hop: separators and dots, plain or escaped, even twice.
+func pathSegment(raw string) bool {
+	for s := raw; ; {
+		if s == "" || s == "." || s == ".." || strings.ContainsAny(s, `/\`) {
+			return false
+		}
+		next, err := url.PathUnescape(s)
+		if err != nil || next == s {
+			return true
+		}
+		s = next
+	}
+}
+
+// labelName decodes the label name in a path, to be spelled again by us. Every
+// name that Prometheus takes is taken: UTF-8, and the U__ form as it stands.
+func labelName(raw string) (string, error) {
+	name, err := url.PathUnescape(raw)
+	if err != nil || name == "" || !utf8.ValidString(name) {
+		return "", badData("invalid label name in the path: want UTF-8, percent-encoded, or the U__ form")
+	}
+	return name, nil
+}

@@ -1,0 +1,80 @@
+package proxy
+
+import (
+	"errors"
+)
+
+// A Scope narrows one request: it returns the parameters to send, in which
+// every selector holds the tenant's matcher, or refuses.
+type Scope func(ps params, m *tenantMatcher, b *budget) (params, error)
+
+// expression narrows the parameter query, a PromQL expression.
+func expression(ps params, m *tenantMatcher, b *budget) (params, error) {
+	found := false
+	for i, p := range ps {
+		if p.name != "query" {
+			continue
+		}
+		enforced, err := m.expression(p.value, b)
+		if err != nil {
+			return nil, inParameter("query", err)
+		}
+		ps[i].value, found = enforced, true
+	}
+	if !found {
+		_, err := m.expression("", b) // refused as an empty one is
+		return nil, inParameter("query", err)
+	}
+	return ps, nil
+}
+
+// inParameter says which parameter a refusal is about, as Prometheus does.
+func inParameter(name string, err error) error {
+	if e, ok := errors.AsType[*apiError](err); ok && e.Type == "bad_data" {
+		e.Message = `invalid parameter "` + name + `": ` + e.Message
+	}
+	return err
+}
+
+// What a row does when no match[] was sent.
+type absent int
+
+const (
+	required  absent = iota // it is refused, as the upstream would
+	added                   // the tenant's own selector is sent
+	federated               // nothing is selected, so nothing is sent
+)
+
+// selectors narrows every match[] parameter.
+func selectors(none absent) Scope {
+	return func(ps params, m *tenantMatcher, b *budget) (params, error) {
+		kept := make(params, 0, len(ps)+1)
+		count := 0
+		for _, p := range ps {
+			if p.name == "match[]" {
+				if count++; count > maxSelectors {
+					return nil, badData("too many match[] parameters: at most %d are accepted", maxSelectors)
+				}
+				enforced, err := m.selector(p.value, b, none == federated)
+				if err != nil {
+					return nil, inParameter("match[]", err)
+				}
+				if enforced == "" {
+					continue
+				}
+				p.value = enforced
+			}
+			kept = append(kept, p)
+		}
+		if count > 0 {
+			return kept, nil
+		}
+		switch none {
+		case added:
+			return append(kept, param{"match[]", m.own()}), nil
+		case federated:
+			return kept, nil
+		}
+		return nil, badData("no match[] parameter provided")
+	}
+}

@@ -1,0 +1,182 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/promfence/promfence/auth"
+)
+
+// A scopedRequest has been narrowed to its caller's tenants. Only Proxy.scope
+// makes one, and only a scopedRequest can be forwarded.
+type scopedRequest struct{ r *http.Request }
+
+// forward is the only way to the upstream.
+func (p *Proxy) forward(x *exchange, s scopedRequest) {
+	x.forwarded = time.Now()
+	p.upstream.ServeHTTP(x, s.r)
+}
+
+// forwardedHeaders are the request headers that reach the upstream as the
+// caller sent them; what is not named here the upstream does not see.
+// Accept-Encoding is here for the answers that pass unread.
+var forwardedHeaders = []string{"Accept", "Accept-Encoding", "Cache-Control", "User-Agent", "Traceparent", "Tracestate"}
+
+// newScopedRequest spells the upstream request: path from the row, parameters
+// from one list, headers from the allow list.
+func (p *Proxy) newScopedRequest(x *exchange, r *http.Request, labelName string, ps params) scopedRequest {
+	out := (&http.Request{
+		Method: r.Method, URL: &url.URL{}, Host: p.target.Host,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: make(http.Header, len(forwardedHeaders)+4),
+	}).WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+	escaped := p.prefix + x.route.upstreamPath(labelName)
+	out.URL.Path, out.URL.RawPath = unescaped(escaped), escaped
+	for _, name := range forwardedHeaders {
+		if v := r.Header[name]; len(v) > 0 && len(v[0]) <= maxHeaderValue {
+			out.Header[name] = v[:1:1]
+		}
+	}
+	if x.route.Filter != nil {
+		// A filter reads one encoding, and the upstream is asked for that one.
+		out.Header.Set("Accept-Encoding", "identity")
+	}
+	out.Header.Set("X-Request-Id", x.id)
+	p.setTenantHeader(out.Header, x.identity.Tenants)
+	encoded := ps.encode()
+	if r.Method == http.MethodPost {
+		setBody(out, encoded, "application/x-www-form-urlencoded")
+	} else {
+		out.URL.RawQuery = encoded
+	}
+	return scopedRequest{out}
+}
+
+// setTenantHeader names the tenants to an upstream that wants to know. The
+// authenticator has refused names that this header cannot carry.
+func (p *Proxy) setTenantHeader(h http.Header, tenants auth.Tenants) {
+	if p.tenantHeader != "" {
+		h.Set(p.tenantHeader, strings.Join(tenants.Names(), "|"))
+	}
+}
+
+// maxHeaderValue bounds a forwarded header.
+const maxHeaderValue = 4 << 10
+
+func unescaped(path string) string {
+	s, err := url.PathUnescape(path)
+	if err != nil { // it was escaped by us
+		panic(err)
+	}
+	return s
+}
+
+func setBody(out *http.Request, body, contentType string) {
+	out.Header.Set("Content-Type", contentType)
+	out.ContentLength = int64(len(body))
+	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
+	out.Body, _ = out.GetBody()
+	// Present but empty, this marks the request as safe to repeat and sends
+	// nothing: a connection that the upstream closed while it was idle is then a
+	// retry, not a 502.
+	out.Header["Idempotency-Key"] = nil
+}
+
+// newUpstream makes the only ReverseProxy.
+func (p *Proxy) newUpstream(o Options) *httputil.ReverseProxy {
+	return &httputil.ReverseProxy{
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			pr.Out.URL.Scheme, pr.Out.URL.Host = p.target.Scheme, p.target.Host
+		},
+		Transport:      withoutTrailers{newTransport(o)},
+		BufferPool:     &bufferPool{},
+		ModifyResponse: p.narrow,
+		ErrorLog:       log.New(io.Discard, "", 0), // the access line has it all
+		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+			x, ok := w.(*exchange)
+			if !ok { // forward hands over nothing else
+				panic(http.ErrAbortHandler)
+			}
+			p.fail(x, r, upstreamError(err))
+		},
+	}
+}
+
+// withoutTrailers hands over a copy of the response, so that trailers, which
+// arrive after the headers were narrowed, are filled into one that nobody reads.
+type withoutTrailers struct{ *http.Transport }
+
+func (t withoutTrailers) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.Transport.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	detached := *resp
+	detached.Trailer = nil
+	return &detached, nil
+}
+
+// newTransport keeps as many connections as there are callers: the default of
+// two would dial for most requests.
+func newTransport(o Options) *http.Transport {
+	return &http.Transport{
+		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		MaxIdleConns:           o.MaxIdleConnections,
+		MaxIdleConnsPerHost:    o.MaxIdleConnections,
+		IdleConnTimeout:        90 * time.Second,
+		TLSHandshakeTimeout:    10 * time.Second,
+		ResponseHeaderTimeout:  o.UpstreamTimeout,
+		MaxResponseHeaderBytes: 256 << 10,
+		DisableCompression:     true, // the caller's own Accept-Encoding decides
+		ForceAttemptHTTP2:      true,
+	}
+}
+
+// upstreamError says what went wrong in words that name no address.
+func upstreamError(err error) error {
+	if e, ok := errors.AsType[*apiError](err); ok {
+		return e
+	}
+	var e *apiError
+	switch {
+	case errors.Is(err, context.Canceled):
+		e = &apiError{Status: statusClientGone, Type: "canceled", Message: "the request was canceled"}
+	case isTimeout(err):
+		e = failure(http.StatusGatewayTimeout, "the upstream did not answer in time")
+	default:
+		e = failure(http.StatusBadGateway, "the upstream could not be reached")
+	}
+	e.Err = err
+	return e
+}
+
+// statusClientGone is what the log says of a caller who left: nobody reads it.
+const statusClientGone = 499
+
+func isTimeout(err error) bool {
+	t, ok := errors.AsType[net.Error](err)
+	return ok && t.Timeout()
+}
+
+// A bufferPool lends the buffers that answers are copied with.
+type bufferPool struct{ pool sync.Pool }
+
+const copyBuffer = 32 << 10
+
+func (b *bufferPool) Get() []byte {
+	if buf, ok := b.pool.Get().(*[copyBuffer]byte); ok {
+		return buf[:]
+	}
+	return new([copyBuffer]byte)[:]
+}
+
+func (b *bufferPool) Put(buf []byte) { b.pool.Put((*[copyBuffer]byte)(buf)) }
