@@ -1,0 +1,199 @@
+// Package auth turns a request's bearer token into an identity.
+//
+// It stops one threat: a caller reading another tenant's data with a token that
+// is unsigned, forged, expired, meant for someone else, or silent about its
+// tenant. Its rules:
+//
+//   - A token is believed only after a key of the issuer that it names, fetched
+//     or read from where the operator said, has verified it. Keys, URLs and
+//     certificates inside of a token are not looked at.
+//   - A key verifies the algorithm that it was published for and no other.
+//   - iss, aud and exp are required, nbf and iat are honored. What two readers
+//     could read in two ways (duplicate members, odd base64, other cases of a
+//     name) is refused.
+//   - One request has one credential, and nothing rescues a bad one.
+//   - A tenant is a name in the token, byte for byte. There is no default
+//     tenant, no wildcard, and no way to mean all of them.
+//   - When keys cannot be fetched, those we have stay; when there never were
+//     any, nobody gets in.
+//
+// The package decides and never writes an answer; [Error] holds what to say.
+package auth
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/textproto"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+)
+
+// An Authenticator proves who is calling. It is safe for concurrent use, and a
+// [github.com/prometheus/client_golang/prometheus.Collector] of its metrics.
+type Authenticator struct {
+	options Options
+	headers []string // canonical
+	issuers []*issuer
+	cache   *cache
+	metrics metrics
+}
+
+// New checks all options, reads the key files, and reports all mistakes at
+// once. It does not use the network: keys to be fetched come with
+// [Authenticator.Run].
+func New(o Options) (*Authenticator, error) {
+	o, settings := o.withDefaults()
+	errs := []error{o.check(), checkOverlap(settings)}
+	a := &Authenticator{options: o, metrics: newMetrics()}
+	for _, h := range o.TokenHeaders {
+		a.headers = append(a.headers, textproto.CanonicalMIMEHeaderKey(h))
+	}
+	for _, set := range settings {
+		if err := set.check(); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		is, err := newIssuer(set, o)
+		if errs = append(errs, err); err == nil {
+			a.add(is)
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	var err error
+	if a.cache, err = newCache(o.CacheSize); err != nil {
+		return nil, err
+	}
+	return a, nil
+}
+
+func (a *Authenticator) add(is *issuer) {
+	a.issuers = append(a.issuers, is)
+	if is.remote == nil {
+		return
+	}
+	is.remote.count = func(outcome string) {
+		a.metrics.refreshes.WithLabelValues(is.name, outcome).Inc()
+	}
+	for _, outcome := range []string{"changed", "unchanged", "empty", "error"} {
+		a.metrics.refreshes.WithLabelValues(is.name, outcome) // exists before it happens
+	}
+}
+
+// Run loads keys and keeps them fresh until ctx ends, and returns nil when all
+// that it started has ended. Call it once.
+func (a *Authenticator) Run(ctx context.Context) error {
+	a.warn()
+	var wg sync.WaitGroup
+	var files []*keyFile
+	for _, is := range a.issuers {
+		if is.remote != nil {
+			wg.Go(func() { is.remote.run(ctx) })
+		}
+		files = append(files, is.files...)
+	}
+	if len(files) > 0 {
+		wg.Go(func() { watch(ctx, files, a.options.RefreshInterval, a.options.Logger) })
+	}
+	<-ctx.Done()
+	wg.Wait()
+	return nil
+}
+
+// warn says at every start what the settings weaken.
+func (a *Authenticator) warn() {
+	for _, o := range a.options.allIssuers() {
+		if o.InsecureAnyAudience {
+			a.options.Logger.Warn("insecure_any_audience is on: tokens meant for other services are accepted", "issuer", o.Issuer)
+		}
+		from := o.JWKSURL
+		if !o.hasKeySource() {
+			from = o.Issuer
+		}
+		if u, err := url.Parse(from); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+			a.options.Logger.Warn("keys are fetched over plain http: whoever is on the way can replace them", "issuer", o.Issuer, "url", from)
+		}
+	}
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// Ready returns nil once there are keys of every issuer. It does not change
+// back: keys stay through an outage.
+func (a *Authenticator) Ready() error {
+	var without []string
+	for _, is := range a.issuers {
+		if is.keys.Load() == nil {
+			without = append(without, fmt.Sprintf("%q", is.name))
+		}
+	}
+	if len(without) > 0 {
+		return fmt.Errorf("no keys yet of %s", strings.Join(without, ", "))
+	}
+	return nil
+}
+
+// Authenticate returns whom the request comes from. Every error is an [*Error].
+func (a *Authenticator) Authenticate(r *http.Request) (Identity, error) {
+	raw, refusal := credential(r.Header, a.headers)
+	if refusal != nil {
+		return Identity{}, refusal
+	}
+	key := sha256.Sum256([]byte(raw))
+	now := time.Now()
+	if id, ok := a.cache.get(key, now); ok {
+		a.metrics.hits.Inc()
+		return id, nil
+	}
+	a.metrics.misses.Inc()
+	v, refusal := a.verify(r.Context(), raw)
+	if refusal != nil {
+		return Identity{}, refusal
+	}
+	a.cache.add(key, v, now)
+	return v.id, nil
+}
+
+// verify is the way of a token that we have not seen before.
+func (a *Authenticator) verify(ctx context.Context, raw string) (*verified, *Error) {
+	t, err := parse(raw)
+	if err != nil {
+		return nil, refuse(Malformed, "the token is not well formed: %v", err)
+	}
+	is, refusal := choose(a.issuers, t.claims)
+	if refusal != nil {
+		return nil, refusal
+	}
+	keys, refusal := is.verify(ctx, t)
+	if refusal != nil {
+		return nil, refusal
+	}
+	// From here on the claims are the issuer's own words.
+	exp, refusal := t.claims.checkTimes(time.Now(), a.options.Leeway)
+	if refusal != nil {
+		return nil, refusal
+	}
+	subject, ok := t.claims.text("sub")
+	if _, present := t.claims["sub"]; present && !ok {
+		return nil, refuse(Malformed, "the token's sub is not a string")
+	}
+	tenants, refusal := is.tenants(t.claims)
+	if refusal != nil {
+		return nil, refusal
+	}
+	return &verified{
+		id:     Identity{Subject: subject, Issuer: is.name, Tenants: tenants, Expires: exp},
+		issuer: is,
+		keys:   keys,
+	}, nil
+}

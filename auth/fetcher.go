@@ -1,0 +1,124 @@
+package auth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// A fetcher gets one issuer's key set over HTTP, from a given URL or from the
+// one that the issuer's discovery document names.
+type fetcher struct {
+	client     *http.Client
+	issuer     string
+	discover   bool
+	rediscover time.Duration // how old what we discovered may get
+
+	jwksURL      string // "" until discovered
+	discoveredAt time.Time
+}
+
+func newFetcher(issuer, jwksURL string, o Options) *fetcher {
+	return &fetcher{
+		client: httpClient(o.HTTPClient), issuer: issuer, discover: jwksURL == "", jwksURL: jwksURL,
+		rediscover: o.RefreshInterval / 2,
+	}
+}
+
+// httpClient is the given client, or one with the usual proxy settings, that
+// never follows a redirect from https to http. Keys come too seldom for a
+// connection to be kept.
+func httpClient(given *http.Client) *http.Client {
+	c := http.Client{Transport: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, ForceAttemptHTTP2: true,
+	}}
+	if given != nil {
+		c = *given
+	}
+	if c.CheckRedirect == nil {
+		c.CheckRedirect = func(req *http.Request, via []*http.Request) error {
+			switch {
+			case len(via) >= 5:
+				return errors.New("more than 5 redirects")
+			case via[0].URL.Scheme == "https" && req.URL.Scheme != "https":
+				return errors.New("redirected from https to http")
+			}
+			return nil
+		}
+	}
+	return &c
+}
+
+// keys returns the key set's bytes. Providers do move their keys, so what was
+// discovered is read again at the regular fetches and after a failure, but not
+// at those that a token causes.
+func (f *fetcher) keys(ctx context.Context) ([]byte, error) {
+	if f.discover && (f.jwksURL == "" || time.Since(f.discoveredAt) > f.rediscover) {
+		u, err := f.discovered(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("discovery: %w", err)
+		}
+		f.jwksURL, f.discoveredAt = u, time.Now()
+	}
+	b, err := f.get(ctx, f.jwksURL)
+	if err != nil && f.discover {
+		f.jwksURL = ""
+	}
+	return b, err
+}
+
+// discovered reads the jwks_uri from the issuer's metadata (OpenID Connect
+// Discovery 1.0 section 4).
+func (f *fetcher) discovered(ctx context.Context) (string, error) {
+	body, err := f.get(ctx, strings.TrimSuffix(f.issuer, "/")+"/.well-known/openid-configuration")
+	if err != nil {
+		return "", err
+	}
+	doc, err := parseObject(body)
+	if err != nil {
+		return "", fmt.Errorf("the document %w", err)
+	}
+	// Section 4.3: a document about someone else must not choose our keys.
+	if iss, _ := doc.text("issuer"); iss != f.issuer {
+		return "", fmt.Errorf("the document is about the issuer %s, want %q", quote(iss), f.issuer)
+	}
+	u, _ := doc.text("jwks_uri")
+	if err := checkURL(u); err != nil {
+		return "", fmt.Errorf("jwks_uri: %w", err)
+	}
+	if strings.HasPrefix(f.issuer, "https:") && !strings.HasPrefix(u, "https:") {
+		return "", errors.New("jwks_uri: want https, as the issuer's own URL")
+	}
+	return u, nil
+}
+
+// get reads at most maxKeysBytes from a 200; ctx bounds the time.
+func (f *fetcher) get(ctx context.Context, u string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/json")
+	resp, err := f.client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("%s answered %s", u, quote(resp.Status))
+	}
+	return readBounded(resp.Body)
+}
+
+// readBounded reads all of r, or fails if that is more than a key set may be.
+func readBounded(r io.Reader) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, maxKeysBytes+1))
+	if err == nil && len(b) > maxKeysBytes {
+		err = fmt.Errorf("more than %d bytes", maxKeysBytes)
+	}
+	return b, err
+}
