@@ -1,0 +1,77 @@
+// Package openapi holds the description of promfence's API and serves it, as a
+// document for programs and as a page for people.
+//
+// Both are public, so they stop two threats: a page that runs or loads what is
+// not ours on the origin where browsers send tokens to, and a document that
+// drifts from what is served. Everything the page needs is in the binary and a
+// strict content security policy holds it to that; Operations lets a test
+// compare the document with the routes.
+package openapi
+
+import (
+	"embed"
+	"io/fs"
+	"net/http"
+)
+
+//go:generate sh -c "go run ./generate source > openapi.new && mv openapi.new openapi.yaml"
+
+//go:embed openapi.yaml
+var document []byte
+
+// pageFiles holds the page; redocFiles also the program that renders it, where
+// `make redoc` has fetched it. A build without it serves a plain page.
+var (
+	//go:embed page
+	pageFiles embed.FS
+	//go:embed redoc
+	redocFiles embed.FS
+)
+
+// redocFile is Redoc, compressed, as redoc.mk leaves it.
+const redocFile = "redoc/redoc.standalone.js.gz"
+
+// Handler serves /openapi.yaml and /docs with what the page loads from below
+// /docs/. It answers GET and HEAD, and 404 to every other path. Paths are
+// compared as they stand, without a redirect.
+func Handler() http.Handler {
+	redoc, err := fs.ReadFile(redocFiles, redocFile)
+	if err != nil {
+		redoc = nil // it was not fetched: the page is plain
+	}
+	return handler(redoc)
+}
+
+// handler is Handler with the given compressed Redoc, or a plain page without.
+func handler(redoc []byte) http.Handler {
+	files := files{
+		"/openapi.yaml": newFile("application/yaml", "default-src 'none'", document),
+	}
+	if redoc == nil {
+		files["/docs"] = newFile("text/html; charset=utf-8", plainPolicy, plainPage())
+		files["/docs/plain.css"] = newFile("text/css; charset=utf-8", plainPolicy, asset("plain.css"))
+		return files
+	}
+	files["/docs"] = newFile("text/html; charset=utf-8", redocPolicy, asset("redoc.html"))
+	files["/docs/init.js"] = newFile("text/javascript; charset=utf-8", redocPolicy, asset("init.js"))
+	files["/docs/redoc.js"] = newCompressed("text/javascript; charset=utf-8", redocPolicy, redoc)
+	return files
+}
+
+// The content security policies: nothing from elsewhere, no script in the page
+// itself, no form, no frame around it. Redoc writes style elements at run time,
+// and starts its search index as a worker from a blob.
+const (
+	commonPolicy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+	plainPolicy  = commonPolicy + "; style-src 'self'"
+	redocPolicy  = commonPolicy + "; script-src 'self'; connect-src 'self'; worker-src blob:; img-src data:; style-src 'self' 'unsafe-inline'"
+)
+
+// asset is a file of the page directory, which the compiler put there.
+func asset(name string) []byte {
+	b, err := pageFiles.ReadFile("page/" + name)
+	if err != nil {
+		panic(err)
+	}
+	return b
+}
