@@ -36,7 +36,8 @@ func (p *Proxy) narrow(resp *http.Response) error {
 	switch {
 	case resp.StatusCode >= http.StatusBadRequest:
 		return p.narrowError(resp)
-	case resp.StatusCode < http.StatusOK || resp.StatusCode >= http.StatusMultipleChoices:
+	case resp.StatusCode < http.StatusOK || resp.StatusCode >= http.StatusMultipleChoices,
+		x.route.Filter != nil && resp.StatusCode != http.StatusOK:
 		e := failure(http.StatusBadGateway, "the upstream gave an answer that is not one of its query API")
 		e.Err = fmt.Errorf("status %d, Location %q", resp.StatusCode, clip(original.Get("Location")))
 		return e

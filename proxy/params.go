@@ -13,7 +13,7 @@ import (
 const maxParams = 1000
 
 // bodyTimeout is how long a request's body may take to arrive.
-const bodyTimeout = 4 * time.Second
+const bodyTimeout = 3 * time.Second
 
 // A param is one decoded parameter. Names ending in [] may come many times.
 type param struct{ name, value string }

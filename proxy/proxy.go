@@ -140,6 +140,9 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err // 400, 403, 413, 415
 	}
+	if route.Answer != nil {
+		return route.Answer(p, x, scoped)
+	}
 	p.forward(x, scoped)
 	return nil
 }
@@ -154,7 +157,7 @@ func (p *Proxy) scope(x *exchange, r *http.Request, labelName string) (scopedReq
 	if err != nil {
 		return scopedRequest{}, internal(err)
 	}
-	if x.route.Filter != nil {
+	if x.route.Filter != nil || x.route.Answer != nil {
 		x.params = append(params(nil), ps...)
 	}
 	ps, err = x.route.Scope(ps, m, &budget{limits: p.limits})
@@ -162,16 +165,6 @@ func (p *Proxy) scope(x *exchange, r *http.Request, labelName string) (scopedReq
 		return scopedRequest{}, err
 	}
 	return p.newScopedRequest(x, r, labelName, ps), nil
-}
-
-// Explain returns a query as the upstream would be sent it, without bounds.
-func Explain(label string, tenants auth.Tenants, query string) (string, error) {
-	m, err := newTenantMatcher(label, tenants, Intersect)
-	if err != nil {
-		return "", err
-	}
-	const all = 1 << 30
-	return m.expression(query, &budget{limits: Limits{QueryBytes: all, QueryDepth: 1000, QueryTerms: all}})
 }
 
 // publicPaths need no token.

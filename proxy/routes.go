@@ -25,6 +25,8 @@ type Route struct {
 	Params  []string // those that are read; the others are dropped
 	Scope   Scope    // narrows the request; without one the route serves nothing
 	Filter  filter   // narrows the answer; nil when the request's scope already does
+	Body    Body     // narrows a request whose body is not a form, in place of Scope
+	Answer  answerer // answers in the upstream's place
 
 	full string // the row's path as clients know it: log field and metric label
 }
@@ -41,6 +43,17 @@ var (
 	instant  = slices.Concat([]string{"query", "time", "timeout", "limit", "lookback_delta", "stats"}, thanos)
 	ranged   = slices.Concat([]string{"query", "start", "end", "step", "timeout", "limit", "lookback_delta", "stats"}, thanos)
 	selected = slices.Concat([]string{"match[]", "start", "end", "limit"}, thanos)
+
+	// searched are those of the search API, without include_metadata: it adds the
+	// HELP texts of everybody's targets.
+	searched = []string{
+		"match[]", "search[]", "label", "start", "end", "limit", "batch_size", "fuzz_threshold", "fuzz_alg",
+		"case_sensitive", "include_score", "sort_by", "sort_dir",
+	}
+	ruled = []string{
+		"type", "rule_name[]", "rule_group[]", "file[]", "match[]", "exclude_alerts", "group_limit", "group_next_token",
+		"dedup", "partial_response",
+	}
 )
 
 // Routes is everything that reaches the upstream. A path that is not here is a
@@ -52,6 +65,20 @@ var Routes = []Route{
 	{Path: "/series", Methods: getPost, Params: selected, Scope: selectors(required)},
 	{Path: "/labels", Methods: getPost, Params: selected, Scope: selectors(added)},
 	{Path: "/label/{name}/values", Methods: get, Params: selected, Scope: selectors(added)},
+	{Path: "/query_explain", Methods: getPost, Params: instant, Scope: expression},
+	{Path: "/query_range_explain", Methods: getPost, Params: ranged, Scope: expression},
+	{Path: "/search/metric_names", Methods: getPost, Params: searched, Scope: selectors(added)},
+	{Path: "/search/label_names", Methods: getPost, Params: searched, Scope: selectors(added)},
+	{Path: "/search/label_values", Methods: getPost, Params: searched, Scope: selectors(added)},
+	{Path: "/rules", Methods: get, Params: ruled, Scope: checked(checkRulesParams, "exclude_alerts", "group_limit", "group_next_token"), Filter: filterRules},
+	{Path: "/alerts", Methods: get, Params: []string{"partial_response"}, Scope: checked(nil), Filter: filterAlerts},
+	{Path: "/metadata", Methods: get, Params: []string{"metric", "limit", "limit_per_metric"}, Scope: checked(checkMetadataParams, "limit", "limit_per_metric"), Filter: filterMetadata},
+	{Path: "/targets", Methods: get, Params: []string{"state", "scrapePool"}, Scope: checked(nil), Filter: filterTargets},
+	{Path: "/targets/metadata", Methods: get, Params: []string{"match_target", "metric", "limit"}, Scope: checked(checkMetadataParams, "limit"), Filter: filterTargetsMetadata},
+	{Path: "/format_query", Methods: getPost, Params: []string{"query"}, Scope: parsed},
+	{Path: "/parse_query", Methods: getPost, Params: []string{"query"}, Scope: parsed},
+	{Path: "/status/buildinfo", Methods: get, Scope: checked(nil)},
+	{Path: "/explain", Base: metricsBase, Methods: getPost, Params: []string{"query"}, Scope: expression, Answer: explain},
 	{Path: "/federate", Base: "/", Methods: get, Params: []string{"match[]"}, Scope: selectors(federated)},
 	{Path: "/federate", Base: metricsBase, Methods: get, Params: []string{"match[]"}, Scope: selectors(federated)},
 }

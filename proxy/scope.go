@@ -2,11 +2,18 @@ package proxy
 
 import (
 	"errors"
+	"net/url"
+
+	"github.com/prometheus/prometheus/promql/parser"
 )
 
 // A Scope narrows one request: it returns the parameters to send, in which
 // every selector holds the tenant's matcher, or refuses.
 type Scope func(ps params, m *tenantMatcher, b *budget) (params, error)
+
+// A Body narrows a request whose body is not a form: it returns the body to
+// send, or refuses.
+type Body func(body []byte, m *tenantMatcher, b *budget) ([]byte, error)
 
 // expression narrows the parameter query, a PromQL expression.
 func expression(ps params, m *tenantMatcher, b *budget) (params, error) {
@@ -76,5 +83,43 @@ func selectors(none absent) Scope {
 			return kept, nil
 		}
 		return nil, badData("no match[] parameter provided")
+	}
+}
+
+// parsed bounds and parses a query that reads no data, and sends it as it is.
+func parsed(ps params, _ *tenantMatcher, b *budget) (params, error) {
+	query, _ := ps.lookup("query")
+	if err := b.charge(query); err != nil {
+		return nil, inParameter("query", err)
+	}
+	if _, err := promQL.ParseExpr(query); err != nil {
+		return nil, inParameter("query", refusedByParser(err))
+	}
+	return ps, nil
+}
+
+// checked is for rows whose answer is filtered. It refuses what promfence's own
+// part of the work would stumble on, leaves the parameters out that the filter
+// applies, and spells selectors afresh: they choose among elements, all of
+// which the filter still looks at.
+func checked(check func(url.Values) error, ours ...string) Scope {
+	return func(ps params, _ *tenantMatcher, b *budget) (params, error) {
+		if check != nil {
+			if err := check(ps.values()); err != nil {
+				return nil, err
+			}
+		}
+		ps = ps.without(ours...)
+		for i, p := range ps {
+			if p.name != "match[]" && p.name != "match_target" || p.value == "" {
+				continue
+			}
+			ms, err := parseSelector(p.value, b)
+			if err != nil {
+				return nil, inParameter(p.name, err)
+			}
+			ps[i].value = (&parser.VectorSelector{LabelMatchers: ms}).String()
+		}
+		return ps, nil
 	}
 }

@@ -18,7 +18,10 @@ import (
 
 // A scopedRequest has been narrowed to its caller's tenants. Only Proxy.scope
 // makes one, and only a scopedRequest can be forwarded.
-type scopedRequest struct{ r *http.Request }
+type scopedRequest struct {
+	r      *http.Request
+	params params // as narrowed, for the rows that promfence answers itself
+}
 
 // forward is the only way to the upstream.
 func (p *Proxy) forward(x *exchange, s scopedRequest) {
@@ -58,7 +61,7 @@ func (p *Proxy) newScopedRequest(x *exchange, r *http.Request, labelName string,
 	} else {
 		out.URL.RawQuery = encoded
 	}
-	return scopedRequest{out}
+	return scopedRequest{out, ps}
 }
 
 // setTenantHeader names the tenants to an upstream that wants to know. The

@@ -1,0 +1,173 @@
+package proxy_test
+
+import (
+	"flag"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/promfence/promfence/proxy"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// samples are a request for each row, below the base.
+var samples = map[string]string{
+	"/query":               "query=up{job=\"a\"}&time=1&unknown=x&analyze=true&storeMatch[]={x=\"y\"}",
+	"/query_range":         "query=rate(x[5m])&start=1&end=2&step=1&dedup=true",
+	"/query_exemplars":     "query=x_bucket&start=1&end=2",
+	"/query_explain":       "query=up&engine=thanos",
+	"/query_range_explain": "query=up&start=1&end=2&step=1",
+	"/series":              "match[]=up&match[]={a=\"b\"}",
+	"/labels":              "",
+	"/label/{name}/values": "match[]=up&limit=5",
+	"/search/metric_names": "search[]=up&include_metadata=true",
+	"/search/label_names":  "search[]=up",
+	"/search/label_values": "label=job",
+	"/rules":               "type=alert&group_limit=1&match[]={a=\"b\"}",
+	"/alerts":              "",
+	"/metadata":            "metric=up&limit=1",
+	"/targets":             "state=active",
+	"/targets/metadata":    "match_target={job=\"a\"}&limit=3",
+	"/format_query":        "query=up",
+	"/parse_query":         "query=up",
+	"/status/buildinfo":    "",
+	"/read":                "",
+	"/federate":            "match[]=up&match[]={}",
+	"/explain":             "query=up",
+}
+
+// TestRows holds what the upstream is asked for each row, method and base: read
+// testdata/rows.golden in review.
+func TestRows(t *testing.T) {
+	f := newFence(t, nil)
+	var got strings.Builder
+	for method, path := range proxy.Endpoints() {
+		row := strings.TrimPrefix(strings.TrimPrefix(path, "/api/v1/metrics"), "/api/v1")
+		if path == "/api/v1/metadata" || path == "/api/v1/metrics/metadata" {
+			row = "/metadata"
+		}
+		sample, ok := samples[row]
+		if !ok {
+			t.Fatalf("no sample for %s (%s)", path, row)
+		}
+		if row == "/read" {
+			continue // its body is protobuf: see the tests of remote read
+		}
+		sample = strings.NewReplacer("{", "%7B", "}", "%7D", `"`, "%22").Replace(sample)
+		path = strings.Replace(path, "{name}", "job", 1)
+		r := f.Request(t, method, path+"?"+sample, "")
+		if method == http.MethodPost {
+			r = f.Request(t, method, path, sample)
+		}
+		f.Do(t, r)
+		fmt.Fprintf(&got, "%s %s\n", method, path)
+		for _, a := range f.Asked() {
+			fmt.Fprintf(&got, "  %s %s ?%s body %q\n", a.Method, a.Path, a.Query, a.Body)
+		}
+	}
+	golden(t, "rows.golden", got.String())
+}
+
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, []byte(got), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), got); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", path, diff)
+	}
+}
+
+func TestEveryRowIsScoped(t *testing.T) {
+	for _, row := range proxy.Routes {
+		if row.Scope == nil && row.Body == nil {
+			t.Errorf("%s has no scope", row.Path)
+		}
+		if slices.Contains(row.Params, "storeMatch[]") || slices.Contains(row.Params, "analyze") || slices.Contains(row.Params, "include_metadata") {
+			t.Errorf("%s knows a parameter that tells about others", row.Path)
+		}
+	}
+}
+
+func TestPathsThatDoNotExist(t *testing.T) {
+	f := newFence(t, nil)
+	for _, path := range []string{
+		"/", "/api/v1/query/", "/api//v1/query", "//api/v1/query", "/api/v1/./query", "/api/v1/x/../query", "/api/v1/%71uery",
+		"/api/v1%2fquery", "/api/v1/query%00", "/API/v1/query", "/api/v1/Query", "/api/v1/write", "/api/v1/admin/tsdb/snapshot",
+		"/api/v1/status/config", "/api/v1/status/flags", "/api/v1/status/tsdb", "/metrics", "/graph", "/debug/pprof/",
+		"/api/v1/label/a/b/values", "/api/v1/label/../values", "/api/v1/label/%2e%2e/values", "/api/v1/label/a%2fb/values",
+		"/api/v1/label/a%5cb/values", "/api/v1/label/%252e%252e/values", "/api/v1/label//values", "/api/v1/label/job/values/",
+		"/api/v1/label/%2e/values", "/api/v1/label/..%252f..%252fstatus/values", "/api/v1/metrics", "/api/v1/metrics/", "/api/v1/metrics/metrics/query",
+		"/-/reload", "/-/quit", "/-/healthy/", "/docs", "/openapi.yaml", "/api/v1/federate", "/api/v1/scrape_pools", "/api/v1/explain",
+	} {
+		t.Run(path, func(t *testing.T) {
+			resp, body := f.Get(t, path)
+			wantError(t, resp, body, http.StatusNotFound, "not_found", "")
+			if a := f.Asked(); a != nil {
+				t.Errorf("the upstream was asked %v", a)
+			}
+		})
+	}
+}
+
+func TestLabelNamesAreSpelledAgain(t *testing.T) {
+	f := newFence(t, nil)
+	for raw, want := range map[string]string{
+		"job":             "/api/v1/label/job/values",
+		"__name__":        "/api/v1/label/__name__/values",
+		"%6aob":           "/api/v1/label/job/values",
+		"U__a_2F_b":       "/api/v1/label/U__a_2F_b/values",
+		"my.label":        "/api/v1/label/my.label/values",
+		"a%20b":           "/api/v1/label/a%20b/values",
+		"%E4%BD%A0":       "/api/v1/label/%E4%BD%A0/values",
+		"a%3Fmatch%5B%5D": "/api/v1/label/a%3Fmatch%5B%5D/values",
+	} {
+		if resp, body := f.Get(t, "/api/v1/label/"+raw+"/values"); resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d %s", raw, resp.StatusCode, body)
+			continue
+		}
+		a := f.Asked()
+		if len(a) != 1 || a[0].Path != want {
+			t.Errorf("%s: the upstream was asked %v, want %s", raw, a, want)
+		}
+		if got := a[0].form(t)["match[]"]; !slices.Equal(got, []string{`{tenant_id="acme"}`}) {
+			t.Errorf("%s: match[] %q", raw, got)
+		}
+	}
+	resp, body := f.Get(t, "/api/v1/label/%ff/values")
+	wantError(t, resp, body, http.StatusBadRequest, "bad_data", "label name")
+}
+
+func TestMethodsThatDoNotExist(t *testing.T) {
+	f := newFence(t, nil)
+	for _, method := range []string{"PUT", "DELETE", "PATCH", "TRACE", "HEAD", "OPTIONS", "query", "get"} {
+		resp, body := f.Do(t, f.Request(t, method, "/api/v1/query?query=up", ""))
+		if method == "HEAD" {
+			if resp.StatusCode != http.StatusMethodNotAllowed {
+				t.Errorf("HEAD: %d", resp.StatusCode)
+			}
+			continue
+		}
+		wantError(t, resp, body, http.StatusMethodNotAllowed, "method_not_allowed", "only GET and POST")
+		if got := resp.Header.Get("Allow"); got != "GET, POST" {
+			t.Errorf("%s: Allow %q", method, got)
+		}
+	}
+	if a := f.Asked(); a != nil {
+		t.Errorf("the upstream was asked %v", a)
+	}
+}
