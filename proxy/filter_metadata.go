@@ -1,0 +1,217 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"net/url"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// checkMetadataParams refuses what Prometheus refuses about the limits of
+// /api/v1/metadata and /api/v1/targets/metadata, which promfence applies itself
+// and does not forward. The texts are Prometheus's.
+func checkMetadataParams(params url.Values) error {
+	_, err := limitParam(params, "limit")
+	if err == nil {
+		_, err = limitParam(params, "limit_per_metric")
+	}
+	return err
+}
+
+// limitParam is -1 when there is no limit.
+func limitParam(params url.Values, name string) (int, error) {
+	s := params.Get(name)
+	if s == "" {
+		return -1, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil {
+		return 0, badData("%s must be a number", name)
+	}
+	return max(n, -1), nil
+}
+
+// filterMetadata shows the metric families that the tenants have series of.
+// What anybody wrote as HELP or UNIT is shown from the tenants' own targets, or
+// from all with tenancy.shared_metadata. A TYPE is shown when all agree on it.
+func filterMetadata(dst io.Writer, src io.Reader, v view) error {
+	a, err := newAnswer(dst, src, v)
+	if err != nil {
+		return err
+	}
+	f := &metadataFilter{answer: a, shown: map[string]bool{}}
+	if f.limit, err = limitParam(v.params, "limit"); err != nil {
+		return err
+	}
+	if f.perFamily, err = limitParam(v.params, "limit_per_metric"); err != nil {
+		return err
+	}
+	if v.families == nil {
+		return errors.New("filterMetadata was called without the tenants' families")
+	}
+	if f.names, err = v.families(v.ctx); err != nil {
+		return err
+	}
+	if v.texts != nil && !v.sharedMetadata {
+		if f.texts, err = v.texts(v.ctx); err != nil {
+			return err
+		}
+	}
+	return a.filter(func() error {
+		a.write(`{`)
+		err := a.members(f.family) // as many as there are, so only those shown are remembered
+		a.write(`}`)
+		return err
+	})
+}
+
+type metadataFilter struct {
+	*answer
+	limit, perFamily int
+	names            map[string]bool // of the tenants' series
+	texts            map[string][]familyText
+	shown            map[string]bool
+
+	list    []jsontext.Value
+	members []member
+}
+
+// family shows the entries of one family, or nothing.
+func (f *metadataFilter) family(name string) error {
+	if !f.mayHave(name) || f.limit >= 0 && len(f.shown) >= f.limit {
+		return f.skip()
+	}
+	raw, err := f.value()
+	if err != nil {
+		return err
+	}
+	entries, err := f.answer.list(f.list[:0], raw)
+	if err != nil {
+		return err
+	}
+	f.list = entries
+	kind, has, err := f.kind(name, entries)
+	if err != nil || !has {
+		return err
+	}
+	if f.shown[name] {
+		return badAnswer("a family comes twice")
+	}
+	f.comma(len(f.shown))
+	f.shown[name] = true
+	return f.writeFamily(name, kind, entries)
+}
+
+// familySuffixes are what the series of a family add to its name, by TYPE: those
+// of Prometheus's text format and of OpenMetrics 1.0. A family without them, a
+// native histogram for one, has series of its own name.
+var familySuffixes = map[string][]string{
+	"counter":        {"_total", "_created"},
+	"gaugehistogram": {"_bucket", "_gcount", "_gsum"},
+	"histogram":      {"_bucket", "_count", "_sum", "_created"},
+	"info":           {"_info"},
+	"summary":        {"_count", "_sum", "_created"},
+}
+
+// mayHave is a quick look, before a family's TYPE is known.
+func (f *metadataFilter) mayHave(name string) bool {
+	if f.names[name] {
+		return true
+	}
+	for kind := range familySuffixes {
+		if f.hasSeries(name, kind) {
+			return true
+		}
+	}
+	return false
+}
+
+// hasSeries looks for the series of a TYPE only: a tenant's requests_total does
+// not tell them that somebody has a gauge named requests.
+func (f *metadataFilter) hasSeries(name, kind string) bool {
+	if f.names[name] {
+		return true
+	}
+	for _, suffix := range familySuffixes[kind] {
+		if f.names[name+suffix] {
+			return true
+		}
+	}
+	return false
+}
+
+// kind returns the TYPE that all entries agree on, else unknown, and whether the
+// tenants have series of the family.
+func (f *metadataFilter) kind(name string, entries []jsontext.Value) (kind string, has bool, err error) {
+	has = f.names[name]
+	for i, entry := range entries {
+		members, err := f.split(f.members[:0], entry)
+		if err != nil {
+			return "", false, err
+		}
+		f.members = members
+		text, err := f.unquote(find(members, "type"))
+		if err != nil {
+			return "", false, err
+		}
+		own := knownKind(text)
+		if i == 0 {
+			kind = own
+		}
+		has = has || f.hasSeries(name, own)
+		if kind != own {
+			kind = "unknown"
+		}
+	}
+	return kind, has, nil
+}
+
+// knownKind keeps free text out of TYPE.
+func knownKind(text []byte) string {
+	switch kind := string(text); kind {
+	case "counter", "gauge", "gaugehistogram", "histogram", "info", "stateset", "summary":
+		return kind
+	default:
+		return "unknown"
+	}
+}
+
+func (f *metadataFilter) writeFamily(name, kind string, entries []jsontext.Value) error {
+	quoted, err := jsontext.AppendQuote(nil, name)
+	if err != nil {
+		return err
+	}
+	f.writeBytes(quoted)
+	f.write(`:[`)
+	switch texts := f.texts[name]; {
+	case f.view.sharedMetadata:
+		for i, entry := range entries[:f.cut(len(entries))] {
+			f.comma(i)
+			f.writeBytes(entry)
+		}
+	case len(entries) > 0:
+		if len(texts) == 0 {
+			texts = []familyText{{help: `""`, unit: `""`}}
+		}
+		typ, err := jsontext.AppendQuote(nil, kind)
+		if err != nil {
+			return err
+		}
+		for i, t := range texts[:f.cut(len(texts))] {
+			f.comma(i)
+			f.write(`{"type":` + string(typ) + `,"help":` + t.help + `,"unit":` + t.unit + `}`)
+		}
+	}
+	f.write(`]`)
+	return nil
+}
+
+// cut applies limit_per_metric, of which zero is none.
+func (f *metadataFilter) cut(n int) int {
+	if f.perFamily > 0 {
+		return min(n, f.perFamily)
+	}
+	return n
+}

@@ -1,0 +1,158 @@
+package proxy
+
+import (
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// ownRule writes a rule of the view's tenants: every byte of it, unless it has
+// alerts that carry another name. Prometheus makes no such alerts (a rule's
+// labels win over its expression's), but an upstream that does may not tell
+// them here.
+func (f *rulesFilter) ownRule(raw, alerts jsontext.Value) error {
+	all, err := f.ownAlerts(alerts)
+	if err != nil {
+		return err
+	}
+	if all && (alerts == nil || !f.excludeAlerts) {
+		f.writeBytes(raw)
+		return nil
+	}
+	n := 0
+	f.write(`{`)
+	for _, m := range f.members {
+		f.comma(n)
+		n++
+		switch name := string(m.name); {
+		case name == "alerts":
+			f.writeAlerts(alerts)
+		case name == "state" && !all:
+			if err := f.writeState(m.value, alerts); err != nil {
+				return err
+			}
+		default:
+			f.writeMember(m)
+		}
+	}
+	f.write(`}`)
+	return nil
+}
+
+// sharedRule writes a rule that carries no tenant: what its author wrote, the
+// view's alerts, and a state made of these. How its evaluation went depends on
+// everybody's series: health is unknown, the error is gone, the times are zero.
+func (f *rulesFilter) sharedRule(alerts jsontext.Value) error {
+	if _, err := f.ownAlerts(alerts); err != nil {
+		return err
+	}
+	n := 0
+	f.write(`{`)
+	for _, m := range f.members {
+		name := string(m.name)
+		switch name {
+		case "name", "query", "duration", "keepFiringFor", "labels", "annotations", "type",
+			"alerts", "state", "health", "evaluationTime", "lastEvaluation":
+			f.comma(n)
+			n++
+		}
+		switch name {
+		case "name", "query", "duration", "keepFiringFor", "labels", "annotations", "type":
+			f.writeMember(m)
+		case "alerts":
+			f.writeAlerts(alerts)
+		case "state":
+			if err := f.writeState(m.value, alerts); err != nil {
+				return err
+			}
+		case "health":
+			f.write(`"health":"unknown"`)
+		case "evaluationTime":
+			f.write(`"evaluationTime":0`)
+		case "lastEvaluation":
+			f.write(`"lastEvaluation":"0001-01-01T00:00:00Z"`)
+		}
+	}
+	f.write(`}`)
+	return nil
+}
+
+// ownAlerts collects the view's alerts in f.alerts and tells whether these are
+// all that the rule has.
+func (f *rulesFilter) ownAlerts(alerts jsontext.Value) (all bool, err error) {
+	f.alerts = f.alerts[:0]
+	if alerts == nil {
+		return true, nil
+	}
+	list, err := f.list(f.alerts, alerts)
+	if err != nil {
+		return false, err
+	}
+	kept := list[:0]
+	for _, alert := range list {
+		members, err := f.split(f.alert[:0], alert)
+		if err != nil {
+			return false, err
+		}
+		f.alert = members
+		whose, err := f.owner(find(members, "labels"))
+		if err != nil {
+			return false, err
+		}
+		if whose == own {
+			kept = append(kept, alert)
+		}
+	}
+	f.alerts = kept
+	return len(kept) == len(list), nil
+}
+
+func (f *rulesFilter) writeAlerts(alerts jsontext.Value) {
+	f.write(`"alerts":`)
+	if f.excludeAlerts || alerts.Kind() == 'n' {
+		f.write(`null`)
+		return
+	}
+	f.write(`[`)
+	for i, alert := range f.alerts {
+		f.comma(i)
+		f.writeBytes(alert)
+	}
+	f.write(`]`)
+}
+
+// writeState writes the most urgent state of the collected alerts. A rule that
+// was never evaluated stays unknown, and so does one whose alerts the upstream
+// did not tell: its own word would speak of everybody's.
+func (f *rulesFilter) writeState(was, alerts jsontext.Value) error {
+	state := "inactive"
+	if alerts == nil || alerts.Kind() == 'n' || string(was) == `"unknown"` {
+		state = "unknown"
+	}
+	for _, alert := range f.alerts {
+		members, err := f.split(f.alert[:0], alert)
+		if err != nil {
+			return err
+		}
+		f.alert = members
+		switch string(find(members, "state")) {
+		case `"firing"`:
+			state = "firing"
+		case `"pending"`:
+			if state != "firing" {
+				state = "pending"
+			}
+		}
+	}
+	f.write(`"state":"` + state + `"`)
+	return nil
+}
+
+func (f *rulesFilter) writeMember(m member) {
+	name, err := jsontext.AppendQuote(f.text[:0], m.name)
+	f.text = name
+	if err != nil { // the decoder let only UTF-8 through
+		name = []byte(`""`)
+	}
+	f.writeBytes(name)
+	f.write(`:`)
+	f.writeBytes(m.value)
+}
