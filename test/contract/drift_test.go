@@ -1,0 +1,52 @@
+package contract_test
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/promfence/promfence/openapi"
+	"github.com/promfence/promfence/proxy"
+)
+
+// public are the paths without a token, which are no rows of the route table.
+var public = []string{"/openapi.yaml", "/docs", "/-/healthy", "/-/ready"}
+
+func TestDocumentAndRouteTableHoldTheSameEndpoints(t *testing.T) {
+	documented, served := map[string]bool{}, map[string]bool{}
+	for method, path := range openapi.Operations() {
+		if !slices.Contains(public, path) {
+			documented[method+" "+path] = true
+		}
+	}
+	for method, path := range proxy.Endpoints() {
+		if !slices.Contains(public, path) {
+			served[method+" "+path] = true
+		}
+	}
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(served)), slices.Sorted(maps.Keys(documented))); diff != "" {
+		t.Errorf("endpoints (-served +documented):\n%s", diff)
+	}
+}
+
+// Both bases offer the same: what one has, the other has with the same methods.
+func TestBothBasesHoldTheSameEndpoints(t *testing.T) {
+	bases := map[string][]string{}
+	for method, path := range openapi.Operations() {
+		switch {
+		case slices.Contains(public, path), path == "/api/v1/metrics/explain":
+		case strings.HasPrefix(path, "/api/v1/metrics/"):
+			bases["metrics"] = append(bases["metrics"], method+" "+strings.TrimPrefix(path, "/api/v1/metrics"))
+		default:
+			bases["prometheus"] = append(bases["prometheus"], method+" "+strings.TrimPrefix(path, "/api/v1"))
+		}
+	}
+	slices.Sort(bases["metrics"])
+	slices.Sort(bases["prometheus"])
+	if diff := cmp.Diff(bases["prometheus"], bases["metrics"]); diff != "" {
+		t.Errorf("endpoints (-Prometheus's paths +metrics):\n%s", diff)
+	}
+}
