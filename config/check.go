@@ -59,6 +59,22 @@ func notNegative(v any) string {
 	return ""
 }
 
+// leeway has a ceiling: what is tolerated is how long an expired token lives on.
+func leeway(v any) string {
+	if d := v.(time.Duration); d < 0 || d > 5*time.Minute {
+		return "want a duration of 0s to 5m"
+	}
+	return ""
+}
+
+// interval has a floor: the provider is somebody else's server.
+func interval(v any) string {
+	if v.(time.Duration) < time.Second {
+		return "want a duration of 1s or more"
+	}
+	return ""
+}
+
 // httpURL is what upstream, key set and, with discovery, issuer have in common.
 // Credentials do not belong into a URL: it is logged, and the settings are printed.
 func httpURL(s string) string {

@@ -72,15 +72,16 @@ type Auth struct {
 // Issuer is one entry of auth.issuers. The meaning of each field is the Doc of
 // its row in [IssuerSettings].
 type Issuer struct {
-	Issuer         string   `mapstructure:"issuer"`
-	Audience       string   `mapstructure:"audience"`
-	JWKSURL        string   `mapstructure:"jwks_url"`
-	JWKSFile       string   `mapstructure:"jwks_file"`
-	PublicKeyFile  string   `mapstructure:"public_key_file"`
-	HMACSecretFile string   `mapstructure:"hmac_secret_file"`
-	Algorithms     []string `mapstructure:"algorithms"`
-	TenantClaim    string   `mapstructure:"tenant_claim"`
-	Tenant         string   `mapstructure:"tenant"`
+	Issuer              string   `mapstructure:"issuer"`
+	Audience            string   `mapstructure:"audience"`
+	InsecureAnyAudience bool     `mapstructure:"insecure_any_audience"`
+	JWKSURL             string   `mapstructure:"jwks_url"`
+	JWKSFile            string   `mapstructure:"jwks_file"`
+	PublicKeyFile       string   `mapstructure:"public_key_file"`
+	HMACSecretFile      string   `mapstructure:"hmac_secret_file"`
+	Algorithms          []string `mapstructure:"algorithms"`
+	TenantClaim         string   `mapstructure:"tenant_claim"`
+	Tenant              string   `mapstructure:"tenant"`
 }
 
 // Tenancy says how data belongs to tenants.

@@ -46,9 +46,6 @@ func issuer(name string, entry any) (map[string]any, error) {
 			table[s.Key] = v
 		}
 	}
-	if table["issuer"] == "" {
-		errs = append(errs, fmt.Errorf("%s.issuer: required; want the iss of its tokens", name))
-	}
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		if !slices.Contains(keys(IssuerSettings), key) {
 			errs = append(errs, fmt.Errorf("%s.%s: no such setting%s", name, key, suggest(key, keys(IssuerSettings))))

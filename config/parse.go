@@ -101,7 +101,7 @@ func isUnset(v any) bool {
 	if list, ok := v.([]string); ok {
 		return len(list) == 0
 	}
-	return v == ""
+	return v == "" || v == false
 }
 
 func wantIf(wrong bool, want string) string {

@@ -48,8 +48,8 @@ var Settings = []Setting{
 	{"auth.algorithms", []string{}, "Signature algorithms that are accepted. Not set: RS, PS and ES with 256, 384 and 512, and EdDSA; with an HMAC secret alone HS256, HS384 and HS512.", algorithms},
 	{"auth.tenant_claim", "tenant_id", "Claim that names the tenant, or the tenants as an array; dots lead into nested claims.", plain},
 	{"auth.token_headers", []string{"Authorization"}, "Headers that may carry the token, in order; the first that is present counts, and no later one.", headers},
-	{"auth.leeway", 30 * time.Second, "Difference between the issuer's clock and ours that is tolerated.", notNegative},
-	{"auth.refresh_interval", 5 * time.Minute, "How often published keys are fetched.", positive},
+	{"auth.leeway", 30 * time.Second, "Difference between the issuer's clock and ours that is tolerated; at most 5m.", leeway},
+	{"auth.refresh_interval", 5 * time.Minute, "How often published keys are fetched; 1s or more.", interval},
 	{"auth.insecure_any_audience", false, "Take tokens that were issued for any other service as well. Logged as a warning at every start.", nil},
 	{issuersKey, []Issuer{}, "More issuers, each a table of its own (see below). Only in the file.", nil},
 
@@ -73,7 +73,8 @@ var Settings = []Setting{
 // IssuerSettings is what one entry of auth.issuers may hold.
 var IssuerSettings = []Setting{
 	{"issuer", "", "Required. The `iss` of its tokens.", issuerName},
-	{"audience", "", "The `aud` of its tokens. Not set: `auth.audience`.", plain},
+	{"audience", "", "Required. The `aud` of its tokens.", plain},
+	{"insecure_any_audience", false, "As `auth.insecure_any_audience`.", nil},
 	{"jwks_url", "", "As `auth.jwks_url`.", jwksURL},
 	{"jwks_file", "", "As `auth.jwks_file`.", readable},
 	{"public_key_file", "", "As `auth.public_key_file`.", readable},

@@ -12,56 +12,60 @@ func (c *Config) together(wrong map[string]bool) []error {
 	var errs []error
 	refuse := func(key, want string) {
 		if !wrong[key] {
-			errs = append(errs, fmt.Errorf("%s: %s", c.name(key), want))
+			errs = append(errs, fmt.Errorf("%s: %s", c.Name(key), want))
 		}
 	}
 	if c.Upstream.URL == "" {
 		refuse("upstream.url", "required; want http://host:port of the Prometheus or Thanos to guard")
 	}
-	if c.Auth.Issuer == "" && len(c.Auth.Issuers) == 0 && !wrong[issuersKey] {
-		refuse("auth.issuer", "required; want the iss of the tokens, usually the URL of the identity provider")
-	}
-	if c.Auth.Audience == "" && !c.Auth.InsecureAnyAudience && !wrong[issuersKey] {
-		if len(c.Auth.Issuers) == 0 || c.Auth.Issuer != "" {
-			refuse("auth.audience", "required; want the aud of the tokens")
-		}
-		for i, is := range c.Auth.Issuers {
-			if is.Audience == "" {
-				refuse(fmt.Sprintf("%s[%d].audience", issuersKey, i), "required, since there is no auth.audience; want the aud of its tokens")
-			}
-		}
-	}
-	if a := c.Auth; discovered(a.Issuer, a.JWKSURL, a.JWKSFile, a.PublicKeyFile, a.HMACSecretFile) {
-		refuse("auth.issuer", wantDiscovery)
-	}
-	for i, is := range c.Auth.Issuers {
-		if discovered(is.Issuer, is.JWKSURL, is.JWKSFile, is.PublicKeyFile, is.HMACSecretFile) {
-			refuse(fmt.Sprintf("%s[%d].issuer", issuersKey, i), wantDiscovery)
-		}
-	}
 	if _, port, _ := net.SplitHostPort(c.Admin.Address); c.Admin.Address == c.Server.Address && port != "0" {
 		refuse("admin.address", "want another address than server.address, or off")
+	}
+	a := c.Auth
+	first := Issuer{
+		Issuer: a.Issuer, Audience: a.Audience, InsecureAnyAudience: a.InsecureAnyAudience,
+		JWKSURL: a.JWKSURL, JWKSFile: a.JWKSFile, PublicKeyFile: a.PublicKeyFile, HMACSecretFile: a.HMACSecretFile,
+	}
+	used := len(a.Issuers) == 0 && !wrong[issuersKey] || a.InsecureAnyAudience
+	for _, v := range []string{a.Issuer, a.Audience, a.JWKSURL, a.JWKSFile, a.PublicKeyFile, a.HMACSecretFile} {
+		used = used || v != ""
+	}
+	if used {
+		first.together("auth", refuse)
+	}
+	for i, entry := range a.Issuers {
+		entry.together(fmt.Sprintf("%s[%d]", issuersKey, i), refuse)
 	}
 	return errs
 }
 
-const wantDiscovery = "want http://host or https://host, where the keys are discovered, or a setting that says where else they are"
-
-// discovered reports an issuer whose keys have no other source than discovery,
-// and whose name is not where that could happen.
-func discovered(issuer string, sources ...string) bool {
-	return issuer != "" && !slices.ContainsFunc(sources, func(s string) bool { return s != "" }) && httpURL(issuer) != ""
+// together says what one issuer lacks.
+func (is Issuer) together(section string, refuse func(key, want string)) {
+	sources := []string{is.JWKSURL, is.JWKSFile, is.PublicKeyFile, is.HMACSecretFile}
+	discovered := !slices.ContainsFunc(sources, func(s string) bool { return s != "" })
+	switch {
+	case is.Issuer == "":
+		refuse(section+".issuer", "required; want the iss of the tokens, usually the URL of the identity provider")
+	case discovered && httpURL(is.Issuer) != "":
+		refuse(section+".issuer", "want http://host or https://host, where the keys are discovered, or a setting that says where else they are")
+	}
+	switch {
+	case is.Audience == "" && !is.InsecureAnyAudience:
+		refuse(section+".audience", "required; want the aud of the tokens")
+	case is.Audience != "" && is.InsecureAnyAudience:
+		refuse(section+".insecure_any_audience", "want false, or no audience")
+	}
 }
 
-// name spells the setting the way it was written, or both ways.
-func (c *Config) name(key string) string {
-	s := Setting{Key: key}
+// Name spells a setting the way it was written, and both ways when it was not.
+func (c *Config) Name(key string) string {
+	env := Setting{Key: key}.Env()
 	switch c.Sources[key] {
-	case s.Env():
-		return s.Env()
+	case env:
+		return env
 	case "":
 		if slices.Contains(keys(Settings), key) {
-			return s.Env() + " (" + key + ")"
+			return env + " (" + key + ")"
 		}
 	}
 	return key

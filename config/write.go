@@ -71,16 +71,17 @@ func (s Setting) shown(none, quote string) string {
 	return quote + text + quote
 }
 
-// short writes 5m, not 5m0s.
+// short writes a duration as people do: 130s and 5m, not 2m10s and 5m0s.
 func short(d time.Duration) string {
-	text := d.String()
-	if strings.HasSuffix(text, "m0s") {
-		text = strings.TrimSuffix(text, "0s")
+	switch {
+	case d != 0 && d%time.Hour == 0:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	case d != 0 && d%time.Minute == 0:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	case d%time.Second == 0:
+		return fmt.Sprintf("%ds", d/time.Second)
 	}
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
+	return d.String()
 }
 
 func wrap(b *strings.Builder, text string) {

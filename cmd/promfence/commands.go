@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime/debug"
+	"slices"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"github.com/spf13/pflag"
+
+	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/config"
+	"github.com/promfence/promfence/proxy"
+)
+
+// A command is one thing that the program does.
+type command struct {
+	name, usage, summary string
+	run                  func(ctx context.Context, in input) error
+}
+
+// An input is all that a command gets from outside.
+type input struct {
+	args           []string // without the command's name
+	environ        []string
+	stdout, stderr io.Writer
+}
+
+// commands is what there is; the first is the default.
+var commands = []command{
+	{"serve", "serve [--config FILE]", "guard the upstream until a signal ends it (the default)", serve},
+	{"check", "check [--config FILE]", "say what is wrong with the settings, or show those in effect", check},
+	{"explain", "explain --tenant NAME [--tenant NAME] [--label NAME] 'QUERY'", "show what the upstream would be asked", explain},
+	{"version", "version", "show the versions of the program and of its PromQL parser", version},
+}
+
+// run does what args say. It returns when that is done or, for serve, some time
+// after the end of ctx.
+func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
+	c, args := choose(args)
+	if slices.Contains(args, "--version") {
+		c = find("version")
+	}
+	err := c.run(ctx, input{args: args, environ: environ, stdout: stdout, stderr: stderr})
+	if errors.Is(err, pflag.ErrHelp) {
+		return help(stdout)
+	}
+	return err
+}
+
+// choose takes the command's name out of args, wherever --config stands.
+func choose(args []string) (command, []string) {
+	for i, arg := range args {
+		if i > 0 && args[i-1] == "--config" {
+			continue
+		}
+		if c := find(arg); c.run != nil {
+			return c, slices.Concat(args[:i], args[i+1:])
+		}
+		if arg == "help" && i == 0 {
+			return command{run: func(context.Context, input) error { return pflag.ErrHelp }}, nil
+		}
+		if !strings.HasPrefix(arg, "-") {
+			break
+		}
+	}
+	return commands[0], args
+}
+
+func find(name string) command {
+	for _, c := range commands {
+		if c.name == name {
+			return c
+		}
+	}
+	return command{}
+}
+
+// check says everything that is wrong, also what only the parts themselves can
+// tell of their settings.
+func check(_ context.Context, in input) error {
+	cfg, err := load(in)
+	if err != nil {
+		return err
+	}
+	if _, _, err := build(cfg, zerolog.Nop(), prometheus.NewRegistry()); err != nil {
+		return err
+	}
+	return cfg.WriteEffective(in.stdout)
+}
+
+// explain prints the enforced query. Complete settings tell the label; it does
+// not ask for them.
+func explain(_ context.Context, in input) error {
+	flags := pflag.NewFlagSet("explain", pflag.ContinueOnError)
+	flags.Usage = func() {}
+	names := flags.StringArray("tenant", nil, "")
+	label := flags.String("label", "", "")
+	file := flags.String("config", "", "")
+	if err := flags.Parse(in.args); err != nil {
+		return err
+	}
+	if len(*names) == 0 || flags.NArg() != 1 {
+		return errors.New("explain: want --tenant NAME and one query, in quotes")
+	}
+	tenants, err := auth.ParseTenants(*names...)
+	if err != nil {
+		return fmt.Errorf("--tenant: %w", err)
+	}
+	if *label == "" {
+		*label = "tenant_id"
+		var args []string
+		if *file != "" {
+			args = []string{"--config", *file}
+		}
+		if cfg, err := config.Load(args, in.environ); err == nil {
+			*label = cfg.Tenancy.Label
+		}
+	}
+	enforced, err := proxy.Explain(*label, tenants, flags.Arg(0))
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(in.stdout, enforced)
+	return err
+}
+
+// parserModule decides what counts as PromQL.
+const parserModule = "github.com/prometheus/prometheus"
+
+func version(_ context.Context, in input) error {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return errors.New("version: built without module support")
+	}
+	parser := "unknown"
+	for _, m := range info.Deps {
+		if m.Path == parserModule {
+			parser = m.Version
+		}
+	}
+	_, err := fmt.Fprintf(in.stdout, "promfence %s (%s)\nPromQL parser %s %s\n", ownVersion(), info.GoVersion, parserModule, parser)
+	return err
+}
+
+// ownVersion is the module's version, as the go command stamps it from a tag.
+func ownVersion() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}
+
+func help(w io.Writer) error {
+	fmt.Fprintln(w, "promfence lets every tenant query a shared Prometheus or Thanos and see only its\nown series.\n\nCommands:")
+	for _, c := range commands {
+		fmt.Fprintf(w, "  promfence %s\n      %s\n", c.usage, c.summary)
+	}
+	fmt.Fprintln(w, "\nSettings come from the environment and from a YAML file (--config FILE or\nPROMFENCE_CONFIG); the environment wins. Durations need a unit, lists in the\nenvironment have commas, and a name that is not below is refused.\n\nSettings:")
+	return config.WriteHelp(w)
+}
+
+// load reads the settings and writes mistakes one below the other.
+func load(in input) (*config.Config, error) {
+	cfg, err := config.Load(in.args, in.environ)
+	return cfg, mistakes(err)
+}
+
+func mistakes(err error) error {
+	if err == nil || errors.Is(err, pflag.ErrHelp) {
+		return err
+	}
+	return errors.New("the settings are wrong\n  " + strings.ReplaceAll(err.Error(), "\n", "\n  "))
+}

@@ -1,0 +1,7 @@
+package main
+
+// What the tests, which are outside, run.
+var (
+	Run  = run
+	Main = main
+)

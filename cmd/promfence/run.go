@@ -1,0 +1,156 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/url"
+	"strings"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rs/zerolog"
+
+	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/config"
+	"github.com/promfence/promfence/openapi"
+	"github.com/promfence/promfence/proxy"
+)
+
+// serve builds the parts in order, serves until ctx ends, and drains.
+func serve(ctx context.Context, in input) error {
+	cfg, err := load(in)
+	if err != nil {
+		return err
+	}
+	log := newLogger(cfg.Log, in.stderr)
+	announce(log, cfg)
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	authn, px, err := build(cfg, log, metrics)
+	if err != nil {
+		return err
+	}
+	metrics.MustRegister(authn)
+	s, err := listen(ctx, cfg, log, px, newAdmin(cfg.Admin, metrics, px))
+	if err != nil {
+		return err
+	}
+	return s.serve(ctx, authn)
+}
+
+// build makes what decides about requests. It starts nothing and listens
+// nowhere.
+func build(cfg *config.Config, log zerolog.Logger, metrics prometheus.Registerer) (*auth.Authenticator, *proxy.Proxy, error) {
+	upstream, err := url.Parse(cfg.Upstream.URL)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: want http://host or https://host", cfg.Name("upstream.url"))
+	}
+	authn, err := auth.New(authOptions(cfg, log))
+	if err != nil {
+		return nil, nil, mistakes(named(cfg, err))
+	}
+	px, err := proxy.New(proxy.Options{
+		Auth:  authn,
+		Ready: authn.Ready,
+
+		Upstream:           upstream,
+		UpstreamTimeout:    cfg.Upstream.Timeout,
+		TenantHeader:       cfg.Upstream.TenantHeader,
+		MaxIdleConnections: cfg.Upstream.MaxIdleConnections,
+
+		TokenHeaders:   cfg.Auth.TokenHeaders,
+		CORSOrigins:    cfg.CORS.AllowedOrigins,
+		Label:          cfg.Tenancy.Label,
+		OnConflict:     cfg.Tenancy.OnConflict,
+		SharedRules:    cfg.Tenancy.SharedRules,
+		SharedMetadata: cfg.Tenancy.SharedMetadata,
+		Limits: proxy.Limits{
+			QueryBytes: cfg.Limits.MaxQueryBytes,
+			QueryDepth: cfg.Limits.MaxQueryDepth,
+			QueryTerms: cfg.Limits.MaxQueryTerms,
+			BodyBytes:  int64(cfg.Limits.MaxBodyBytes),
+		},
+		Logger:     log,
+		Registerer: metrics,
+		Docs:       openapi.Handler(),
+	})
+	return authn, px, err
+}
+
+func authOptions(cfg *config.Config, log zerolog.Logger) auth.Options {
+	a := cfg.Auth
+	o := auth.Options{
+		Issuer:              a.Issuer,
+		Audience:            a.Audience,
+		InsecureAnyAudience: a.InsecureAnyAudience,
+		JWKSURL:             a.JWKSURL,
+		JWKSFile:            a.JWKSFile,
+		PublicKeyFile:       a.PublicKeyFile,
+		HMACSecretFile:      a.HMACSecretFile,
+		Algorithms:          a.Algorithms,
+		TenantClaim:         a.TenantClaim,
+		MaxTenants:          cfg.Tenancy.MaxTenants,
+		TokenHeaders:        a.TokenHeaders,
+		Leeway:              a.Leeway,
+		RefreshInterval:     a.RefreshInterval,
+		TenantHeader:        cfg.Upstream.TenantHeader,
+		Logger:              slog.New(zerolog.NewSlogHandler(log)),
+	}
+	for _, is := range a.Issuers {
+		entry := auth.IssuerOptions{
+			Issuer:              is.Issuer,
+			Audience:            is.Audience,
+			InsecureAnyAudience: is.InsecureAnyAudience,
+			JWKSURL:             is.JWKSURL,
+			JWKSFile:            is.JWKSFile,
+			PublicKeyFile:       is.PublicKeyFile,
+			HMACSecretFile:      is.HMACSecretFile,
+			Algorithms:          is.Algorithms,
+			TenantClaim:         is.TenantClaim,
+		}
+		if is.Tenant != "" {
+			entry.Tenants = []string{is.Tenant}
+		}
+		o.Issuers = append(o.Issuers, entry)
+	}
+	return o
+}
+
+// named spells the settings that auth complains about as they were written.
+func named(cfg *config.Config, err error) error {
+	lines := strings.Split(err.Error(), "\n")
+	for i, line := range lines {
+		if key, rest, ok := strings.Cut(line, ": "); ok {
+			lines[i] = cfg.Name(key) + ": " + rest
+		}
+	}
+	return errors.New(strings.Join(lines, "\n"))
+}
+
+func newLogger(c config.Log, w io.Writer) zerolog.Logger {
+	if c.Format == "console" {
+		w = zerolog.ConsoleWriter{Out: w, NoColor: true}
+	}
+	level, err := zerolog.ParseLevel(c.Level)
+	if err != nil {
+		level = zerolog.InfoLevel // config knows the levels; more in the log is the safe side
+	}
+	return zerolog.New(zerolog.SyncWriter(w)).Level(level).With().Timestamp().Logger()
+}
+
+// announce writes the line of every start, and what the settings weaken. What
+// they weaken in auth, auth says.
+func announce(log zerolog.Logger, cfg *config.Config) {
+	u, err := url.Parse(cfg.Upstream.URL)
+	if err != nil {
+		return // build has parsed it
+	}
+	log.Info().Str("version", ownVersion()).Str("upstream", u.Host).Str("label", cfg.Tenancy.Label).
+		Str("issuer", cfg.Auth.Issuer).Int("issuers", len(cfg.Auth.Issuers)).Str("audience", cfg.Auth.Audience).Msg("starting")
+	if u.Scheme == "http" && !loopback(u.Hostname()) {
+		log.Warn().Str("upstream", u.Host).Msg("the upstream is asked over plain http: whoever is on the way reads all tenants' data")
+	}
+}
