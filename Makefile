@@ -15,16 +15,16 @@ build: ## bin/promfence, static and stripped
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/promfence ./cmd/promfence
 
 demo: build ## promfence in front of a Prometheus with two tenants, on DEMO_ADDRESS (127.0.0.1:8080)
-	@echo 'building the demo (a Prometheus is inside: the first time takes about two minutes)'
-	@cd test && CGO_ENABLED=0 go build -o ../bin/demo ./demo
+	@cd test && CGO_ENABLED=0 go run ./prebuild ./demo ../bin/demo
 	@bin/demo
 
 test: ## all tests of both modules, with the race detector
 	@[ -n '$(RACE)' ] || [ -z "$$CI" ] || { echo 'make test: no C compiler for -race: apt-get install gcc libc6-dev'; exit 1; }
 	go test $(RACE) -shuffle=on ./...
-	cd test && go run ./upstream/prebuild
+	cd test && CGO_ENABLED=0 go run ./prebuild
 	cd test && go test $(RACE) -shuffle=on -timeout 20m ./...
-	@[ -n '$(RACE)' ] || echo 'left out: the race detector, which needs a C compiler: apt-get install gcc libc6-dev'
+	@[ -n '$(RACE)' ] || echo 'left out: the race detector. It needs a C compiler: apt-get install gcc libc6-dev'
+	@command -v curl >/dev/null || echo 'left out: pasting the lines of the demo. It needs curl: apt-get install curl'
 
 lint: ## gofumpt, go vet, golangci-lint and go mod tidy, nothing changed
 	@unformatted="$$($(TOOL) gofumpt -l .)" && { [ -z "$$unformatted" ] || { echo "make lint: run gofumpt on"; echo "$$unformatted"; exit 1; }; }

@@ -1,5 +1,7 @@
-// Prebuild builds the Prometheus server that the tests use and shows how far it
-// is. The tests would do it too, but go test holds their output back.
+// Prebuild compiles the big programs, each two minutes the first time, and
+// shows how far it is. Without arguments it is the Prometheus server that the
+// tests use (they would build it too, but go test holds their output back);
+// with two, a package and a file to make of it.
 package main
 
 import (
@@ -7,15 +9,24 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path"
 
-	"github.com/promfence/promfence/test/upstream"
+	"github.com/promfence/promfence/test/gobuild"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if _, err := upstream.Binary(ctx, os.Stderr); err != nil {
+	if err := run(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "prebuild:", err)
 		os.Exit(1) //nolint:gocritic // Nothing is left to stop.
 	}
+}
+
+func run(ctx context.Context, args []string) error {
+	if len(args) == 2 {
+		return gobuild.Program{Name: "the " + path.Base(args[0]), Package: args[0], Output: args[1]}.Build(ctx, os.Stderr)
+	}
+	_, err := gobuild.Prometheus(ctx, os.Stderr)
+	return err
 }

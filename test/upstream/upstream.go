@@ -2,7 +2,7 @@
 // promfence, and recorders that note what an upstream was asked.
 //
 // The server is the genuine cmd/prometheus of the version in go.mod, built once
-// per machine (see Binary). A test that passes against it has not been told by
+// per machine (see gobuild). A test that passes against it has not been told by
 // our own stub what Prometheus would have done.
 package upstream
 
@@ -20,6 +20,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/promfence/promfence/test/gobuild"
 )
 
 // Options says what the server holds besides what Load and Write bring.
@@ -44,7 +46,7 @@ const features = "exemplar-storage,promql-experimental-functions,promql-extended
 // loopback port and waits until it is ready.
 func Start(t testing.TB, o Options) *Upstream {
 	t.Helper()
-	binary, err := Binary(t.Context(), io.Discard)
+	binary, err := gobuild.Prometheus(t.Context(), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}

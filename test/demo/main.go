@@ -1,0 +1,102 @@
+// Demo shows promfence at work with nothing but Go: a Prometheus in this process
+// that keeps receiving samples of two tenants and of nobody, an issuer that signs
+// their tokens, and bin/promfence in front, run as an operator would run it.
+//
+// It prints curl lines to paste and runs until Ctrl-C.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+)
+
+func main() {
+	// A second signal changes nothing: the end is bounded, and cutting it short
+	// would leave promfence behind.
+	ctx, _ := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+
+	binary := flag.String("promfence", beside("promfence"), "the promfence `binary` to run")
+	flag.Parse()
+	address := os.Getenv("DEMO_ADDRESS")
+	if address == "" {
+		address = "127.0.0.1:8080"
+	}
+	err := run(ctx, os.Stdout, os.Stderr, *binary, address)
+	if err != nil && !errors.Is(err, context.Canceled) { // Ctrl-C while it still starts is no failure.
+		fmt.Fprintln(os.Stderr, "demo:", err)
+		os.Exit(1)
+	}
+}
+
+// beside is a file in the folder of this program: make puts both into bin.
+func beside(name string) string {
+	self, err := os.Executable()
+	if err != nil {
+		return name
+	}
+	return filepath.Join(filepath.Dir(self), name)
+}
+
+// run starts the parts in the order in which they need each other.
+func run(ctx context.Context, out, progress io.Writer, binary, address string) error {
+	if err := ready(binary, address); err != nil {
+		return err
+	}
+	say := func(what string) { _, _ = fmt.Fprintln(progress, what) }
+
+	say("starting a Prometheus with series of acme, of globex and of nobody")
+	prometheus, err := startPrometheus(ctx)
+	if err != nil {
+		return err
+	}
+	defer prometheus.stop()
+
+	say("starting an issuer of tokens")
+	issuer, err := startIssuer()
+	if err != nil {
+		return err
+	}
+	defer issuer.stop()
+
+	say("starting promfence on " + address)
+	fence, err := startPromfence(ctx, binary, address, prometheus.url(), issuer)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = fence.stop() }()
+
+	if err := show(ctx, out, fence.url, issuer, prometheus.recorder); err != nil {
+		return err
+	}
+	fence.speak(progress)
+	select {
+	case <-ctx.Done():
+		say("\nstopping")
+		return fence.stop()
+	case <-fence.exited:
+		return fmt.Errorf("promfence ended by itself: %s", fence.lastWords())
+	}
+}
+
+// ready finds what would fail later, and says what to do about it.
+func ready(binary, address string) error {
+	if _, err := os.Stat(binary); err != nil {
+		return fmt.Errorf("there is no %s; run make build first", binary)
+	}
+	l, err := net.Listen("tcp", address)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return fmt.Errorf("%s is taken; end what listens there or choose another address: make demo DEMO_ADDRESS=127.0.0.1:18080", address)
+	case err != nil:
+		return fmt.Errorf("cannot listen on %s (%w); choose another address: make demo DEMO_ADDRESS=127.0.0.1:18080", address, err)
+	}
+	return l.Close()
+}
