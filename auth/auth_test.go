@@ -71,7 +71,7 @@ func fixedKeys(t *testing.T, i *authtest.Issuer, change func(*auth.Options)) *au
 	return a
 }
 
-func file(t *testing.T, name string, content []byte) string {
+func file(t testing.TB, name string, content []byte) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(path, content, 0o600); err != nil {
@@ -80,12 +80,12 @@ func file(t *testing.T, name string, content []byte) string {
 	return path
 }
 
-func bearer(t *testing.T, token string) *http.Request {
+func bearer(t testing.TB, token string) *http.Request {
 	t.Helper()
 	return with(t, "Authorization", "Bearer "+token)
 }
 
-func with(t *testing.T, header ...string) *http.Request {
+func with(t testing.TB, header ...string) *http.Request {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://promfence.test/api/v1/query", nil)
 	if err != nil {

@@ -1,6 +1,9 @@
 package auth
 
-import "net/http"
+import (
+	"net/http"
+	"strings"
+)
 
 // credential returns the token in the first of the configured headers that the
 // request has. That one is the caller's word: if it is bad the request is
@@ -28,7 +31,7 @@ func credential(h http.Header, names []string) (string, *Error) {
 		}
 		return token, nil
 	}
-	return "", refuse(Missing, "want a token in the header %s", names[0])
+	return "", refuse(Missing, "want a token in the header %s", strings.Join(names, " or "))
 }
 
 // cutBearer cuts the scheme, in any case, and the spaces after it (RFC 6750

@@ -102,7 +102,8 @@ func (f *fetcher) get(ctx context.Context, u string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept", "application/jwk-set+json, application/json")
+	req.Header.Set("User-Agent", "promfence")
 	resp, err := f.client.Do(req)
 	if err != nil {
 		return nil, err

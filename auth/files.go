@@ -11,7 +11,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// settle is how long a folder must change before we read it: writers truncate
+// settle is how long after a folder's first change we read it: writers truncate
 // first and write then.
 const settle = 100 * time.Millisecond
 
@@ -45,7 +45,7 @@ func (f *keyFile) load() error {
 	}
 	if f.issuer.accept(f.slot, keys) {
 		for _, s := range skipped {
-			f.log.Warn("key skipped", "issuer", f.issuer.name, "setting", f.setting, "reason", s)
+			f.log.Info("key skipped", "issuer", f.issuer.name, "setting", f.setting, "reason", s)
 		}
 		f.log.Info("keys loaded", "issuer", f.issuer.name, "setting", f.setting, "keys", len(keys))
 	}
@@ -100,18 +100,21 @@ func watch(ctx context.Context, files []*keyFile, interval time.Duration, log *s
 	}
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
-	quiet := time.NewTimer(0) // a change between New and now
-	defer quiet.Stop()
+	settled := time.After(0) // for a change between New and now
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-events:
-			quiet.Reset(settle)
+			// Not put off by further events: a busy folder must not hide a change.
+			if settled == nil {
+				settled = time.After(settle)
+			}
 			continue
 		case err := <-failed:
 			log.Warn("watching key files", "error", err)
-		case <-quiet.C:
+		case <-settled:
+			settled = nil
 		case <-ticker.C:
 		}
 		for _, f := range files {

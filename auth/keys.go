@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/MicahParks/jwkset"
 	"github.com/go-json-experiment/json"
@@ -129,9 +130,18 @@ func parseJWKS(b []byte, allowed []string) (keys []verifyKey, skipped []error, e
 		keys = append(keys, k)
 	}
 	if len(keys) == 0 {
-		return nil, skipped, errNoKeys
+		return nil, nil, fmt.Errorf("%w%s", errNoKeys, summary(skipped))
 	}
 	return keys, skipped, nil
+}
+
+// summary is the first few reasons in one line.
+func summary(reasons []error) string {
+	var b strings.Builder
+	for _, r := range reasons[:min(len(reasons), 5)] {
+		fmt.Fprintf(&b, "; %v", r)
+	}
+	return b.String()
 }
 
 func parseJWK(raw []byte, allowed []string) (verifyKey, error) {

@@ -21,10 +21,12 @@ const (
 	maxAwaiting = 64
 	// fetchTimeout bounds one fetch from the first byte to the last.
 	fetchTimeout = 10 * time.Second
-	// The back-off after failures doubles from firstRetry to lastRetry, or to
-	// the refresh interval if that is shorter.
+	// The back-off after failures doubles from firstRetry to lastRetry, and only
+	// to emptyRetry while there are no keys and nobody gets in. It never exceeds
+	// the refresh interval.
 	firstRetry = time.Second
-	lastRetry  = 15 * time.Second
+	emptyRetry = 10 * time.Second
+	lastRetry  = time.Minute
 )
 
 // A remote keeps an issuer's published keys fresh. One goroutine does all its
@@ -137,7 +139,11 @@ func (r *remote) refresh(ctx context.Context) {
 	}
 	wait := jitter(r.interval, 0.1)
 	if err != nil {
-		wait = min(jitter(min(firstRetry<<min(r.failures, 10), lastRetry), 0.5), r.interval)
+		limit := lastRetry
+		if r.issuer.keys.Load() == nil {
+			limit = emptyRetry
+		}
+		wait = min(jitter(min(firstRetry<<min(r.failures, 10), limit), 0.5), r.interval)
 		r.failures++
 		r.log.Error("keys not refreshed, keeping those we have", "error", err, "failures", r.failures, "retry_in", wait.Round(time.Millisecond))
 	} else {
@@ -166,9 +172,6 @@ func (r *remote) fetch(ctx context.Context) error {
 		return nil
 	}
 	keys, skipped, err := parseJWKS(body, r.issuer.algs)
-	for _, s := range skipped {
-		r.log.Warn("key skipped", "reason", s)
-	}
 	switch {
 	case errors.Is(err, errNoKeys):
 		r.count("empty")
@@ -178,6 +181,9 @@ func (r *remote) fetch(ctx context.Context) error {
 		return err
 	}
 	r.seen = sum
+	for _, s := range skipped {
+		r.log.Info("key skipped", "reason", s)
+	}
 	if r.issuer.accept(r.slot, keys) {
 		r.log.Info("keys loaded", "keys", len(keys))
 		r.count("changed")

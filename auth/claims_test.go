@@ -1,0 +1,167 @@
+package auth_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/auth/authtest"
+)
+
+// Every claim that is not a usable tenant is a 403 that names the claim.
+func TestTenantClaim(t *testing.T) {
+	i := authtest.NewOfflineIssuer(t)
+	a := fixedKeys(t, i, nil)
+	many := make([]string, 21)
+	for n := range many {
+		many[n] = fmt.Sprint("t", n)
+	}
+	for _, tt := range []struct {
+		name  string
+		claim any
+		want  []string // nil: refused
+	}{
+		{"text", "acme", []string{"acme"}},
+		{"array", []string{"globex", "acme"}, []string{"acme", "globex"}},
+		{"array of one", []string{"acme"}, []string{"acme"}},
+		{"array with a duplicate", []string{"acme", "acme"}, []string{"acme"}},
+		{"text that looks like a pattern", ".*", []string{".*"}},
+		{"text that looks like two", "acme|globex", []string{"acme|globex"}},
+		{"text that looks like an array", `["acme"]`, []string{`["acme"]`}},
+		{"text in capitals", "ACME", []string{"ACME"}},
+		{"decomposed text", "cafe\u0301", []string{"cafe\u0301"}},
+		{"as many as allowed", many[:20], nil},
+		{"more than allowed", many, nil},
+		{"missing", nil, nil},
+		{"empty", "", nil},
+		{"blank", "  ", nil},
+		{"line break at the end", "acme\n", nil},
+		{"NUL", "acme\x00", nil},
+		{"replacement character", "acme\ufffd", nil},
+		{"long", strings.Repeat("x", 257), nil},
+		{"number", 1, nil},
+		{"zero", 0, nil},
+		{"true", true, nil},
+		{"object", map[string]any{"tenant_id": "acme"}, nil},
+		{"empty object", map[string]any{}, nil},
+		{"empty array", []string{}, nil},
+		{"array with an empty text", []string{"acme", ""}, nil},
+		{"array with a number", []any{"acme", 1}, nil},
+		{"array with null", []any{"acme", nil}, nil},
+		{"array in an array", []any{[]string{"acme"}}, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if tt.name == "as many as allowed" {
+				id, err := a.Authenticate(bearer(t, i.Token(t, tt.claim, nil)))
+				if err != nil || len(id.Tenants.Names()) != 20 {
+					t.Errorf("got %q, %v", id.Tenants.Names(), err)
+				}
+				return
+			}
+			r := bearer(t, i.Token(t, tt.claim, nil))
+			if tt.want != nil {
+				wantTenants(t, a, r, tt.want...)
+				return
+			}
+			if e := wantReason(t, a, r, auth.BadTenant); !strings.Contains(e.Message, "tenant_id") {
+				t.Errorf("message %q does not name the claim", e.Message)
+			}
+		})
+	}
+	t.Run("null", func(t *testing.T) {
+		token := i.Key().Sign(t, []byte(`{"alg":"RS256"}`), []byte(fmt.Sprintf(
+			`{"iss":%q,"aud":%q,"exp":9999999999,"tenant_id":null}`, i.URL, authtest.Audience)))
+		wantReason(t, a, bearer(t, token), auth.BadTenant)
+	})
+	for _, name := range []string{"Tenant_ID", "TENANT_ID", "tenantId", "tenant", "tenant_id ", "tenant_id\x00", "ſenant_id", "tenant_ıd"} {
+		t.Run(fmt.Sprintf("under the name %q", name), func(t *testing.T) {
+			wantReason(t, a, bearer(t, i.Token(t, nil, map[string]any{name: "acme"})), auth.BadTenant)
+		})
+	}
+}
+
+func TestMaxTenants(t *testing.T) {
+	i := authtest.NewOfflineIssuer(t)
+	a := fixedKeys(t, i, func(o *auth.Options) { o.MaxTenants = 1 })
+	wantTenants(t, a, bearer(t, i.Token(t, []string{"acme"}, nil)), "acme")
+	wantReason(t, a, bearer(t, i.Token(t, []string{"acme", "globex"}, nil)), auth.BadTenant)
+}
+
+// Where the tenant stands, for every way that providers nest it.
+func TestClaimPath(t *testing.T) {
+	i := authtest.NewOfflineIssuer(t)
+	url := "https://example.com/tenant_id"
+	deep := map[string]any{"b": map[string]any{"c": "acme"}}
+	for _, tt := range []struct {
+		name, path string
+		claims     map[string]any
+		ok         bool
+	}{
+		{"nested", "a.b.c", map[string]any{"a": deep}, true},
+		{"nested, by pointer", "/a/b/c", map[string]any{"a": deep}, true},
+		{"nested, other case inside", "a.b.C", map[string]any{"a": deep}, false},
+		{"nested, stops early", "a.b", map[string]any{"a": deep}, false},
+		{"nested, goes on too long", "a.b.c.d", map[string]any{"a": deep}, false},
+		{"nested, through an array", "a.0", map[string]any{"a": []string{"acme"}}, false},
+		{"dotted path is not a name", "a.b", map[string]any{"a.b": "acme"}, false},
+		{"quoted name with a dot", `"a.b"`, map[string]any{"a.b": "acme"}, true},
+		{"quoted name is not a path", `"a.b"`, map[string]any{"a": map[string]any{"b": "acme"}}, false},
+		{"quoted URL", `"` + url + `"`, map[string]any{url: "acme"}, true},
+		{"pointer to a URL", "/https:~1~1example.com~1tenant_id", map[string]any{url: "acme"}, true},
+		{"pointer with a tilde", "/a~0b", map[string]any{"a~b": "acme"}, true},
+		{"pointer with both escapes", "/a~01b", map[string]any{"a~1b": "acme"}, true},
+		{"inside of a quoted name", `"https://example.com/claims".tenant`, map[string]any{"https://example.com/claims": map[string]any{"tenant": "acme"}}, true},
+		{"quoted inside of a plain one", `app."x.y"`, map[string]any{"app": map[string]any{"x.y": "acme"}}, true},
+		{"name with a colon", "cognito:tenant", map[string]any{"cognito:tenant": "acme"}, true},
+		{"array", "realm.groups", map[string]any{"realm": map[string]any{"groups": []string{"acme"}}}, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			a := fixedKeys(t, i, func(o *auth.Options) { o.TenantClaim = tt.path })
+			r := bearer(t, i.Token(t, "globex", tt.claims))
+			if tt.ok {
+				wantTenants(t, a, r, "acme")
+			} else {
+				wantReason(t, a, r, auth.BadTenant)
+			}
+		})
+	}
+}
+
+// What Mimir and Thanos would read as a list, a path or another tenant.
+func TestTenantHeaderNarrowsTheSyntax(t *testing.T) {
+	i := authtest.NewOfflineIssuer(t)
+	for _, tt := range []struct {
+		header string
+		claim  any
+		want   []string
+	}{
+		{"X-Scope-OrgID", "acme", []string{"acme"}},
+		{"x-scope-orgid", []string{"acme", "globex"}, []string{"acme", "globex"}},
+		{"X-Scope-OrgID", "acme|globex", nil},
+		{"X-Scope-OrgID", []string{"acme", "a|b"}, nil},
+		{"THANOS-TENANT", "Acme_1.x-y", []string{"Acme_1.x-y"}},
+		{"THANOS-TENANT", []string{"acme", "acme"}, []string{"acme"}},
+		{"THANOS-TENANT", []string{"acme", "globex"}, nil},
+		{"THANOS-TENANT", strings.Repeat("x", 150), []string{strings.Repeat("x", 150)}},
+		{"THANOS-TENANT", strings.Repeat("x", 151), nil},
+		{"THANOS-TENANT", ".", nil},
+		{"THANOS-TENANT", "..", nil},
+		{"THANOS-TENANT", "...", []string{"..."}},
+		{"THANOS-TENANT", "../acme", nil},
+		{"THANOS-TENANT", "acme,globex", nil},
+		{"THANOS-TENANT", "acme globex", nil},
+		{"THANOS-TENANT", "é", nil},
+		{"", "acme|globex", []string{"acme|globex"}},
+	} {
+		t.Run(fmt.Sprintf("%s %.20v", tt.header, tt.claim), func(t *testing.T) {
+			a := fixedKeys(t, i, func(o *auth.Options) { o.TenantHeader = tt.header })
+			r := bearer(t, i.Token(t, tt.claim, nil))
+			if tt.want != nil {
+				wantTenants(t, a, r, tt.want...)
+			} else {
+				wantReason(t, a, r, auth.BadTenant)
+			}
+		})
+	}
+}
