@@ -52,6 +52,15 @@ func positive(v any) string {
 	return ""
 }
 
+// depth has a ceiling: the parser is recursive, and a stack that overflows
+// takes the process along.
+func depth(v any) string {
+	if n := v.(int); n < 1 || n > 1000 {
+		return "want a number of 1 to 1000"
+	}
+	return ""
+}
+
 func notNegative(v any) string {
 	if v.(time.Duration) < 0 {
 		return "want a duration of 0s or more"
@@ -139,7 +148,7 @@ func readable(v any) string {
 		}
 		return "want a file that can be read: " + err.Error()
 	}
-	defer f.Close() //nolint:errcheck // nothing was written
+	defer f.Close()
 	if info, err := f.Stat(); err != nil || info.IsDir() {
 		return "want a file, not a directory"
 	}

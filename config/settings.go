@@ -46,7 +46,7 @@ var Settings = []Setting{
 	{"auth.public_key_file", "", "PEM file with the issuer's public key.", readable},
 	{"auth.hmac_secret_file", "", "File with a shared secret of at least 32 bytes; a trailing newline is not part of it.", readable},
 	{"auth.algorithms", []string{}, "Signature algorithms that are accepted. Not set: RS, PS and ES with 256, 384 and 512, and EdDSA; with an HMAC secret alone HS256, HS384 and HS512.", algorithms},
-	{"auth.tenant_claim", "tenant_id", "Claim that names the tenant, or the tenants as an array; dots lead into nested claims.", plain},
+	{"auth.tenant_claim", "tenant_id", "Claim that names the tenant, or the tenants as an array. Dots lead into nested claims; a name with dots of its own stands in double quotes.", plain},
 	{"auth.token_headers", []string{"Authorization"}, "Headers that may carry the token, in order; the first that is present counts, and no later one.", headers},
 	{"auth.leeway", 30 * time.Second, "Difference between the issuer's clock and ours that is tolerated; at most 5m.", leeway},
 	{"auth.refresh_interval", 5 * time.Minute, "How often published keys are fetched; 1s or more.", interval},
@@ -60,7 +60,7 @@ var Settings = []Setting{
 	{"tenancy.shared_metadata", false, "Show HELP and UNIT texts to every tenant that has a series of the metric, whoever wrote them.", nil},
 
 	{"limits.max_query_bytes", 64 << 10, "Bytes of PromQL in one request.", positive},
-	{"limits.max_query_depth", 100, "Brackets that may be open at once in a query.", positive},
+	{"limits.max_query_depth", 100, "Brackets that may be open at once in a query; at most 1000.", depth},
 	{"limits.max_query_terms", 2000, "Names, operators, commas and opening brackets in one request's PromQL.", positive},
 	{"limits.max_body_bytes", 1 << 20, "Bytes of a request's body.", positive},
 

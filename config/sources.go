@@ -88,7 +88,7 @@ func readFile(path string) (map[string]given, error) {
 		}
 		return nil, fmt.Errorf("%s: want a YAML file that can be read: %w", path, err)
 	}
-	defer f.Close() //nolint:errcheck // nothing was written
+	defer f.Close()
 	var doc yaml.Node
 	d := yaml.NewDecoder(f)
 	if err := d.Decode(&doc); errors.Is(err, io.EOF) {

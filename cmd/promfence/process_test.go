@@ -44,7 +44,10 @@ func start(t *testing.T, environ ...string) *process {
 		close(p.done)
 		w.Close()
 	}()
-	t.Cleanup(func() { cancel(); <-p.done })
+	t.Cleanup(func() {
+		cancel()
+		_ = p.ended(t)
+	})
 	for range 2 {
 		select {
 		case <-listening:
@@ -167,7 +170,7 @@ func upstream(t *testing.T, asked chan<- string, may <-chan struct{}) string {
 			}
 		}
 		w.Header().Set("Content-Type", "application/json")
-		io.WriteString(w, answer)
+		_, _ = io.WriteString(w, answer)
 	}))
 	t.Cleanup(s.Close)
 	return s.URL

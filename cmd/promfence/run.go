@@ -148,8 +148,15 @@ func announce(log zerolog.Logger, cfg *config.Config) {
 	if err != nil {
 		return // build has parsed it
 	}
+	var issuers []string
+	if cfg.Auth.Issuer != "" {
+		issuers = append(issuers, cfg.Auth.Issuer)
+	}
+	for _, is := range cfg.Auth.Issuers {
+		issuers = append(issuers, is.Issuer)
+	}
 	log.Info().Str("version", ownVersion()).Str("upstream", u.Host).Str("label", cfg.Tenancy.Label).
-		Str("issuer", cfg.Auth.Issuer).Int("issuers", len(cfg.Auth.Issuers)).Str("audience", cfg.Auth.Audience).Msg("starting")
+		Strs("issuers", issuers).Msg("starting")
 	if u.Scheme == "http" && !loopback(u.Hostname()) {
 		log.Warn().Str("upstream", u.Host).Msg("the upstream is asked over plain http: whoever is on the way reads all tenants' data")
 	}

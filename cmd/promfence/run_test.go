@@ -41,7 +41,7 @@ func TestServesWhatTheTokenAllows(t *testing.T) {
 	if status, body, _ = get(t, p.server+"/api/v1/query?query=up", ""); status != 401 {
 		t.Errorf("without a token: %d %s", status, body)
 	}
-	p.logged(t, "info", `"message":"starting"`, `"version"`, `"label":"tenant_id"`, `"issuer":"`+idp.URL, `"upstream":"127.0.0.1:`)
+	p.logged(t, "info", `"message":"starting"`, `"version"`, `"label":"tenant_id"`, `"issuers":["`+idp.URL, `"upstream":"127.0.0.1:`)
 	p.end()
 	if err := p.ended(t); err != nil {
 		t.Error(err)

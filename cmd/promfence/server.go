@@ -55,7 +55,7 @@ func listen(ctx context.Context, cfg *config.Config, log zerolog.Logger, px *pro
 	}
 	if err := errors.Join(errs...); err != nil {
 		for _, ln := range s.listeners {
-			ln.Close() //nolint:errcheck // it has taken nothing
+			_ = ln.Close() // it has taken nothing
 		}
 		return nil, err
 	}
@@ -138,12 +138,12 @@ func (s *servers) shutdown(ctx context.Context) error {
 	if ctx.Err() != nil { // asked to end, not failed
 		time.Sleep(s.config.ShutdownDelay)
 	}
-	defer s.admin.Close() //nolint:errcheck // nobody waits for its answers
+	defer s.admin.Close() // nobody waits for its answers
 
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.ShutdownTimeout)
 	defer cancel()
 	if err := s.main.Shutdown(end); err != nil {
-		s.main.Close() //nolint:errcheck // what matters is said below
+		_ = s.main.Close() // what matters is said below
 		return fmt.Errorf("requests were still running after %s (server.shutdown_timeout) and have been cut off", s.config.ShutdownTimeout)
 	}
 	s.log.Info().Msg("drained")
