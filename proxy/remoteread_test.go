@@ -60,7 +60,8 @@ func TestReadRequestsAreScoped(t *testing.T) {
 		in, want *prompb.ReadRequest
 	}{
 		{
-			"every query gets the matcher, ranges, hints and encodings stay", []string{"acme"},
+			"every query gets the matcher, ranges, hints and encodings stay",
+			[]string{"acme"},
 			&prompb.ReadRequest{AcceptedResponseTypes: both, Queries: []*prompb.Query{
 				{StartTimestampMs: 5, EndTimestampMs: 6, Matchers: []*prompb.LabelMatcher{eq("__name__", "up"), re("job", "a|b")}, Hints: hints}, query(),
 			}},
@@ -70,26 +71,31 @@ func TestReadRequestsAreScoped(t *testing.T) {
 			}},
 		},
 		{
-			"several tenants are a quoted alternation", []string{"b.c|d", "a"},
+			"several tenants are a quoted alternation",
+			[]string{"b.c|d", "a"},
 			&prompb.ReadRequest{Queries: []*prompb.Query{query(eq("a", "b"))}},
 			&prompb.ReadRequest{Queries: []*prompb.Query{query(eq("a", "b"), re("tenant_id", `a|`+regexp.QuoteMeta("b.c|d")))}},
 		},
 		{
-			"a matcher equal to the enforced one is there once", []string{"acme"},
+			"a matcher equal to the enforced one is there once",
+			[]string{"acme"},
 			&prompb.ReadRequest{Queries: []*prompb.Query{query(eq("tenant_id", "acme"), eq("a", "b"), eq("tenant_id", "acme"))}},
 			&prompb.ReadRequest{Queries: []*prompb.Query{query(eq("a", "b"), eq("tenant_id", "acme"))}},
 		},
 		{
-			"the caller's own tenant matchers are kept beside it", []string{"acme"},
+			"the caller's own tenant matchers are kept beside it",
+			[]string{"acme"},
 			&prompb.ReadRequest{Queries: []*prompb.Query{query(eq("tenant_id", "beta"), re("tenant_id", ".*"))}},
 			&prompb.ReadRequest{Queries: []*prompb.Query{query(eq("tenant_id", "acme"), eq("tenant_id", "beta"), re("tenant_id", ".*"))}},
 		},
 		{
-			"no query is none", []string{"acme"},
+			"no query is none",
+			[]string{"acme"},
 			&prompb.ReadRequest{AcceptedResponseTypes: both[:1]}, &prompb.ReadRequest{AcceptedResponseTypes: both[:1]},
 		},
 		{
-			"unknown fields and encodings do not pass", []string{"acme"},
+			"unknown fields and encodings do not pass",
+			[]string{"acme"},
 			&prompb.ReadRequest{
 				XXX_unrecognized: []byte("\xfa\x01\x01x"), AcceptedResponseTypes: append([]prompb.ReadRequest_ResponseType{7}, both...),
 				Queries: []*prompb.Query{{

@@ -1,0 +1,188 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// object calls field for each member of the object that comes next; field
+// consumes the member's value. A name that comes twice is an error.
+func (a *answer) object(field func(name string) error) error {
+	seen := make([]string, 0, 16)
+	return a.members(func(name string) error {
+		if len(seen) == maxFields || slices.Contains(seen, name) {
+			return badAnswer("an object around its elements has a name twice, or too many")
+		}
+		seen = append(seen, name)
+		return field(name)
+	})
+}
+
+// members is object for any number of members, without a look at duplicates.
+func (a *answer) members(field func(name string) error) error {
+	if err := a.open('{'); err != nil {
+		return err
+	}
+	for a.peek() != '}' {
+		name, err := a.string()
+		if err != nil {
+			return err
+		}
+		if err := field(name); err != nil {
+			return err
+		}
+	}
+	_, err := a.outer.ReadToken()
+	return err
+}
+
+// array calls element for each element of the array that comes next; element
+// consumes it.
+func (a *answer) array(element func() error) error {
+	if err := a.open('['); err != nil {
+		return err
+	}
+	for a.peek() != ']' {
+		if err := element(); err != nil {
+			return err
+		}
+	}
+	_, err := a.outer.ReadToken()
+	return err
+}
+
+// copyArray writes the elements that keep returns true for. A null stays one.
+func (a *answer) copyArray(keep func(element jsontext.Value) (bool, error)) error {
+	if isNull, err := a.null(); isNull || err != nil {
+		a.write(`null`)
+		return err
+	}
+	a.write(`[`)
+	n := 0
+	err := a.array(func() error {
+		element, err := a.value()
+		if err != nil {
+			return err
+		}
+		if ok, err := keep(element); err != nil || !ok {
+			return err
+		}
+		a.comma(n)
+		n++
+		a.writeBytes(element)
+		return nil
+	})
+	a.write(`]`)
+	return err
+}
+
+// null consumes the next value when it is a null.
+func (a *answer) null() (bool, error) {
+	if a.peek() != 'n' {
+		return false, nil
+	}
+	return true, a.skip()
+}
+
+// nonEmpty consumes an array or a null and tells whether it had an element.
+func (a *answer) nonEmpty() (some bool, err error) {
+	if isNull, err := a.null(); isNull || err != nil {
+		return false, err
+	}
+	err = a.array(func() error { some = true; return a.skip() })
+	return some, err
+}
+
+func (a *answer) open(kind jsontext.Kind) error {
+	if k := a.peek(); k != kind && k != jsontext.KindInvalid {
+		return badAnswer("it has a %s where a %s was expected", kindName(k), kindName(kind))
+	}
+	_, err := a.outer.ReadToken()
+	return err
+}
+
+func (a *answer) peek() jsontext.Kind {
+	a.in.refill()
+	return a.outer.PeekKind()
+}
+
+// value reads the next value whole. It is valid until the next read.
+func (a *answer) value() (jsontext.Value, error) {
+	a.in.refill()
+	return a.outer.ReadValue()
+}
+
+// string reads a short string: a name or a status.
+func (a *answer) string() (string, error) {
+	v, err := a.value()
+	if err != nil {
+		return "", err
+	}
+	text, err := a.unquote(v)
+	return string(text), err
+}
+
+// skip passes over the next value, of any size, token by token.
+func (a *answer) skip() error {
+	depth := a.outer.StackDepth()
+	for {
+		a.in.refill()
+		if _, err := a.outer.ReadToken(); err != nil {
+			return err
+		}
+		if a.outer.StackDepth() <= depth {
+			return nil
+		}
+	}
+}
+
+func (a *answer) comma(n int) {
+	if n > 0 {
+		a.write(`,`)
+	}
+}
+
+// write and writeBytes need no check: the writer keeps its first error, and
+// filter's Flush returns it.
+func (a *answer) write(s string)      { _, _ = a.out.WriteString(s) }
+func (a *answer) writeBytes(b []byte) { _, _ = a.out.Write(b) }
+
+// A meter is a reader that gives at most maxElement bytes between two refills.
+type meter struct {
+	src  io.Reader
+	left int
+	err  error // of src, which the decoder may wrap beyond recognition
+}
+
+func (m *meter) refill() { m.left = maxElement }
+
+func (m *meter) Read(p []byte) (int, error) {
+	if m.err != nil {
+		return 0, m.err
+	}
+	if m.left == 0 {
+		return 0, badAnswer("an element is larger than %d bytes", maxElement)
+	}
+	n, err := m.src.Read(p[:min(len(p), m.left)])
+	m.left -= n
+	if err != nil && !errors.Is(err, io.EOF) {
+		m.err = err
+	}
+	return n, err
+}
+
+func kindName(k jsontext.Kind) string {
+	switch k {
+	case '{':
+		return "object"
+	case '[':
+		return "array"
+	case '"':
+		return "string"
+	default:
+		return "scalar"
+	}
+}
