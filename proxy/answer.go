@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -44,7 +43,7 @@ func (p *Proxy) narrow(resp *http.Response) error {
 	case x.route.Filter != nil:
 		return p.filterAnswer(resp, x)
 	}
-	return nil
+	return p.hideWarnings(resp, x)
 }
 
 // An answerBody tells the access line when the upstream cut its answer short.
@@ -94,13 +93,9 @@ func (p *Proxy) narrowError(resp *http.Response) error {
 
 // readError reads an error's body whatever the encoding that the caller asked for.
 func readError(resp *http.Response) []byte {
-	src := io.Reader(resp.Body)
-	if resp.Header.Get("Content-Encoding") == "gzip" {
-		zr, err := gzip.NewReader(src)
-		if err != nil {
-			return nil
-		}
-		src = zr
+	src, err := plainBody(resp)
+	if err != nil {
+		return nil
 	}
 	raw, err := io.ReadAll(io.LimitReader(src, maxErrorBody))
 	if err != nil {

@@ -229,3 +229,50 @@ func TestFilteredRows(t *testing.T) {
 		})
 	}
 }
+
+func TestWarningsOfStoresAreHidden(t *testing.T) {
+	const answer = `{"status":"success","data":{"resultType":"vector","result":[]},"warnings":["receive series from Addr: 10.0.0.1:10901 LabelSets: {tenant_id=\"globex\"}","PromQL warning: mine"]}`
+	for _, encoding := range []string{"", "gzip"} {
+		t.Run("encoding "+encoding, func(t *testing.T) {
+			f := newFence(t, nil)
+			f.Answer(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				if r.Header.Get("Accept-Encoding") != "gzip" {
+					_, _ = io.WriteString(w, answer)
+					return
+				}
+				w.Header().Set("Content-Encoding", "gzip")
+				zw := gzip.NewWriter(w)
+				_, _ = io.WriteString(zw, answer)
+				_ = zw.Close()
+			})
+			r := f.Request(t, "GET", "/api/v1/query?query=up", "")
+			if encoding != "" {
+				r.Header.Set("Accept-Encoding", "br, gzip;q=0.5")
+			} else {
+				r.Header.Set("Accept-Encoding", "zstd, gzip;q=0.0")
+			}
+			resp, body := f.Do(t, r)
+			if got := resp.Header.Get("Content-Encoding"); got != encoding {
+				t.Errorf("Content-Encoding %q, want %q", got, encoding)
+			}
+			if encoding == "gzip" {
+				zr, err := gzip.NewReader(strings.NewReader(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				plain, err := io.ReadAll(zr)
+				if err != nil {
+					t.Fatal(err)
+				}
+				body = string(plain)
+			}
+			if strings.Contains(body, "10.0.0.1") || strings.Contains(body, "globex") || !strings.Contains(body, "PromQL warning: mine") || !strings.Contains(body, "may be incomplete") {
+				t.Errorf("the caller read %s", body)
+			}
+			if !strings.Contains(f.Log.String(), "10.0.0.1:10901") {
+				t.Error("the warning is not in the log")
+			}
+		})
+	}
+}

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"github.com/promfence/promfence/auth"
 )
 
@@ -29,6 +27,7 @@ type exchange struct {
 	params    params // the caller's own, for the row's filter
 	forwarded time.Time
 	upstream  time.Duration // to the upstream's response header
+	warnings  *warningReader
 	status    int
 	bytes     int64
 	err       error // why the answer is what it is
@@ -121,13 +120,9 @@ func (p *Proxy) account(x *exchange, r *http.Request) {
 		route = x.route.full
 	}
 	p.metrics.request(route, r.Method, x.status, took, x.upstream)
-	level := zerolog.InfoLevel
+	e := p.log.Info()
 	if x.status >= http.StatusInternalServerError {
-		level = zerolog.ErrorLevel
-	}
-	e := p.log.WithLevel(level)
-	if p.log.GetLevel() > level {
-		return
+		e = p.log.Error()
 	}
 	e.Str("req_id", x.id)
 	if !x.identity.Tenants.IsZero() {
@@ -137,6 +132,10 @@ func (p *Proxy) account(x *exchange, r *http.Request) {
 		Dur("ms", took).Int64("bytes", x.bytes)
 	if x.upstream > 0 {
 		e.Dur("upstream_ms", x.upstream)
+	}
+	if w := x.warnings; w != nil && len(w.hidden) > 0 {
+		p.metrics.hidden.Inc()
+		e.Bytes("upstream_warning", w.hidden)
 	}
 	if x.err != nil {
 		if a, ok := errors.AsType[*auth.Error](x.err); ok {

@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"bytes"
-	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -63,18 +62,6 @@ func runFilter(f filter, dst io.Writer, src io.Reader, v view) (err error) {
 		}
 	}()
 	return f(dst, src, v)
-}
-
-// plainBody undoes the encoding that an upstream may apply unasked.
-func plainBody(resp *http.Response) (io.Reader, error) {
-	switch encoding := resp.Header.Get("Content-Encoding"); encoding {
-	case "", "identity":
-		return resp.Body, nil
-	case "gzip":
-		return gzip.NewReader(resp.Body)
-	default:
-		return nil, fmt.Errorf("Content-Encoding %q", clip(encoding))
-	}
 }
 
 func unfilterable(err error) error {

@@ -95,6 +95,12 @@ func newFence(t *testing.T, change func(*proxy.Options)) *fence {
 	return f
 }
 
+// with makes the fence's requests with tokens of another issuer.
+func (f *fence) with(i *authtest.Issuer) *fence {
+	f.Issuer = i
+	return f
+}
+
 func runAuthenticator(t *testing.T, a *auth.Authenticator) {
 	t.Helper()
 	done := make(chan error, 1)

@@ -31,8 +31,7 @@ func (p *Proxy) forward(x *exchange, s scopedRequest) {
 
 // forwardedHeaders are the request headers that reach the upstream as the
 // caller sent them; what is not named here the upstream does not see.
-// Accept-Encoding is here for the answers that pass unread.
-var forwardedHeaders = []string{"Accept", "Accept-Encoding", "Cache-Control", "User-Agent", "Traceparent", "Tracestate"}
+var forwardedHeaders = []string{"Accept", "Cache-Control", "User-Agent", "Traceparent", "Tracestate"}
 
 // newScopedRequest spells the upstream request: path from the row, parameters
 // from one list, headers from the allow list.
@@ -49,10 +48,11 @@ func (p *Proxy) newScopedRequest(x *exchange, r *http.Request, labelName string,
 			out.Header[name] = v[:1:1]
 		}
 	}
+	encoding := acceptEncoding(r.Header)
 	if x.route.Filter != nil {
-		// A filter reads one encoding, and the upstream is asked for that one.
-		out.Header.Set("Accept-Encoding", "identity")
+		encoding = "identity" // a filter's answer is small, and read whole
 	}
+	out.Header.Set("Accept-Encoding", encoding)
 	out.Header.Set("X-Request-Id", x.id)
 	p.setTenantHeader(out.Header, x.identity.Tenants)
 	encoded := ps.encode()

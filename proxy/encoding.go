@@ -1,0 +1,116 @@
+package proxy
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/klauspost/compress/gzip"
+)
+
+// acceptEncoding is what the upstream may answer in: gzip if the caller takes
+// it, or plain. Both can be read on the way.
+func acceptEncoding(h http.Header) string {
+	for _, line := range h["Accept-Encoding"] {
+		for coding := range strings.SplitSeq(line, ",") {
+			name, q, _ := strings.Cut(coding, ";")
+			if strings.EqualFold(strings.TrimSpace(name), "gzip") && !zeroQuality(q) {
+				return "gzip"
+			}
+		}
+	}
+	return "identity"
+}
+
+func zeroQuality(q string) bool {
+	q = strings.ReplaceAll(q, " ", "")
+	return strings.HasPrefix(q, "q=0") && strings.Trim(q, "q=0.") == ""
+}
+
+// plainBody undoes the encoding of an answer.
+func plainBody(resp *http.Response) (io.Reader, error) {
+	switch encoding := resp.Header.Get("Content-Encoding"); encoding {
+	case "", "identity":
+		return resp.Body, nil
+	case "gzip":
+		return gzip.NewReader(resp.Body)
+	default:
+		return nil, fmt.Errorf("%w: Content-Encoding %q", errUnfiltered, clip(encoding))
+	}
+}
+
+// hideWarnings puts a warningReader into the answer's way. An answer that the
+// upstream compressed is compressed again behind it: what cannot be read cannot
+// be vouched for.
+func (p *Proxy) hideWarnings(resp *http.Response, x *exchange) error {
+	contentType := resp.Header.Get("Content-Type")
+	if !strings.Contains(contentType, "json") {
+		return nil // federation's text and remote read's protobuf have no warnings
+	}
+	plain, err := plainBody(resp)
+	if err != nil {
+		return unfilterable(err)
+	}
+	w := &warningReader{src: plain, errors: strings.Contains(contentType, "ndjson")}
+	x.warnings = w
+	body := struct {
+		io.Reader
+		io.Closer
+	}{w, resp.Body}
+	if resp.Header.Get("Content-Encoding") == "gzip" {
+		resp.Header.Del("Content-Length")
+		resp.ContentLength = -1
+		body.Reader = newGzipReader(w)
+	}
+	resp.Body = body
+	return nil
+}
+
+// A gzipReader compresses what it reads, and passes on with each read all that
+// has come so far.
+type gzipReader struct {
+	src   io.Reader
+	out   bytes.Buffer
+	zw    *gzip.Writer
+	chunk []byte
+	err   error
+}
+
+// gzipWriters are dear to make.
+var gzipWriters = sync.Pool{New: func() any {
+	zw, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
+	if err != nil { // the level is a constant that exists
+		panic(err)
+	}
+	return zw
+}}
+
+func newGzipReader(src io.Reader) *gzipReader {
+	z := &gzipReader{src: src, chunk: make([]byte, copyBuffer)}
+	z.zw, _ = gzipWriters.Get().(*gzip.Writer)
+	z.zw.Reset(&z.out)
+	return z
+}
+
+func (z *gzipReader) Read(p []byte) (int, error) {
+	for z.out.Len() == 0 && z.err == nil {
+		var n int
+		n, z.err = z.src.Read(z.chunk)
+		_, _ = z.zw.Write(z.chunk[:n]) // into memory: it does not fail
+		switch z.err {                 //nolint:errorlint // the Reader contract: io.EOF itself
+		case nil:
+			_ = z.zw.Flush()
+		case io.EOF:
+			_ = z.zw.Close()
+			gzipWriters.Put(z.zw)
+			z.zw = nil
+		}
+	}
+	if z.out.Len() == 0 {
+		return 0, z.err
+	}
+	return z.out.Read(p)
+}

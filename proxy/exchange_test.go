@@ -1,0 +1,277 @@
+package proxy_test
+
+import (
+	"encoding/json"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/rs/zerolog"
+
+	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/proxy"
+)
+
+// lines are the access lines once there are n of them: a line is written after
+// its answer.
+func (f *fence) lines(t *testing.T, n int) []map[string]any {
+	t.Helper()
+	for range 200 {
+		text := strings.TrimSpace(f.Log.String())
+		if got := strings.Count(text, "\n") + 1; text != "" && got >= n {
+			var all []map[string]any
+			for line := range strings.Lines(text) {
+				var m map[string]any
+				if err := json.Unmarshal([]byte(line), &m); err != nil {
+					t.Fatalf("%v: %s", err, line)
+				}
+				all = append(all, m)
+			}
+			return all
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("no %d lines: %s", n, f.Log.String())
+	return nil
+}
+
+func TestAccessLine(t *testing.T) {
+	f := newFence(t, nil)
+	r := f.Request(t, "GET", "/api/v1/metrics/query?query=secret_metric", "")
+	r.Header.Set("X-Request-Id", "id-1")
+	f.Do(t, r)
+	f.Do(t, f.Request(t, "GET", "/api/v1/nowhere?secret_metric", ""))
+	bare, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.URL+"/api/v1/query", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Do(t, bare)
+	lines := f.lines(t, 3)
+	got := map[string]any{}
+	for _, name := range []string{"level", "req_id", "tenant", "route", "method", "status", "bytes", "message"} {
+		got[name] = lines[0][name]
+	}
+	want := map[string]any{
+		"level": "info", "req_id": "id-1", "tenant": "acme", "route": "/api/v1/metrics/query", "method": "GET",
+		"status": 200.0, "bytes": float64(len(success)), "message": "request",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the line (-want +got):\n%s", diff)
+	}
+	for _, name := range []string{"ms", "upstream_ms"} {
+		if ms, ok := lines[0][name].(float64); !ok || ms <= 0 {
+			t.Errorf("%s: %v", name, lines[0][name])
+		}
+	}
+	if lines[1]["route"] != "none" || lines[1]["status"] != 404.0 || lines[2]["status"] != 401.0 || lines[2]["reason"] != "missing" {
+		t.Errorf("got %v and %v", lines[1], lines[2])
+	}
+	text := f.Log.String()
+	for _, secret := range []string{"secret_metric", "eyJ", "nowhere"} {
+		if strings.Contains(text, secret) {
+			t.Errorf("%q is in the log: %s", secret, text)
+		}
+	}
+}
+
+func TestNoTokenNoAnswer(t *testing.T) {
+	f := newFence(t, nil)
+	for _, path := range []string{"/", "/api/v1/query?query=up", "/federate", "/nowhere", "/api/v1/write"} {
+		r := f.Request(t, "GET", path, "")
+		r.Header.Del("Authorization")
+		resp, body := f.Do(t, r)
+		wantError(t, resp, body, http.StatusUnauthorized, "unauthorized", "")
+		if got := resp.Header.Get("WWW-Authenticate"); got != `Bearer error="invalid_token"` {
+			t.Errorf("WWW-Authenticate: %q", got)
+		}
+	}
+	r := f.Request(t, "GET", "/api/v1/query?query=up", "")
+	r.Header.Set("Authorization", "Bearer "+f.Issuer.Token(t, nil, nil))
+	resp, body := f.Do(t, r)
+	wantError(t, resp, body, http.StatusForbidden, "forbidden", "tenant_id")
+	if a := f.Asked(); a != nil {
+		t.Errorf("the upstream was asked %v", a)
+	}
+}
+
+func TestConflictRejected(t *testing.T) {
+	f := newFence(t, func(o *proxy.Options) { o.OnConflict = proxy.Reject })
+	resp, body := f.Get(t, `/api/v1/query?query=up%7Btenant_id%3D%22globex%22%7D`)
+	wantError(t, resp, body, http.StatusForbidden, "forbidden", "none of your tenants")
+}
+
+func TestUnavailableWithoutKeys(t *testing.T) {
+	f := newFence(t, nil)
+	f = newFence(t, func(o *proxy.Options) { // the same issuer, whose keys were never fetched
+		a, err := auth.New(auth.Options{Issuer: f.Issuer.URL, Audience: "promfence", JWKSURL: f.Issuer.JWKSURL})
+		if err != nil {
+			t.Fatal(err)
+		}
+		o.Auth, o.Ready = a, a.Ready
+	}).with(f.Issuer)
+	resp, body := f.Get(t, "/api/v1/query?query=up")
+	wantError(t, resp, body, http.StatusServiceUnavailable, "unavailable", "")
+	if resp.Header.Get("Retry-After") == "" {
+		t.Error("no Retry-After")
+	}
+	resp, body = f.Get(t, "/-/ready")
+	wantError(t, resp, body, http.StatusServiceUnavailable, "unavailable", "keys")
+	if resp, _ := f.Get(t, "/-/healthy"); resp.StatusCode != http.StatusOK {
+		t.Errorf("/-/healthy: %d", resp.StatusCode)
+	}
+}
+
+func TestHealth(t *testing.T) {
+	f := newFence(t, nil)
+	for _, path := range []string{"/-/healthy", "/-/ready"} {
+		for _, method := range []string{"GET", "HEAD"} {
+			r := f.Request(t, method, path, "")
+			r.Header.Del("Authorization")
+			if resp, body := f.Do(t, r); resp.StatusCode != http.StatusOK {
+				t.Errorf("%s %s: %d %s", method, path, resp.StatusCode, body)
+			}
+		}
+		resp, body := f.Do(t, f.Request(t, "POST", path, ""))
+		wantError(t, resp, body, http.StatusMethodNotAllowed, "method_not_allowed", "")
+	}
+	f.Proxy.Drain()
+	resp, body := f.Get(t, "/-/ready")
+	wantError(t, resp, body, http.StatusServiceUnavailable, "unavailable", "shutting down")
+	if resp, _ := f.Get(t, "/api/v1/query?query=up"); resp.StatusCode != http.StatusOK {
+		t.Errorf("a request while draining: %d", resp.StatusCode)
+	}
+}
+
+func TestMetrics(t *testing.T) {
+	f := newFence(t, nil)
+	f.Get(t, "/api/v1/query?query=up")
+	f.Do(t, f.Request(t, "BREW", "/api/v1/query", ""))
+	r := f.Request(t, "GET", "/x", "")
+	r.Header.Del("Authorization")
+	f.Do(t, r)
+	f.lines(t, 3)
+	const want = `
+# HELP promfence_auth_failures_total Requests refused because of their token, by reason.
+# TYPE promfence_auth_failures_total counter
+promfence_auth_failures_total{reason="missing"} 1
+# HELP promfence_requests_total Requests answered, by route, method and status code.
+# TYPE promfence_requests_total counter
+promfence_requests_total{code="200",method="GET",route="/api/v1/query"} 1
+promfence_requests_total{code="401",method="GET",route="none"} 1
+promfence_requests_total{code="405",method="other",route="/api/v1/query"} 1
+`
+	if err := testutil.GatherAndCompare(f.Metrics, strings.NewReader(want), "promfence_auth_failures_total", "promfence_requests_total"); err != nil {
+		t.Error(err)
+	}
+	if problems, err := testutil.GatherAndLint(f.Metrics); err != nil || len(problems) > 0 {
+		t.Errorf("%v %v", problems, err)
+	}
+}
+
+func TestPanicIsOneRequestsTrouble(t *testing.T) {
+	f := newFence(t, func(o *proxy.Options) { o.Auth = panicking{} })
+	resp, err := http.DefaultClient.Do(f.Request(t, "GET", "/api/v1/query?query=up", ""))
+	if err == nil {
+		body, _ := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		wantError(t, resp, string(body), http.StatusInternalServerError, "internal", "log")
+	}
+	if lines := f.lines(t, 1); !strings.Contains(lines[0]["error"].(string), "boom") {
+		t.Errorf("the log has %v", lines[0])
+	}
+}
+
+type panicking struct{}
+
+func (panicking) Authenticate(*http.Request) (auth.Identity, error) { panic("boom") }
+
+func TestCORS(t *testing.T) {
+	origins := map[string][]string{"all": {"*"}, "one": {"https://app.example.com"}, "off": nil}
+	tests := []struct {
+		name, setting, origin, want string
+	}{
+		{"any page", "all", "https://evil.example", "*"},
+		{"no page at all", "all", "", "*"},
+		{"a listed page", "one", "https://app.example.com", "https://app.example.com"},
+		{"another page", "one", "https://evil.example", ""},
+		{"off", "off", "https://app.example.com", ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFence(t, func(o *proxy.Options) { o.CORSOrigins = origins[tt.setting] })
+			for _, path := range []string{"/api/v1/query?query=up", "/nowhere"} {
+				r := f.Request(t, "GET", path, "")
+				r.Header.Set("Origin", tt.origin)
+				resp, _ := f.Do(t, r)
+				if got := resp.Header.Get("Access-Control-Allow-Origin"); got != tt.want {
+					t.Errorf("%s: %q, want %q", path, got, tt.want)
+				}
+				if varies := strings.Contains(strings.Join(resp.Header["Vary"], ","), "Origin"); varies != (tt.setting == "one") {
+					t.Errorf("Vary: %q", resp.Header["Vary"])
+				}
+			}
+			f.Asked()
+			r := f.Request(t, "OPTIONS", "/api/v1/query", "")
+			r.Header.Del("Authorization")
+			r.Header.Set("Origin", tt.origin)
+			r.Header.Set("Access-Control-Request-Method", "GET")
+			r.Header.Set("Access-Control-Request-Headers", "authorization")
+			resp, _ := f.Do(t, r)
+			if tt.origin == "" {
+				return // a preflight always names its page
+			}
+			allowed := strings.Contains(resp.Header.Get("Access-Control-Allow-Headers"), "Authorization")
+			if resp.StatusCode != http.StatusNoContent || allowed != (tt.want != "") {
+				t.Errorf("preflight: %d %v", resp.StatusCode, resp.Header)
+			}
+			if a := f.Asked(); a != nil {
+				t.Errorf("a preflight reached the upstream: %v", a)
+			}
+		})
+	}
+}
+
+func TestExplainEndpoint(t *testing.T) {
+	f := newFence(t, nil)
+	for _, r := range []*http.Request{
+		f.Request(t, "GET", "/api/v1/metrics/explain?query=up", ""), f.Request(t, "POST", "/api/v1/metrics/explain", "query=up"),
+	} {
+		_, body := f.Do(t, r)
+		const want = `{"status":"success","data":{"query":"up","enforced":"up{tenant_id=\"acme\"}","label":"tenant_id","tenants":["acme"]}}`
+		if body != want {
+			t.Errorf("got %s, want %s", body, want)
+		}
+	}
+	if a := f.Asked(); a != nil {
+		t.Errorf("the upstream was asked %v", a)
+	}
+}
+
+func TestTenantHeader(t *testing.T) {
+	f := newFence(t, func(o *proxy.Options) { o.TenantHeader = "x-scope-orgid" })
+	r := f.Request(t, "GET", "/api/v1/query?query=up", "")
+	r.Header.Set("X-Scope-OrgID", "globex")
+	r.Header.Set("Authorization", "Bearer "+f.Issuer.Token(t, []string{"beta", "acme"}, nil))
+	f.Do(t, r)
+	a := f.Asked()
+	if len(a) != 1 || !slices.Equal(a[0].Header["X-Scope-Orgid"], []string{"acme|beta"}) {
+		t.Errorf("the upstream was asked %v", a)
+	}
+	if q := a[0].form(t).Get("query"); q != `up{tenant_id=~"acme|beta"}` {
+		t.Errorf("the query was %s", q)
+	}
+}
+
+func TestNewRefusesTheZeroOptions(t *testing.T) {
+	_, err := proxy.New(proxy.Options{Logger: zerolog.Nop()})
+	for _, want := range []string{"Authenticator", "readiness", "upstream", "label", "OnConflict", "limits", "idle connections"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v does not ask for %s", err, want)
+		}
+	}
+}

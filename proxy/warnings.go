@@ -1,0 +1,221 @@
+package proxy
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+)
+
+// hiddenWarning stands in place of an upstream's text that does not speak of
+// the query. It is ASCII without quotes: it is written byte over byte.
+const hiddenWarning = "the upstream warned that this answer may be incomplete"
+
+// warningTexts begin the warnings and infos that speak of the query or of the
+// API's own limits. Others, such as those about stores that did not answer,
+// name addresses and label sets.
+var warningTexts = [][]byte{
+	[]byte("PromQL info: "),
+	[]byte("PromQL warning: "),
+	[]byte("results truncated due to limit"),
+	[]byte(`value \"`), // … for parameter \"stats\" is deprecated
+}
+
+const (
+	verdictBytes = 40  // within these a text shows whether it may pass
+	keptTail     = 16  // holds `"warnings"` and a few spaces
+	smallRead    = 256 // below this Read goes through a buffer of its own
+	maxHiddenLog = 1 << 10
+)
+
+// A warningReader reads a JSON answer and hides the warnings and infos that do
+// not speak of the query. It overwrites them in place, byte for byte, so that
+// the length stays, and holds back nothing but the first bytes of a text that a
+// read cut in two: an answer streams through it, and the samples, in which no
+// colon stands, cost nothing.
+type warningReader struct {
+	src    io.Reader
+	errors bool // also hide the texts of "error" members: newline-delimited answers have them
+
+	state  warningState
+	tail   [keptTail]byte // the bytes before the current ones
+	carry  []byte         // the beginning of a text whose verdict is open
+	small  []byte         // what a small Read left for the next one
+	pos    int            // bytes of the current text overwritten
+	escape bool
+	alone  bool   // the text is a member's value, not an array's element
+	hidden []byte // for the log
+}
+
+type warningState int
+
+const (
+	copying   warningState = iota // anywhere else
+	afterKey                      // after the colon of a key that we look at
+	inArray                       // between its elements
+	textStart                     // at the first byte of a text
+	passing                       // in a text that may pass
+	hiding                        // in one that may not
+)
+
+// Read is an io.Reader's.
+func (w *warningReader) Read(p []byte) (int, error) {
+	if len(w.small) > 0 {
+		n := copy(p, w.small)
+		w.small = w.small[n:]
+		return n, nil
+	}
+	if len(p) < smallRead {
+		buf := make([]byte, 2*smallRead)
+		n, err := w.read(buf)
+		m := copy(p, buf[:n])
+		w.small = buf[m:n]
+		if len(w.small) > 0 {
+			err = nil // the source repeats it
+		}
+		return m, err
+	}
+	return w.read(p)
+}
+
+func (w *warningReader) read(p []byte) (int, error) {
+	held := copy(p, w.carry)
+	w.carry = w.carry[:0]
+	n, err := w.src.Read(p[held:])
+	if n == 0 {
+		w.carry = append(w.carry, p[:held]...)
+		return 0, err
+	}
+	b := p[:held+n]
+	done, bad := w.rewrite(b)
+	if bad != nil {
+		return 0, bad
+	}
+	w.carry = append(w.carry, b[done:]...)
+	w.remember(b[:done])
+	return done, err
+}
+
+func (w *warningReader) remember(b []byte) {
+	if len(b) >= keptTail {
+		copy(w.tail[:], b[len(b)-keptTail:])
+		return
+	}
+	copy(w.tail[:], w.tail[len(b):])
+	copy(w.tail[keptTail-len(b):], b)
+}
+
+// rewrite works on b in place and returns how much of it may go out.
+func (w *warningReader) rewrite(b []byte) (int, error) {
+	for i := 0; i < len(b); i++ {
+		switch w.state {
+		case copying:
+			colon := bytes.IndexByte(b[i:], ':')
+			if colon < 0 {
+				return len(b), nil
+			}
+			i += colon
+			if w.key(b[:i]) {
+				w.state = afterKey
+			}
+		case afterKey, inArray:
+			if err := w.between(b[i]); err != nil {
+				return 0, err
+			}
+		case textStart:
+			known, pass := verdict(b[i:])
+			if !known {
+				return i, nil
+			}
+			w.state, w.pos, w.escape = hiding, 0, false
+			if pass {
+				w.state = passing
+			}
+			w.text(b, i)
+		case passing, hiding:
+			w.text(b, i)
+		}
+	}
+	return len(b), nil
+}
+
+// key reports whether before, with the tail of what went out, ends in a key
+// whose texts we look at.
+func (w *warningReader) key(before []byte) bool {
+	if len(before) < keptTail {
+		before = append(w.tail[:len(w.tail):len(w.tail)], before...)
+	}
+	before = bytes.TrimRight(before, " \t\r\n")
+	switch {
+	case bytes.HasSuffix(before, []byte(`"warnings"`)), bytes.HasSuffix(before, []byte(`"infos"`)):
+		w.alone = false
+		return true
+	case w.errors && bytes.HasSuffix(before, []byte(`"error"`)):
+		w.alone = true
+		return true
+	}
+	return false
+}
+
+// between handles a byte outside a text.
+func (w *warningReader) between(c byte) error {
+	switch {
+	case c == ' ' || c == '\t' || c == '\r' || c == '\n':
+	case w.state == afterKey && c == '[':
+		w.state = inArray
+	case w.state == afterKey && c == '"' && w.alone:
+		w.state = textStart
+	case w.state == afterKey: // a label of that name, or null
+		w.state = copying
+	case c == '"':
+		w.state = textStart
+	case c == ']':
+		w.state = copying
+	case c != ',':
+		return fmt.Errorf("%w: a warning that is no text", errUnfiltered)
+	}
+	return nil
+}
+
+// verdict decides on a text by its beginning; known is false while more of it
+// must be read.
+func verdict(b []byte) (known, pass bool) {
+	for _, prefix := range warningTexts {
+		if bytes.HasPrefix(b, prefix) {
+			return true, true
+		}
+	}
+	digits := bytes.TrimLeft(b, "0123456789")
+	for _, kind := range []string{" more warning annotations omitted\"", " more info annotations omitted\""} {
+		if len(digits) < len(b) && bytes.HasPrefix(digits, []byte(kind)) {
+			return true, true
+		}
+	}
+	return len(b) >= verdictBytes || bytes.IndexByte(b, '"') >= 0, false
+}
+
+// text handles the byte b[i] of a text, and overwrites it if the text is hidden.
+func (w *warningReader) text(b []byte, i int) {
+	c := b[i]
+	end := c == '"' && !w.escape
+	if w.state == hiding {
+		if !end && len(w.hidden) < maxHiddenLog {
+			w.hidden = append(w.hidden, c)
+		}
+		switch {
+		case w.pos < len(hiddenWarning) && !end:
+			b[i] = hiddenWarning[w.pos]
+		case w.pos == len(hiddenWarning):
+			b[i] = '"'
+		case w.pos > len(hiddenWarning):
+			b[i] = ' '
+		}
+		w.pos++
+	}
+	w.escape = c == '\\' && !w.escape
+	if end {
+		w.state = inArray
+		if w.alone {
+			w.state = copying
+		}
+	}
+}
