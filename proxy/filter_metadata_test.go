@@ -82,7 +82,7 @@ func TestFilterMetadata(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			v := acme(t)
 			v.Families = map[string]bool{}
-			for _, name := range strings.FieldsSeq(tt.series) {
+			for name := range strings.FieldsSeq(tt.series) {
 				v.Families[name] = true
 			}
 			v.Params, _ = url.ParseQuery(tt.params)
