@@ -158,6 +158,22 @@ func readForm(w http.ResponseWriter, r *http.Request, maxBody int64) (string, er
 	return string(body), nil
 }
 
+// protobuf is the media type of remote read.
+const protobuf = "application/x-protobuf"
+
+// readProtobuf returns the body of a remote-read request, still compressed.
+func readProtobuf(w http.ResponseWriter, r *http.Request, maxBody int64) ([]byte, error) {
+	types, encodings := r.Header.Values("Content-Type"), r.Header.Values("Content-Encoding")
+	mediaType := ""
+	if len(types) == 1 {
+		mediaType, _, _ = mime.ParseMediaType(types[0]) // a broken one is not protobuf
+	}
+	if mediaType != protobuf || len(encodings) != 1 || !strings.EqualFold(encodings[0], "snappy") {
+		return nil, failure(http.StatusUnsupportedMediaType, "want Content-Type: %s and Content-Encoding: snappy", protobuf)
+	}
+	return readBody(w, r, maxBody)
+}
+
 func isForm(h http.Header) bool {
 	types := h.Values("Content-Type")
 	if len(types) != 1 || !identity(h) {

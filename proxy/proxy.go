@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -149,22 +150,32 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 
 // scope narrows the request to its caller's tenants.
 func (p *Proxy) scope(x *exchange, r *http.Request, labelName string) (scopedRequest, error) {
-	ps, err := readParams(x, r, x.route, p.limits.BodyBytes)
-	if err != nil {
-		return scopedRequest{}, err
-	}
 	m, err := newTenantMatcher(p.label, x.identity.Tenants, p.onConflict)
 	if err != nil {
 		return scopedRequest{}, internal(err)
 	}
-	if x.route.Filter != nil || x.route.Answer != nil {
-		x.params = append(params(nil), ps...)
+	b := &budget{limits: p.limits}
+	if x.route.Body != nil {
+		body, err := readProtobuf(x, r, p.limits.BodyBytes)
+		if err == nil {
+			body, err = x.route.Body(body, m, b)
+		}
+		if err != nil {
+			return scopedRequest{}, err
+		}
+		return p.withBody(x, r, body), nil
 	}
-	ps, err = x.route.Scope(ps, m, &budget{limits: p.limits})
+	ps, err := readParams(x, r, x.route, p.limits.BodyBytes)
 	if err != nil {
 		return scopedRequest{}, err
 	}
-	return p.newScopedRequest(x, r, labelName, ps), nil
+	if x.route.Filter != nil || x.route.Answer != nil {
+		x.params = slices.Clone(ps)
+	}
+	if ps, err = x.route.Scope(ps, m, b); err != nil {
+		return scopedRequest{}, err
+	}
+	return p.withParams(x, r, labelName, ps), nil
 }
 
 // publicPaths need no token.

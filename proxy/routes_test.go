@@ -10,7 +10,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/golang/snappy"
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/prometheus/prompb"
 
 	"github.com/promfence/promfence/proxy"
 )
@@ -57,13 +59,12 @@ func TestRows(t *testing.T) {
 		if !ok {
 			t.Fatalf("no sample for %s (%s)", path, row)
 		}
-		if row == "/read" {
-			continue // its body is protobuf: see the tests of remote read
-		}
 		sample = strings.NewReplacer("{", "%7B", "}", "%7D", `"`, "%22").Replace(sample)
 		path = strings.Replace(path, "{name}", "job", 1)
 		r := f.Request(t, method, path+"?"+sample, "")
-		if method == http.MethodPost {
+		if row == "/read" {
+			r = readRequest(t, f, path)
+		} else if method == http.MethodPost {
 			r = f.Request(t, method, path, sample)
 		}
 		f.Do(t, r)
@@ -169,5 +170,66 @@ func TestMethodsThatDoNotExist(t *testing.T) {
 	}
 	if a := f.Asked(); a != nil {
 		t.Errorf("the upstream was asked %v", a)
+	}
+}
+
+// readRequest is a remote-read request for one series.
+func readRequest(t *testing.T, f *fence, path string) *http.Request {
+	t.Helper()
+	raw, err := (&prompb.ReadRequest{Queries: []*prompb.Query{{
+		EndTimestampMs: 1, Matchers: []*prompb.LabelMatcher{{Name: "__name__", Value: "up"}},
+	}}}).Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := f.Request(t, http.MethodPost, path, string(snappy.Encode(nil, raw)))
+	r.Header.Set("Content-Type", "application/x-protobuf")
+	r.Header.Set("Content-Encoding", "snappy")
+	return r
+}
+
+func TestRemoteReadOverHTTP(t *testing.T) {
+	f := newFence(t, nil)
+	if resp, body := f.Do(t, readRequest(t, f, "/api/v1/read")); resp.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s", resp.StatusCode, body)
+	}
+	a := f.Asked()
+	if len(a) != 1 || a[0].Header.Get("Content-Encoding") != "snappy" {
+		t.Fatalf("the upstream was asked %v", a)
+	}
+	raw, err := snappy.Decode(nil, []byte(a[0].Body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got prompb.ReadRequest
+	if err := got.Unmarshal(raw); err != nil {
+		t.Fatal(err)
+	}
+	if text := got.Queries[0].Matchers; len(text) != 2 || text[0].Value != "up" || text[1].Name != "tenant_id" || text[1].Value != "acme" {
+		t.Errorf("the matchers are %v", text)
+	}
+	refused := []struct {
+		name, contentType, encoding, body string
+		status                            int
+		errorType                         string
+	}{
+		{"a form", "application/x-www-form-urlencoded", "", "query=up", 415, "unsupported_media_type"},
+		{"no snappy", "application/x-protobuf", "", "x", 415, "unsupported_media_type"},
+		{"gzip", "application/x-protobuf", "gzip", "x", 415, "unsupported_media_type"},
+		{"garbage", "application/x-protobuf", "snappy", "garbage", 400, "bad_data"},
+		{"nothing", "application/x-protobuf", "snappy", "", 400, "bad_data"},
+		{"a bomb", "application/x-protobuf", "snappy", "\xff\xff\xff\xff\x0f", 413, "too_large"},
+	}
+	for _, tt := range refused {
+		t.Run(tt.name, func(t *testing.T) {
+			r := f.Request(t, http.MethodPost, "/api/v1/read", tt.body)
+			r.Header.Set("Content-Type", tt.contentType)
+			r.Header.Set("Content-Encoding", tt.encoding)
+			resp, body := f.Do(t, r)
+			wantError(t, resp, body, tt.status, tt.errorType, "")
+			if a := f.Asked(); a != nil {
+				t.Errorf("the upstream was asked %v", a)
+			}
+		})
 	}
 }

@@ -12,7 +12,7 @@ import (
 type Scope func(ps params, m *tenantMatcher, b *budget) (params, error)
 
 // A Body narrows a request whose body is not a form: it returns the body to
-// send, or refuses.
+// send, or refuses. Such a row knows no parameters.
 type Body func(body []byte, m *tenantMatcher, b *budget) ([]byte, error)
 
 // expression narrows the parameter query, a PromQL expression.

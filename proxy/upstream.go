@@ -33,9 +33,32 @@ func (p *Proxy) forward(x *exchange, s scopedRequest) {
 // caller sent them; what is not named here the upstream does not see.
 var forwardedHeaders = []string{"Accept", "Cache-Control", "User-Agent", "Traceparent", "Tracestate"}
 
-// newScopedRequest spells the upstream request: path from the row, parameters
-// from one list, headers from the allow list.
-func (p *Proxy) newScopedRequest(x *exchange, r *http.Request, labelName string, ps params) scopedRequest {
+// withParams spells the upstream request of a row with parameters.
+func (p *Proxy) withParams(x *exchange, r *http.Request, labelName string, ps params) scopedRequest {
+	out := p.upstreamRequest(x, r, labelName)
+	encoded := ps.encode()
+	if r.Method == http.MethodPost {
+		setBody(out, encoded)
+		out.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	} else {
+		out.URL.RawQuery = encoded
+	}
+	return scopedRequest{out, ps}
+}
+
+// withBody spells the upstream request of a row whose body is protobuf.
+func (p *Proxy) withBody(x *exchange, r *http.Request, body []byte) scopedRequest {
+	out := p.upstreamRequest(x, r, "")
+	setBody(out, string(body))
+	out.Header.Set("Content-Type", protobuf)
+	out.Header.Set("Content-Encoding", "snappy")
+	out.Header.Set("X-Prometheus-Remote-Read-Version", "0.1.0")
+	return scopedRequest{r: out}
+}
+
+// upstreamRequest spells what all rows share: the path from the row, the
+// headers from the allow list.
+func (p *Proxy) upstreamRequest(x *exchange, r *http.Request, labelName string) *http.Request {
 	out := (&http.Request{
 		Method: r.Method, URL: &url.URL{}, Host: p.target.Host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
@@ -55,13 +78,7 @@ func (p *Proxy) newScopedRequest(x *exchange, r *http.Request, labelName string,
 	out.Header.Set("Accept-Encoding", encoding)
 	out.Header.Set("X-Request-Id", x.id)
 	p.setTenantHeader(out.Header, x.identity.Tenants)
-	encoded := ps.encode()
-	if r.Method == http.MethodPost {
-		setBody(out, encoded, "application/x-www-form-urlencoded")
-	} else {
-		out.URL.RawQuery = encoded
-	}
-	return scopedRequest{out, ps}
+	return out
 }
 
 // setTenantHeader names the tenants to an upstream that wants to know. The
@@ -83,8 +100,7 @@ func unescaped(path string) string {
 	return s
 }
 
-func setBody(out *http.Request, body, contentType string) {
-	out.Header.Set("Content-Type", contentType)
+func setBody(out *http.Request, body string) {
 	out.ContentLength = int64(len(body))
 	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
 	out.Body, _ = out.GetBody()
