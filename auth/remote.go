@@ -137,24 +137,30 @@ func (r *remote) refresh(ctx context.Context) {
 	if ctx.Err() != nil {
 		err = nil // we are going down: neither a failure nor worth a line
 	}
-	wait := jitter(r.interval, 0.1)
-	if err != nil {
-		limit := lastRetry
-		if r.issuer.keys.Load() == nil {
-			limit = emptyRetry
-		}
-		wait = min(jitter(min(firstRetry<<min(r.failures, 10), limit), 0.5), r.interval)
-		r.failures++
-		r.log.Error("keys not refreshed, keeping those we have", "error", err, "failures", r.failures, "retry_in", wait.Round(time.Millisecond))
-	} else {
-		r.failures = 0
-	}
+	wait := r.plan(err)
 
 	r.mu.Lock()
 	r.running, r.due = false, time.Now().Add(wait)
 	close(r.done)
 	r.done = make(chan struct{})
 	r.mu.Unlock()
+}
+
+// plan returns the time from the end of a fetch to the next.
+func (r *remote) plan(err error) time.Duration {
+	if err == nil {
+		r.failures = 0
+		return jitter(r.interval, 0.1)
+	}
+	limit := lastRetry
+	if r.issuer.keys.Load() == nil {
+		limit = emptyRetry
+	}
+	wait := min(jitter(min(firstRetry<<min(r.failures, 10), limit), 0.5), r.interval)
+	r.failures++
+	r.log.Error("keys not refreshed, keeping those we have",
+		"error", err, "failures", r.failures, "retry_in", wait.Round(time.Millisecond))
+	return wait
 }
 
 // fetch gets the key set and hands it to the issuer if it holds any key.

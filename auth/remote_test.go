@@ -132,6 +132,28 @@ func TestOutageOfHours(t *testing.T) {
 	}
 }
 
+// Over a real connection: an answer without an end is cut off.
+func TestEndlessAnswer(t *testing.T) {
+	i := authtest.NewIssuer(t)
+	cut := make(chan bool, 1)
+	i.Respond(func(w http.ResponseWriter, _ *http.Request) {
+		junk := bytes.Repeat([]byte(" "), 1<<16)
+		for range 1 << 10 { // 64 MiB
+			if _, err := w.Write(junk); err != nil {
+				cut <- true
+				return
+			}
+		}
+		cut <- false
+	})
+	a := start(t, options(i))
+	if !<-cut {
+		t.Error("64 MiB were read")
+	}
+	i.Respond(nil)
+	eventually(t, "ready", func() bool { return a.Ready() == nil })
+}
+
 func TestBrokenKeysAreSkipped(t *testing.T) {
 	bubble(t, func(t *testing.T, i *authtest.Issuer) {
 		odd := func(name string, v any) map[string]any {
