@@ -49,10 +49,6 @@ const (
 	heldBack = 32 << 10
 )
 
-// warningsWithheld replaces an upstream's warnings about an answer that is not
-// a query's: they name stores, their addresses and their label sets.
-const warningsWithheld = "the upstream warned that this answer may be incomplete"
-
 // errAnswer is an answer that cannot be filtered. No text beneath it holds
 // anything of the answer: it may be somebody else's.
 var errAnswer = errors.New("the upstream's answer cannot be filtered")
@@ -118,7 +114,8 @@ func (a *answer) filter(data func() error) error {
 		return a.explain(err)
 	}
 	if warned {
-		a.write(`,"warnings":["` + warningsWithheld + `"]`)
+		// These answers are nobody's query: their warnings speak of stores.
+		a.write(`,"warnings":["` + hiddenWarning + `"]`)
 	}
 	a.write(`}`)
 	return a.out.Flush()
