@@ -28,12 +28,32 @@ type Limits struct {
 // A budget is what is left of a request's bounds; every expression and selector
 // of the request draws on the same one.
 type budget struct {
-	limits  Limits
+	limits Limits
+	charges
+}
+
+// charges are what was drawn on a budget.
+type charges struct {
 	bytes   int
 	terms   int
 	regexps int
 	cost    regexpCost
 	matcher int // bytes of enforced matchers
+}
+
+func (c charges) minus(d charges) charges {
+	return charges{c.bytes - d.bytes, c.terms - d.terms, c.regexps - d.regexps, regexpCost{c.cost.size - d.cost.size, c.cost.wide - d.cost.wide}, c.matcher - d.matcher}
+}
+
+// take draws what is known beforehand, if all of it fits.
+func (b *budget) take(c charges) bool {
+	sum := b.charges.minus(charges{}.minus(c))
+	if sum.bytes > b.limits.QueryBytes || sum.terms > b.limits.QueryTerms || sum.regexps > maxRegexps ||
+		sum.cost.size > maxRegexpSize || sum.cost.wide > maxWideClasses || sum.matcher > maxEnforcedBytes {
+		return false
+	}
+	b.charges = sum
+	return true
 }
 
 // charge scans a query with the lexer, which is linear and does not recurse,

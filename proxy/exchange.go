@@ -9,7 +9,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/promfence/promfence/auth"
@@ -24,7 +23,8 @@ type exchange struct {
 	start     time.Time
 	route     *Route
 	identity  auth.Identity
-	params    params // the caller's own, for the row's filter
+	matcher   *tenantMatcher // the identity's tenants', once it is proven
+	params    params         // the caller's own, for the row's filter
 	forwarded time.Time
 	upstream  time.Duration // to the upstream's response header
 	warnings  *warningReader
@@ -125,8 +125,8 @@ func (p *Proxy) account(x *exchange, r *http.Request) {
 		e = p.log.Error()
 	}
 	e.Str("req_id", x.id)
-	if !x.identity.Tenants.IsZero() {
-		e.Str("tenant", strings.Join(x.identity.Tenants.Names(), "|")).Str("subject", x.identity.Subject)
+	if x.matcher != nil {
+		e.Str("tenant", x.matcher.names).Str("subject", x.identity.Subject)
 	}
 	e.Str("route", route).Str("method", clip(r.Method)).Int("status", x.status).
 		Dur("ms", took).Int64("bytes", x.bytes)

@@ -62,19 +62,15 @@ func (f *families) of(ctx context.Context, x *exchange) (map[string]bool, error)
 
 // ask reads the names with the request that the caller could have made.
 func (f *families) ask(ctx context.Context, x *exchange) (map[string]bool, error) {
-	m, err := newTenantMatcher(f.p.label, x.identity.Tenants, Intersect)
-	if err != nil {
-		return nil, err
-	}
 	u := *f.p.target
 	u.Path, u.RawPath = f.p.target.JoinPath(apiBase, familiesQuery).Path, ""
-	u.RawQuery = url.Values{"match[]": {m.own()}}.Encode()
+	u.RawQuery = url.Values{"match[]": {x.matcher.own()}}.Encode()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("X-Request-Id", x.id)
-	f.p.setTenantHeader(req.Header, x.identity.Tenants)
+	f.p.setTenantHeader(req.Header, x.matcher)
 	resp, err := f.p.upstream.Transport.RoundTrip(req)
 	if err != nil {
 		return nil, err

@@ -59,8 +59,10 @@ var errVerify = errors.New("the enforced query failed its verification")
 type tenantMatcher struct {
 	*labels.Matcher
 	tenants auth.Tenants
+	names   string // joined, for the log
 	reject  bool
 	library *injectproxy.PromQLEnforcer
+	queries *queryCache // nil = nothing is kept
 }
 
 func newTenantMatcher(label string, tenants auth.Tenants, onConflict string) (*tenantMatcher, error) {
@@ -80,7 +82,10 @@ func newTenantMatcher(label string, tenants auth.Tenants, onConflict string) (*t
 	if err != nil {
 		return nil, err
 	}
-	return &tenantMatcher{m, tenants, onConflict == Reject, injectproxy.NewPromQLEnforcer(false, m)}, nil
+	return &tenantMatcher{
+		Matcher: m, tenants: tenants, names: strings.Join(names, "|"),
+		reject: onConflict == Reject, library: injectproxy.NewPromQLEnforcer(false, m),
+	}, nil
 }
 
 // enforce returns a selector's matchers with the tenant's among them exactly
@@ -119,6 +124,10 @@ func (m *tenantMatcher) fits(o *labels.Matcher) bool {
 // holds the tenant's matcher, and nothing else differs. That is checked on the
 // text itself, parsed again.
 func (m *tenantMatcher) expression(query string, b *budget) (string, error) {
+	return m.cached(anExpression, query, b, func() (string, error) { return m.enforceExpression(query, b) })
+}
+
+func (m *tenantMatcher) enforceExpression(query string, b *budget) (string, error) {
 	if err := b.charge(query); err != nil {
 		return "", err
 	}
@@ -157,6 +166,14 @@ func (m *tenantMatcher) expression(query string, b *budget) (string, error) {
 // emptyAllowed it may match the empty string alone, as federation allows, and
 // one without any matcher comes back empty.
 func (m *tenantMatcher) selector(text string, b *budget, emptyAllowed bool) (string, error) {
+	kind := aSelector
+	if emptyAllowed {
+		kind = aFederated
+	}
+	return m.cached(kind, text, b, func() (string, error) { return m.enforceSelector(text, b, emptyAllowed) })
+}
+
+func (m *tenantMatcher) enforceSelector(text string, b *budget, emptyAllowed bool) (string, error) {
 	original, err := parseSelector(text, b)
 	if err != nil {
 		return "", err

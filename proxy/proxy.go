@@ -63,7 +63,7 @@ type Proxy struct {
 	prefix       string // the upstream's path prefix, escaped, without a trailing slash
 	tenantHeader string
 	label        string
-	onConflict   string
+	matchers     *matcherCache
 	shared       struct{ rules, metadata bool }
 	limits       Limits
 	log          zerolog.Logger
@@ -88,7 +88,7 @@ func New(o Options) (*Proxy, error) {
 		routes: newRouter(routeTable), target: o.Upstream,
 		prefix:       strings.TrimRight(o.Upstream.EscapedPath(), "/"),
 		tenantHeader: http.CanonicalHeaderKey(o.TenantHeader),
-		label:        o.Label, onConflict: o.OnConflict, limits: o.Limits,
+		label:        o.Label, matchers: newMatcherCache(o.Label, o.OnConflict), limits: o.Limits,
 		log: o.Logger, metrics: newMetrics(o.Registerer),
 		cors:    newCORS(o.CORSOrigins, o.TokenHeaders),
 		noStore: []string{"private, no-store"},
@@ -132,6 +132,9 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 		return err // 401, 403, 503: before the caller learns which paths exist
 	}
 	x.identity = id
+	if x.matcher, err = p.matchers.of(id.Tenants); err != nil {
+		return internal(err)
+	}
 	route, name, err := p.routes.find(r)
 	x.route = route
 	if err != nil {
@@ -150,10 +153,7 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 
 // scope narrows the request to its caller's tenants.
 func (p *Proxy) scope(x *exchange, r *http.Request, labelName string) (scopedRequest, error) {
-	m, err := newTenantMatcher(p.label, x.identity.Tenants, p.onConflict)
-	if err != nil {
-		return scopedRequest{}, internal(err)
-	}
+	m := x.matcher
 	b := &budget{limits: p.limits}
 	if x.route.Body != nil {
 		body, err := readProtobuf(x, r, p.limits.BodyBytes)

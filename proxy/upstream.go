@@ -12,8 +12,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/promfence/promfence/auth"
 )
 
 // A scopedRequest has been narrowed to its caller's tenants. Only Proxy.scope
@@ -77,15 +75,15 @@ func (p *Proxy) upstreamRequest(x *exchange, r *http.Request, labelName string) 
 	}
 	out.Header.Set("Accept-Encoding", encoding)
 	out.Header.Set("X-Request-Id", x.id)
-	p.setTenantHeader(out.Header, x.identity.Tenants)
+	p.setTenantHeader(out.Header, x.matcher)
 	return out
 }
 
 // setTenantHeader names the tenants to an upstream that wants to know. The
 // authenticator has refused names that this header cannot carry.
-func (p *Proxy) setTenantHeader(h http.Header, tenants auth.Tenants) {
+func (p *Proxy) setTenantHeader(h http.Header, m *tenantMatcher) {
 	if p.tenantHeader != "" {
-		h.Set(p.tenantHeader, strings.Join(tenants.Names(), "|"))
+		h.Set(p.tenantHeader, m.names)
 	}
 }
 

@@ -1,0 +1,89 @@
+package proxy
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+)
+
+func TestQueryCacheIsBoundedInBytes(t *testing.T) {
+	c := newQueryCache()
+	for i := range 50_000 {
+		c.add(queryKey{"4:acme", anExpression, fmt.Sprintf("%d%s", i, strings.Repeat("x", i%2000))}, enforcedText{text: "y"})
+		if c.bytes > cachedBytes {
+			t.Fatalf("%d bytes after %d texts", c.bytes, i)
+		}
+	}
+	total := 0
+	for _, k := range c.texts.Keys() {
+		e, _ := c.texts.Peek(k)
+		total += size(k, e)
+	}
+	if total != c.bytes || total < cachedBytes*9/10 {
+		t.Errorf("%d bytes are kept, %d are counted", total, c.bytes)
+	}
+}
+
+func TestCachedTextsDrawOnTheBudget(t *testing.T) {
+	c := newMatcherCache("tenant_id", Intersect)
+	m, err := c.of(matcherFor(t, Intersect, "acme").tenants)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := `up{a="` + strings.Repeat("x", 8000) + `"}`
+	b := newBudget() // 64 KiB: eight of them fit
+	for i := range 8 {
+		if _, err := m.selector(text, b, false); err != nil {
+			t.Fatalf("number %d: %v", i+1, err)
+		}
+	}
+	if _, err := m.selector(text, b, false); err == nil {
+		t.Error("more than the budget was let through")
+	}
+}
+
+// TestCachesDoNotMixTenants asks for the same texts as ever other tenants at
+// once, more of them than are kept.
+func TestCachesDoNotMixTenants(t *testing.T) {
+	c := newMatcherCache("tenant_id", Intersect)
+	var wg sync.WaitGroup
+	for worker := range 4 {
+		wg.Go(func() {
+			for i := range 2000 {
+				name := fmt.Sprintf("t%d", (i*7+worker)%700)
+				m, err := c.of(matcherFor(t, Intersect, name).tenants)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				query := fmt.Sprintf("sum(x%d)", i%50)
+				got, err := m.expression(query, newBudget())
+				if want := fmt.Sprintf(`sum(x%d{tenant_id="%s"})`, i%50, name); got != want || err != nil {
+					t.Errorf("as %s: %s, %v", name, got, err)
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func TestKindsAreKeptApart(t *testing.T) {
+	c := newMatcherCache("tenant_id", Intersect)
+	m, err := c.of(matcherFor(t, Intersect, "acme").tenants)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if got, err := m.selector(`{a=""}`, newBudget(), true); err != nil || got != `{a="",tenant_id="acme"}` {
+			t.Errorf("federation: %s, %v", got, err)
+		}
+		if _, err := m.selector(`{a=""}`, newBudget(), false); err == nil {
+			t.Error("a selector without a non-empty matcher was let through")
+		}
+		if got, err := m.expression(`{a="b"}`, newBudget()); err != nil || got != `{a="b",tenant_id="acme"}` {
+			t.Errorf("an expression: %s, %v", got, err)
+		}
+	}
+}
