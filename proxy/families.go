@@ -10,68 +10,63 @@ import (
 	"net/url"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2/expirable"
+	"github.com/hashicorp/golang-lru/v2/expirable"
 	"golang.org/x/sync/singleflight"
 )
 
-// families knows which metric names a tenant has series of: asked of the
-// upstream with the tenant's own selector, and kept briefly.
-type families struct {
-	p     *Proxy
-	cache *lru.LRU[string, map[string]bool]
-	calls singleflight.Group // keyed as the cache: never across tenants
-}
-
+// What the filter of /metadata asks the upstream for beside the answer that it
+// filters is kept briefly, for the latest tenant sets.
 const (
-	familiesTTL   = 30 * time.Second
-	familiesKept  = 64      // tenant sets
-	maxFamilies   = 8 << 20 // bytes of one answer
-	familiesQuery = "/label/__name__/values"
+	askedTTL     = 30 * time.Second
+	askedKept    = 64
+	askedTimeout = 10 * time.Second
+	maxNames     = 8 << 20 // bytes of the answer that lists a tenant's metric names
 )
 
-func newFamilies(p *Proxy) *families {
-	return &families{p: p, cache: lru.NewLRU[string, map[string]bool](familiesKept, nil, familiesTTL)}
+// asked is something that tenants may know, fetched as they could fetch it. It
+// is kept by tenant set, and so are the calls that are shared.
+type asked[T any] struct {
+	fetch func(ctx context.Context, x *exchange) (T, error)
+	kept  *expirable.LRU[string, T]
+	calls singleflight.Group
 }
 
-func (f *families) of(ctx context.Context, x *exchange) (map[string]bool, error) {
+func newAsked[T any](fetch func(context.Context, *exchange) (T, error)) *asked[T] {
+	return &asked[T]{fetch: fetch, kept: expirable.NewLRU[string, T](askedKept, nil, askedTTL)}
+}
+
+func (a *asked[T]) of(ctx context.Context, x *exchange) (T, error) {
 	key := x.identity.Tenants.Key()
-	if names, ok := f.cache.Get(key); ok {
-		return names, nil
+	if v, ok := a.kept.Get(key); ok {
+		return v, nil
 	}
 	// Whoever asked first may leave; the others still want the answer.
-	ch := f.calls.DoChan(key, func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	ch := a.calls.DoChan(key, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askedTimeout)
 		defer cancel()
-		names, err := f.ask(ctx, x)
+		v, err := a.fetch(ctx, x)
 		if err == nil {
-			f.cache.Add(key, names)
+			a.kept.Add(key, v)
 		}
-		return names, err
+		return v, err
 	})
+	var none T
 	select {
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return none, ctx.Err()
 	case got := <-ch:
-		names, ok := got.Val.(map[string]bool)
-		if got.Err == nil && !ok {
-			return nil, errors.New("families: no answer")
+		v, ok := got.Val.(T)
+		if got.Err != nil || !ok {
+			return none, errors.Join(errUnfiltered, got.Err)
 		}
-		return names, got.Err
+		return v, nil
 	}
 }
 
-// ask reads the names with the request that the caller could have made.
-func (f *families) ask(ctx context.Context, x *exchange) (map[string]bool, error) {
-	u := *f.p.target
-	u.Path, u.RawPath = f.p.target.JoinPath(apiBase, familiesQuery).Path, ""
-	u.RawQuery = url.Values{"match[]": {x.matcher.own()}}.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("X-Request-Id", x.id)
-	f.p.setTenantHeader(req.Header, x.matcher)
-	resp, err := f.p.upstream.Transport.RoundTrip(req)
+// metricNames asks for the names that the tenants have series of, with the
+// tenants' own selector.
+func (p *Proxy) metricNames(ctx context.Context, x *exchange) (map[string]bool, error) {
+	resp, err := p.ask(ctx, x, "/label/__name__/values", url.Values{"match[]": {x.matcher.own()}})
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +78,7 @@ func (f *families) ask(ctx context.Context, x *exchange) (map[string]bool, error
 		Status string   `json:"status"`
 		Data   []string `json:"data"`
 	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxFamilies)).Decode(&answer); err != nil {
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxNames)).Decode(&answer); err != nil {
 		return nil, err
 	}
 	if answer.Status != "success" {
@@ -94,4 +89,33 @@ func (f *families) ask(ctx context.Context, x *exchange) (map[string]bool, error
 		names[name] = true
 	}
 	return names, nil
+}
+
+// targetTexts asks for what the tenants' own targets say about their families.
+// Not every upstream can tell (Thanos cannot): then nothing is known.
+func (p *Proxy) targetTexts(ctx context.Context, x *exchange) (map[string][]familyText, error) {
+	resp, err := p.ask(ctx, x, "/targets/metadata", url.Values{"match_target": {x.matcher.own()}})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return map[string][]familyText{}, nil
+	}
+	return readTargetTexts(resp.Body, view{ctx: ctx, label: p.label, tenants: x.identity.Tenants})
+}
+
+// ask makes a request on behalf of an exchange's tenants, in plain encoding.
+func (p *Proxy) ask(ctx context.Context, x *exchange, path string, query url.Values) (*http.Response, error) {
+	u := url.URL{Scheme: p.target.Scheme, Host: p.target.Host}
+	u.RawPath = p.prefix + apiBase + path
+	u.Path, u.RawQuery = unescaped(u.RawPath), query.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept-Encoding", "identity")
+	req.Header.Set("X-Request-Id", x.id)
+	p.setTenantHeader(req.Header, x.matcher)
+	return p.upstream.Transport.RoundTrip(req)
 }

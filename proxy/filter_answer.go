@@ -27,7 +27,8 @@ func (p *Proxy) filterAnswer(resp *http.Response, x *exchange) error {
 	v := view{
 		ctx: ctx, label: p.label, tenants: x.identity.Tenants, params: x.params.values(),
 		sharedRules: p.shared.rules, sharedMetadata: p.shared.metadata,
-		families: func(ctx context.Context) (map[string]bool, error) { return p.families.of(ctx, x) },
+		families: func(ctx context.Context) (map[string]bool, error) { return p.names.of(ctx, x) },
+		texts:    func(ctx context.Context) (map[string][]familyText, error) { return p.texts.of(ctx, x) },
 	}
 	r, w := io.Pipe()
 	done := make(chan struct{})

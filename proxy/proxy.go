@@ -71,7 +71,8 @@ type Proxy struct {
 	cors         cors
 	noStore      []string
 	vary         []string
-	families     *families
+	names        *asked[map[string]bool]         // for the filter of /metadata
+	texts        *asked[map[string][]familyText] // likewise
 	draining     atomic.Bool
 }
 
@@ -96,7 +97,7 @@ func New(o Options) (*Proxy, error) {
 	}
 	p.shared.rules, p.shared.metadata = o.SharedRules, o.SharedMetadata
 	p.upstream = p.newUpstream(o)
-	p.families = newFamilies(p)
+	p.names, p.texts = newAsked(p.metricNames), newAsked(p.targetTexts)
 	return p, nil
 }
 
