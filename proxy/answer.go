@@ -54,7 +54,7 @@ type answerBody struct {
 
 func (b *answerBody) Read(buf []byte) (int, error) {
 	n, err := b.ReadCloser.Read(buf)
-	if err != nil && err != io.EOF { //nolint:errorlint // the Reader contract: io.EOF itself
+	if err != nil && err != io.EOF {
 		b.x.err = fmt.Errorf("the answer was cut short: %w", err)
 	}
 	return n, err

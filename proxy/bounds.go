@@ -47,7 +47,7 @@ func (c charges) minus(d charges) charges {
 
 // take draws what is known beforehand, if all of it fits.
 func (b *budget) take(c charges) bool {
-	sum := b.charges.minus(charges{}.minus(c))
+	sum := b.minus(charges{}.minus(c))
 	if sum.bytes > b.limits.QueryBytes || sum.terms > b.limits.QueryTerms || sum.regexps > maxRegexps ||
 		sum.cost.size > maxRegexpSize || sum.cost.wide > maxWideClasses || sum.matcher > maxEnforcedBytes {
 		return false

@@ -125,7 +125,7 @@ func (m *tenantMatcher) cached(kind textKind, text string, b *budget, compute fu
 	before := b.charges
 	enforced, err := compute()
 	if err == nil {
-		m.queries.add(key, enforcedText{enforced, b.charges.minus(before)})
+		m.queries.add(key, enforcedText{enforced, b.minus(before)})
 	}
 	return enforced, err
 }

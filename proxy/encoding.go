@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -100,10 +101,9 @@ func (z *gzipReader) Read(p []byte) (int, error) {
 		var n int
 		n, z.err = z.src.Read(z.chunk)
 		_, _ = z.zw.Write(z.chunk[:n]) // into memory: it does not fail
-		switch z.err {                 //nolint:errorlint // the Reader contract: io.EOF itself
-		case nil:
+		if z.err == nil {
 			_ = z.zw.Flush()
-		case io.EOF:
+		} else if errors.Is(z.err, io.EOF) {
 			_ = z.zw.Close()
 			gzipWriters.Put(z.zw)
 			z.zw = nil

@@ -179,7 +179,7 @@ func TestPanicIsOneRequestsTrouble(t *testing.T) {
 	if err == nil {
 		body, _ := io.ReadAll(resp.Body)
 		_ = resp.Body.Close()
-		wantError(t, resp, string(body), http.StatusInternalServerError, "internal", "log")
+		wantError(t, answered{resp.StatusCode, resp.Header, nil}, string(body), http.StatusInternalServerError, "internal", "log")
 	}
 	if lines := f.lines(t, 1); !strings.Contains(lines[0]["error"].(string), "boom") {
 		t.Errorf("the log has %v", lines[0])

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/prometheus-community/prom-label-proxy/injectproxy"
@@ -112,12 +113,7 @@ func (m *tenantMatcher) enforce(original []*labels.Matcher) ([]*labels.Matcher, 
 }
 
 func (m *tenantMatcher) fits(o *labels.Matcher) bool {
-	for _, name := range m.tenants.Names() {
-		if o.Matches(name) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(m.tenants.Names(), o.Matches)
 }
 
 // expression narrows a PromQL expression: every selector in the text returned

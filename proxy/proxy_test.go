@@ -163,8 +163,14 @@ func (f *fence) Request(t *testing.T, method, path, body string) *http.Request {
 	return r
 }
 
+// An answered is the head of an answer.
+type answered struct {
+	StatusCode      int
+	Header, Trailer http.Header
+}
+
 // Do sends a request and reads its answer.
-func (f *fence) Do(t *testing.T, r *http.Request) (*http.Response, string) {
+func (f *fence) Do(t *testing.T, r *http.Request) (answered, string) {
 	t.Helper()
 	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	t.Cleanup(client.CloseIdleConnections)
@@ -177,17 +183,17 @@ func (f *fence) Do(t *testing.T, r *http.Request) (*http.Response, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp, string(body)
+	return answered{resp.StatusCode, resp.Header, resp.Trailer}, string(body)
 }
 
 // Get is Do for a GET as acme.
-func (f *fence) Get(t *testing.T, path string) (*http.Response, string) {
+func (f *fence) Get(t *testing.T, path string) (answered, string) {
 	t.Helper()
 	return f.Do(t, f.Request(t, http.MethodGet, path, ""))
 }
 
 // wantError checks an answer of promfence's own, in Prometheus's shape.
-func wantError(t *testing.T, resp *http.Response, body string, status int, errorType, text string) {
+func wantError(t *testing.T, resp answered, body string, status int, errorType, text string) {
 	t.Helper()
 	var e struct{ Status, ErrorType, Error string }
 	if err := json.Unmarshal([]byte(body), &e); err != nil {
