@@ -53,18 +53,22 @@ func handler(redoc []byte) http.Handler {
 		return files
 	}
 	files["/docs"] = newFile("text/html; charset=utf-8", redocPolicy, asset("redoc.html"))
+	files["/docs/redoc.css"] = newFile("text/css; charset=utf-8", redocPolicy, asset("redoc.css"))
 	files["/docs/init.js"] = newFile("text/javascript; charset=utf-8", redocPolicy, asset("init.js"))
 	files["/docs/redoc.js"] = newCompressed("text/javascript; charset=utf-8", redocPolicy, redoc)
 	return files
 }
 
-// The content security policies: nothing from elsewhere, no script in the page
-// itself, no form, no frame around it. Redoc writes style elements at run time,
-// and starts its search index as a worker from a blob.
+// The content security policies: nothing from elsewhere, no script or style in
+// the page itself, no form, no frame around it. Redoc starts its search index as
+// a worker from a blob, and adds two style elements: one that it leaves empty
+// and fills rule by rule, which is no inline style, and one with a fixed text.
+// The hashes are those of the two, for the version that redoc.mk pins.
 const (
 	commonPolicy = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 	plainPolicy  = commonPolicy + "; style-src 'self'"
-	redocPolicy  = commonPolicy + "; script-src 'self'; connect-src 'self'; worker-src blob:; img-src data:; style-src 'self' 'unsafe-inline'"
+	redocPolicy  = commonPolicy + "; script-src 'self'; connect-src 'self'; worker-src blob:; img-src data:; " +
+		"style-src 'self' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=' 'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='"
 )
 
 // asset is a file of the page directory, which the compiler put there.

@@ -39,7 +39,14 @@ func variants(t *testing.T) map[string]http.Handler {
 	}
 }
 
-func ask(t *testing.T, h http.Handler, method, path string, header ...string) *http.Response {
+// An answer is what came back, its body decompressed.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func ask(t *testing.T, h http.Handler, method, path string, header ...string) answer {
 	t.Helper()
 	r := httptest.NewRequestWithContext(t.Context(), method, path, nil)
 	for i := 0; i+1 < len(header); i += 2 {
@@ -47,39 +54,34 @@ func ask(t *testing.T, h http.Handler, method, path string, header ...string) *h
 	}
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, r)
-	return w.Result()
-}
-
-func body(t *testing.T, resp *http.Response) string {
-	t.Helper()
-	r := io.Reader(resp.Body)
-	if resp.Header.Get("Content-Encoding") == "gzip" {
-		z, err := gzip.NewReader(resp.Body)
+	body := io.Reader(w.Body)
+	if w.Header().Get("Content-Encoding") == "gzip" && w.Body.Len() > 0 {
+		z, err := gzip.NewReader(w.Body)
 		if err != nil {
 			t.Fatal(err)
 		}
-		r = z
+		body = z
 	}
-	b, err := io.ReadAll(r)
+	text, err := io.ReadAll(body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(b)
+	return answer{w.Code, w.Header(), string(text)}
 }
 
 func TestDocumentAndPageAreServedInBothVariants(t *testing.T) {
 	for name, h := range variants(t) {
 		t.Run(name, func(t *testing.T) {
 			doc := ask(t, h, "GET", "/openapi.yaml")
-			if doc.StatusCode != 200 || doc.Header.Get("Content-Type") != "application/yaml" {
-				t.Errorf("/openapi.yaml: %d %q", doc.StatusCode, doc.Header.Get("Content-Type"))
+			if doc.status != 200 || doc.header.Get("Content-Type") != "application/yaml" {
+				t.Errorf("/openapi.yaml: %d %q", doc.status, doc.header.Get("Content-Type"))
 			}
-			if !strings.Contains(body(t, doc), "\nopenapi: 3.1.0\n") {
+			if !strings.Contains(doc.body, "\nopenapi: 3.1.0\n") {
 				t.Error("/openapi.yaml is not the document")
 			}
 			page := ask(t, h, "GET", "/docs")
-			if page.StatusCode != 200 || !strings.HasPrefix(page.Header.Get("Content-Type"), "text/html") {
-				t.Errorf("/docs: %d %q", page.StatusCode, page.Header.Get("Content-Type"))
+			if page.status != 200 || !strings.HasPrefix(page.header.Get("Content-Type"), "text/html") {
+				t.Errorf("/docs: %d %q", page.status, page.header.Get("Content-Type"))
 			}
 		})
 	}
@@ -90,12 +92,12 @@ func TestPageLoadsOnlyWhatIsServedHere(t *testing.T) {
 	link := regexp.MustCompile(`(?:src|href)="([^"]*)"`)
 	for name, h := range variants(t) {
 		t.Run(name, func(t *testing.T) {
-			text := body(t, ask(t, h, "GET", "/docs"))
+			text := ask(t, h, "GET", "/docs").body
 			for _, found := range link.FindAllStringSubmatch(text, -1) {
 				if found[1] == "data:," {
 					continue
 				}
-				if got := ask(t, h, "GET", "/"+found[1]).StatusCode; got != 200 {
+				if got := ask(t, h, "GET", "/"+found[1]).status; got != 200 {
 					t.Errorf("the page refers to %q, which is answered with %d", found[1], got)
 				}
 			}
@@ -111,24 +113,21 @@ func TestPageLoadsOnlyWhatIsServedHere(t *testing.T) {
 
 func TestPolicyAllowsNothingFromElsewhere(t *testing.T) {
 	for name, h := range variants(t) {
-		for _, path := range []string{"/docs", "/docs/init.js", "/docs/redoc.js", "/docs/plain.css", "/openapi.yaml"} {
+		for _, path := range []string{"/docs", "/docs/init.js", "/docs/redoc.js", "/docs/redoc.css", "/docs/plain.css", "/openapi.yaml"} {
 			resp := ask(t, h, "GET", path)
-			if resp.StatusCode == 404 {
+			if resp.status == 404 {
 				continue
 			}
-			policy := resp.Header.Get("Content-Security-Policy")
+			policy := resp.header.Get("Content-Security-Policy")
 			if !strings.HasPrefix(policy, "default-src 'none'") {
 				t.Errorf("%s: %s: policy %q", name, path, policy)
 			}
-			for _, source := range strings.Fields(strings.ReplaceAll(policy, ";", " ; ")) {
-				if strings.Contains(source, ".") || strings.Contains(source, "*") || strings.Contains(source, "http") || source == "'unsafe-eval'" {
+			for source := range strings.FieldsSeq(strings.ReplaceAll(policy, ";", " ; ")) {
+				if strings.ContainsAny(source, ".*") || strings.Contains(source, "http") || strings.Contains(source, "unsafe") {
 					t.Errorf("%s: %s: policy allows %s", name, path, source)
 				}
 			}
-			if regexp.MustCompile(`script-src[^;]*unsafe`).MatchString(policy) {
-				t.Errorf("%s: %s: policy allows inline scripts: %q", name, path, policy)
-			}
-			if got := resp.Header.Get("X-Content-Type-Options"); got != "nosniff" {
+			if got := resp.header.Get("X-Content-Type-Options"); got != "nosniff" {
 				t.Errorf("%s: %s: X-Content-Type-Options %q", name, path, got)
 			}
 		}
@@ -140,17 +139,17 @@ func TestUnchangedContentIsNotSentAgain(t *testing.T) {
 	for _, path := range []string{"/openapi.yaml", "/docs", "/docs/redoc.js"} {
 		for _, encoding := range []string{"gzip", "identity"} {
 			first := ask(t, h, "GET", path, "Accept-Encoding", encoding)
-			tag := first.Header.Get("ETag")
+			tag := first.header.Get("ETag")
 			again := ask(t, h, "GET", path, "Accept-Encoding", encoding, "If-None-Match", tag)
-			if again.StatusCode != http.StatusNotModified || body(t, &http.Response{Body: again.Body}) != "" {
-				t.Errorf("%s as %s: %d for its own ETag %s", path, encoding, again.StatusCode, tag)
+			if again.status != http.StatusNotModified || again.body != "" {
+				t.Errorf("%s as %s: %d for its own ETag %s", path, encoding, again.status, tag)
 			}
-			if other := ask(t, h, "GET", path, "Accept-Encoding", encoding, "If-None-Match", `"other"`); other.StatusCode != 200 {
-				t.Errorf("%s as %s: %d for another ETag", path, encoding, other.StatusCode)
+			if other := ask(t, h, "GET", path, "Accept-Encoding", encoding, "If-None-Match", `"other"`); other.status != 200 {
+				t.Errorf("%s as %s: %d for another ETag", path, encoding, other.status)
 			}
 		}
-		if a, b := ask(t, h, "GET", path, "Accept-Encoding", "gzip"), ask(t, h, "GET", path); a.Header.Get("ETag") == b.Header.Get("ETag") {
-			t.Errorf("%s: both encodings have the ETag %s", path, a.Header.Get("ETag"))
+		if a, b := ask(t, h, "GET", path, "Accept-Encoding", "gzip"), ask(t, h, "GET", path); a.header.Get("ETag") == b.header.Get("ETag") {
+			t.Errorf("%s: both encodings have the ETag %s", path, a.header.Get("ETag"))
 		}
 	}
 }
@@ -171,13 +170,13 @@ func TestEncodingIsNegotiated(t *testing.T) {
 		"deflate, gzip ; q=1": "gzip",
 	} {
 		resp := ask(t, h, "GET", "/docs/redoc.js", "Accept-Encoding", accept)
-		if got := resp.Header.Get("Content-Encoding"); got != want {
+		if got := resp.header.Get("Content-Encoding"); got != want {
 			t.Errorf("Accept-Encoding %q: Content-Encoding %q, want %q", accept, got, want)
 		}
-		if diff := cmp.Diff(fakeRedoc, body(t, resp)); diff != "" {
+		if diff := cmp.Diff(fakeRedoc, resp.body); diff != "" {
 			t.Errorf("Accept-Encoding %q (-want +got):\n%s", accept, diff)
 		}
-		if got := resp.Header.Get("Vary"); got != "Accept-Encoding" {
+		if got := resp.header.Get("Vary"); got != "Accept-Encoding" {
 			t.Errorf("Accept-Encoding %q: Vary %q", accept, got)
 		}
 	}
@@ -186,10 +185,10 @@ func TestEncodingIsNegotiated(t *testing.T) {
 func TestHeadAnswersLikeGetWithoutABody(t *testing.T) {
 	h := openapi.HandlerWith(nil)
 	get, head := ask(t, h, "GET", "/openapi.yaml"), ask(t, h, "HEAD", "/openapi.yaml")
-	if diff := cmp.Diff(get.Header, head.Header); diff != "" {
+	if diff := cmp.Diff(get.header, head.header); diff != "" {
 		t.Errorf("headers (-GET +HEAD):\n%s", diff)
 	}
-	if got := body(t, head); got != "" {
+	if got := head.body; got != "" {
 		t.Errorf("HEAD has a body of %d bytes", len(got))
 	}
 }
@@ -198,18 +197,18 @@ func TestEverythingElseIsRefusedInTheAPIsShape(t *testing.T) {
 	h := openapi.HandlerWith(nil)
 	for _, path := range []string{"/", "/docs/", "/docs//plain.css", "/docs/../docs", "/%64ocs", "/docs/plain.html", "/openapi.yaml/", "/docs/redoc.js"} {
 		resp := ask(t, h, "GET", path)
-		if resp.StatusCode != 404 || !strings.Contains(body(t, resp), `"errorType":"not_found"`) {
-			t.Errorf("%s: %d", path, resp.StatusCode)
+		if resp.status != 404 || !strings.Contains(resp.body, `"errorType":"not_found"`) {
+			t.Errorf("%s: %d", path, resp.status)
 		}
 	}
 	resp := ask(t, h, "POST", "/docs")
-	if resp.StatusCode != 405 || resp.Header.Get("Allow") != "GET, HEAD" || !strings.Contains(body(t, resp), `"errorType":"method_not_allowed"`) {
-		t.Errorf("POST /docs: %d, Allow %q", resp.StatusCode, resp.Header.Get("Allow"))
+	if resp.status != 405 || resp.header.Get("Allow") != "GET, HEAD" || !strings.Contains(resp.body, `"errorType":"method_not_allowed"`) {
+		t.Errorf("POST /docs: %d, Allow %q", resp.status, resp.header.Get("Allow"))
 	}
 }
 
 func TestPlainPageListsEveryOperation(t *testing.T) {
-	page := body(t, ask(t, openapi.HandlerWith(nil), "GET", "/docs"))
+	page := ask(t, openapi.HandlerWith(nil), "GET", "/docs").body
 	count := 0
 	for method, path := range openapi.Operations() {
 		count++
@@ -225,11 +224,11 @@ func TestPlainPageListsEveryOperation(t *testing.T) {
 // Whoever fetched Redoc has the real page, with nothing from other servers.
 func TestFetchedRedocNamesNoOtherServerToLoadFrom(t *testing.T) {
 	resp := ask(t, openapi.Handler(), "GET", "/docs/redoc.js")
-	if resp.StatusCode == 404 {
+	if resp.status == 404 {
 		t.Log("this build has no Redoc (make redoc): its page is plain, and tested above")
 		return
 	}
-	text := body(t, resp)
+	text := resp.body
 	for _, bad := range []string{"cdn.redoc.ly", "fonts.googleapis.com", "//# sourceMappingURL"} {
 		if strings.Contains(text, bad) {
 			t.Errorf("redoc.js names %s", bad)

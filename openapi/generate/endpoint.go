@@ -24,7 +24,7 @@ func (e endpoint) pathItem(alias bool) *yaml.Node {
 func (e endpoint) operation(method string, alias bool) *yaml.Node {
 	id, tag, summary := e.ID, e.Tag, e.Summary
 	if alias {
-		id, tag = "prom"+title(id), prometheusTag
+		id, tag, summary = "prom"+title(id), prometheusTag, summary+", at Prometheus's path"
 	}
 	asForm := e.Post && method == "post"
 	if asForm {

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 )
 
 func main() {
@@ -27,9 +26,12 @@ func run(args []string, w io.Writer) error {
 	if len(args) != 1 {
 		return fmt.Errorf("want one argument, the directory of the sources; got %d", len(args))
 	}
-	doc, err := build(func(name string) ([]byte, error) {
-		return os.ReadFile(filepath.Join(args[0], filepath.Base(name)))
-	})
+	dir, err := os.OpenRoot(args[0])
+	if err != nil {
+		return err
+	}
+	defer func() { _ = dir.Close() }()
+	doc, err := build(dir.ReadFile)
 	if err != nil {
 		return err
 	}
