@@ -73,11 +73,11 @@ func TestWhoProvesNoTenantIsTurnedAwayBeforeTheUpstream(t *testing.T) {
 				if tt.authorization != "" {
 					req.Header.Set("Authorization", tt.authorization)
 				}
-				resp, body := do(t, req)
-				if resp.StatusCode != tt.status {
-					t.Errorf("%s %s: %d, want %d: %s", method, path, resp.StatusCode, tt.status, body)
+				got := do(t, req)
+				if got.status != tt.status {
+					t.Errorf("%s %s: %d, want %d: %s", method, path, got.status, tt.status, got.body)
 				}
-				if challenge := resp.Header.Get("WWW-Authenticate"); (tt.status == 401) != strings.HasPrefix(challenge, "Bearer ") {
+				if challenge := got.header.Get("WWW-Authenticate"); (tt.status == 401) != strings.HasPrefix(challenge, "Bearer ") {
 					t.Errorf("%s %s: WWW-Authenticate: %q", method, path, challenge)
 				}
 			}
@@ -105,8 +105,8 @@ func TestATokenInTheURLOrOnTwoLinesIsNone(t *testing.T) {
 		t.Fatal(err)
 	}
 	req.Header["Authorization"] = []string{"Bearer " + valid, "Bearer " + valid}
-	if resp, body := do(t, req); resp.StatusCode != 401 {
-		t.Errorf("two lines: %d %s", resp.StatusCode, body)
+	if got := do(t, req); got.status != 401 {
+		t.Errorf("two lines: %d %s", got.status, got.body)
 	}
 	if asked := behind.Take(); len(asked) > 0 {
 		t.Errorf("the upstream was asked %v", asked)
@@ -118,9 +118,9 @@ func TestWithoutKeysTheAnswerIsLaterNotNever(t *testing.T) {
 	issuer := authtest.NewIssuer(t)
 	issuer.Fail(http.StatusInternalServerError)
 	f := launch(t, issuer, behind.URL)
-	resp, body := send(t, http.MethodGet, f.URL+"/api/v1/query", f.token(t, "acme"), form("query", "up"))
-	if resp.StatusCode != 503 || resp.Header.Get("Retry-After") == "" || !strings.Contains(body, `"errorType":"unavailable"`) {
-		t.Errorf("while the issuer is down: %d, Retry-After %q: %s", resp.StatusCode, resp.Header.Get("Retry-After"), body)
+	got := send(t, http.MethodGet, f.URL+"/api/v1/query", f.token(t, "acme"), form("query", "up"))
+	if got.status != 503 || got.header.Get("Retry-After") == "" || !strings.Contains(got.body, `"errorType":"unavailable"`) {
+		t.Errorf("while the issuer is down: %d, Retry-After %q: %s", got.status, got.header.Get("Retry-After"), got.body)
 	}
 	if status, _ := fetch(t, f.URL+"/-/ready", "", nil); status != 503 {
 		t.Errorf("ready while the issuer is down: %d", status)
@@ -152,8 +152,8 @@ func TestNoCredentialReachesTheUpstreamOrTheLog(t *testing.T) {
 	for _, name := range []string{"Cookie", "X-Id-Token", "X-Grafana-Id", "X-Scope-OrgID", "THANOS-TENANT", "X-Forwarded-User", "Proxy-Authorization"} {
 		req.Header.Set(name, "secret-globex")
 	}
-	if resp, body := do(t, req); resp.StatusCode != 200 {
-		t.Fatalf("%d %s", resp.StatusCode, body)
+	if got := do(t, req); got.status != 200 {
+		t.Fatalf("%d %s", got.status, got.body)
 	}
 	for _, asked := range behind.Take() {
 		if text := fmt.Sprint(asked.Header); strings.Contains(text, "secret-globex") || strings.Contains(text, valid) {

@@ -171,13 +171,20 @@ func (l *lines) text() string {
 // fetch GETs an address with parameters as a caller with a token would.
 func fetch(t *testing.T, address, token string, params url.Values) (status int, body string) {
 	t.Helper()
-	resp, body := send(t, http.MethodGet, address, token, params)
-	return resp.StatusCode, body
+	got := send(t, http.MethodGet, address, token, params)
+	return got.status, got.body
+}
+
+// A reply is an answer that was read to its end.
+type reply struct {
+	status int
+	header http.Header
+	body   string
 }
 
 // send makes a request with its parameters in the URL of a GET and in the body
 // of a POST.
-func send(t *testing.T, method, address, token string, params url.Values) (*http.Response, string) {
+func send(t *testing.T, method, address, token string, params url.Values) reply {
 	t.Helper()
 	var body io.Reader
 	if method == http.MethodPost {
@@ -198,7 +205,7 @@ func send(t *testing.T, method, address, token string, params url.Values) (*http
 	return do(t, req)
 }
 
-func do(t *testing.T, req *http.Request) (*http.Response, string) {
+func do(t *testing.T, req *http.Request) reply {
 	t.Helper()
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
@@ -209,7 +216,7 @@ func do(t *testing.T, req *http.Request) (*http.Response, string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return resp, string(body)
+	return reply{resp.StatusCode, resp.Header, string(body)}
 }
 
 // form makes parameters of pairs.

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/promql/promqltest"
 	"github.com/prometheus/prometheus/storage"
 
 	"github.com/promfence/promfence/auth"
@@ -53,7 +54,7 @@ func (w *twin) compare(ctx context.Context, q *worlds, text string, ask ask) {
 		w.refused(text, err)
 		return
 	}
-	if loose := w.unscoped(enforced); loose != "" {
+	if loose := unscoped(enforced, w.tenants.Names()...); loose != "" {
 		w.differences = append(w.differences, fmt.Sprintf("%s\n\tbecame %s\n\tin which %s is nobody's", text, enforced, loose))
 	}
 	w.compared++
@@ -86,14 +87,14 @@ func (w *twin) refused(text string, err error) {
 
 // unscoped finds a selector that does not hold the tenants, in a walk that owes
 // nothing to the proxy's.
-func (w *twin) unscoped(query string) (selector string) {
-	expr, err := w.parser.ParseExpr(query)
+func unscoped(query string, tenants ...string) (selector string) {
+	expr, err := parser.NewParser(promqltest.TestParserOpts).ParseExpr(query)
 	if err != nil {
 		return err.Error()
 	}
-	want := labels.MustNewMatcher(labels.MatchEqual, "tenant_id", w.tenants.Names()[0])
-	if names := w.tenants.Names(); len(names) > 1 {
-		want = labels.MustNewMatcher(labels.MatchRegexp, "tenant_id", strings.Join(names, "|"))
+	want := labels.MustNewMatcher(labels.MatchEqual, "tenant_id", tenants[0])
+	if len(tenants) > 1 {
+		want = labels.MustNewMatcher(labels.MatchRegexp, "tenant_id", strings.Join(tenants, "|"))
 	}
 	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
 		s, ok := node.(*parser.VectorSelector)
