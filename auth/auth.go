@@ -151,8 +151,7 @@ func (a *Authenticator) Authenticate(r *http.Request) (Identity, error) {
 	}
 	var room [2 << 10]byte // most tokens fit: no allocation for a copy
 	key := sha256.Sum256(append(room[:0], raw...))
-	now := time.Now()
-	if id, ok := a.cache.get(key, now); ok {
+	if id, ok := a.cache.get(key, time.Now()); ok {
 		a.metrics.hits.Inc()
 		return id, nil
 	}
@@ -161,7 +160,7 @@ func (a *Authenticator) Authenticate(r *http.Request) (Identity, error) {
 	if refusal != nil {
 		return Identity{}, refusal
 	}
-	a.cache.add(key, v, now)
+	a.cache.add(key, v)
 	return v.id, nil
 }
 

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -91,12 +92,21 @@ func TestCacheFollowsTheKeySet(t *testing.T) {
 		if hits, misses := counts(t, a); hits != 1 || misses != 1 {
 			t.Errorf("%v hits, %v misses after refreshes without a change, want 1 and 1", hits, misses)
 		}
+		i.Respond(func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write(append([]byte(" \n"), authtest.JWKS(i.Key())...))
+		})
+		time.Sleep(6 * time.Minute)
+		wantTenants(t, a, r, "acme")
+		if hits, misses := counts(t, a); hits != 2 || misses != 1 {
+			t.Errorf("%v hits, %v misses after the same keys in another spelling, want 2 and 1", hits, misses)
+		}
+		i.Respond(nil)
 		i.Publish(i.Key(), authtest.NewKey(t, "ES256"))
 		time.Sleep(5 * time.Minute)
 		synctest.Wait()
 		wantTenants(t, a, r, "acme")
-		if hits, misses := counts(t, a); hits != 1 || misses != 2 {
-			t.Errorf("%v hits, %v misses after a change, want 1 and 2", hits, misses)
+		if hits, misses := counts(t, a); hits != 2 || misses != 2 {
+			t.Errorf("%v hits, %v misses after a change, want 2 and 2", hits, misses)
 		}
 	})
 }

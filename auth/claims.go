@@ -143,9 +143,6 @@ func (r tenantRule) find(claims object) (Tenants, *Error) {
 func lookup(o object, path []string) (jsontext.Value, bool) {
 	v, ok := o[path[0]]
 	for _, name := range path[1:] {
-		if !ok || v.Kind() != '{' {
-			return nil, false
-		}
 		inner, err := parseObject(v)
 		if err != nil {
 			return nil, false
