@@ -62,8 +62,15 @@ func depth(v any) string {
 }
 
 func notNegative(v any) string {
-	if v.(time.Duration) < 0 {
-		return "want a duration of 0s or more"
+	switch v := v.(type) {
+	case int:
+		if v < 0 {
+			return "want a number of 0 or more"
+		}
+	case time.Duration:
+		if v < 0 {
+			return "want a duration of 0s or more"
+		}
 	}
 	return ""
 }

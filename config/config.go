@@ -93,12 +93,19 @@ type Tenancy struct {
 	SharedMetadata bool   `mapstructure:"shared_metadata"`
 }
 
-// Limits bound what one request may cost.
+// Limits bound what one request may cost, and how many a tenant may make.
 type Limits struct {
 	MaxQueryBytes int `mapstructure:"max_query_bytes"`
 	MaxQueryDepth int `mapstructure:"max_query_depth"`
 	MaxQueryTerms int `mapstructure:"max_query_terms"`
 	MaxBodyBytes  int `mapstructure:"max_body_bytes"`
+
+	MaxRange  time.Duration `mapstructure:"max_range"`
+	MaxPoints int           `mapstructure:"max_points"`
+
+	RequestsPerSecond  int `mapstructure:"requests_per_second"`
+	Burst              int `mapstructure:"burst"`
+	ConcurrentRequests int `mapstructure:"concurrent_requests"`
 }
 
 // CORS says which web pages may read answers; without origins, none.

@@ -21,6 +21,9 @@ func (c *Config) together(wrong map[string]bool) []error {
 	if _, port, _ := net.SplitHostPort(c.Admin.Address); c.Admin.Address == c.Server.Address && port != "0" {
 		refuse("admin.address", "want another address than server.address, or off")
 	}
+	if c.Limits.Burst > 0 && c.Limits.RequestsPerSecond == 0 {
+		refuse("limits.burst", "want limits.requests_per_second with it")
+	}
 	a := c.Auth
 	first := Issuer{
 		Issuer: a.Issuer, Audience: a.Audience, InsecureAnyAudience: a.InsecureAnyAudience,

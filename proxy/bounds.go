@@ -1,8 +1,10 @@
 package proxy
 
 import (
+	"net/http"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
@@ -17,12 +19,21 @@ const (
 	maxEnforcedBytes = 512 << 10 // selectors × length of the enforced matcher
 )
 
-// Limits bound what one request may cost before a recursive parser sees it.
+// Limits bound what one request may cost. The first four hold before a recursive
+// parser sees it, and must be positive; of the others 0 is no limit.
 type Limits struct {
 	QueryBytes int   // all PromQL of a request, in bytes
 	QueryDepth int   // open brackets of all kinds
 	QueryTerms int   // operators, commas, opening brackets and identifiers
 	BodyBytes  int64 // a request's body
+
+	MaxRange  time.Duration // how much time a query may read
+	MaxPoints int           // evaluations of one query, or of a subquery in it
+
+	// For each set of tenants by itself.
+	RequestsPerSecond  int
+	Burst              int // 0 = RequestsPerSecond
+	ConcurrentRequests int
 }
 
 // A budget is what is left of a request's bounds; every expression and selector
@@ -39,10 +50,11 @@ type charges struct {
 	regexps int
 	cost    regexpCost
 	matcher int // bytes of enforced matchers
+	reach   reach
 }
 
 func (c charges) minus(d charges) charges {
-	return charges{c.bytes - d.bytes, c.terms - d.terms, c.regexps - d.regexps, regexpCost{c.cost.size - d.cost.size, c.cost.wide - d.cost.wide}, c.matcher - d.matcher}
+	return charges{c.bytes - d.bytes, c.terms - d.terms, c.regexps - d.regexps, regexpCost{c.cost.size - d.cost.size, c.cost.wide - d.cost.wide}, c.matcher - d.matcher, c.reach.minus(d.reach)}
 }
 
 // take draws what is known beforehand, if all of it fits.
@@ -60,7 +72,7 @@ func (b *budget) take(c charges) bool {
 // and refuses what would be dear to parse, to print, or to compile.
 func (b *budget) charge(query string) error {
 	if b.bytes += len(query); b.bytes > b.limits.QueryBytes {
-		return badData("the query is too long: at most %d bytes are accepted (limits.max_query_bytes)", b.limits.QueryBytes)
+		return overLimit("max_query_bytes", http.StatusBadRequest, "the query is too long: at most %d bytes are accepted (limits.max_query_bytes)", b.limits.QueryBytes)
 	}
 	lexer := parser.Lex(query)
 	depth, regexpNext := 0, false
@@ -73,7 +85,7 @@ func (b *budget) charge(query string) error {
 		case t == parser.LEFT_PAREN || t == parser.LEFT_BRACE || t == parser.LEFT_BRACKET:
 			b.terms++
 			if depth++; depth > b.limits.QueryDepth {
-				return badData("%d: the query is nested too deeply: at most %d open brackets are accepted (limits.max_query_depth)", item.Pos+1, b.limits.QueryDepth)
+				return overLimit("max_query_depth", http.StatusBadRequest, "%d: the query is nested too deeply: at most %d open brackets are accepted (limits.max_query_depth)", item.Pos+1, b.limits.QueryDepth)
 			}
 		case t == parser.RIGHT_PAREN || t == parser.RIGHT_BRACE || t == parser.RIGHT_BRACKET:
 			depth--
@@ -85,7 +97,7 @@ func (b *budget) charge(query string) error {
 			}
 		}
 		if b.terms > b.limits.QueryTerms {
-			return badData("%d: the query has too many terms: at most %d operators, commas, brackets and names are accepted (limits.max_query_terms)", item.Pos+1, b.limits.QueryTerms)
+			return overLimit("max_query_terms", http.StatusBadRequest, "%d: the query has too many terms: at most %d operators, commas, brackets and names are accepted (limits.max_query_terms)", item.Pos+1, b.limits.QueryTerms)
 		}
 		if item.Typ != parser.COMMENT {
 			regexpNext = item.Typ == parser.EQL_REGEX || item.Typ == parser.NEQ_REGEX

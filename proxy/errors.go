@@ -20,6 +20,7 @@ type apiError struct {
 	Message    string        // for the caller: no token, key, address or other tenant
 	Allow      []string      // with 405: the methods that exist
 	RetryAfter time.Duration // with 429 and 503
+	Limit      string        // the setting of the section limits that refused
 	Err        error         // for the log
 }
 

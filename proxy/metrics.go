@@ -18,6 +18,7 @@ type metrics struct {
 	authFailures *prometheus.CounterVec
 	enforcement  prometheus.Counter
 	hidden       prometheus.Counter
+	rejected     *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -44,9 +45,15 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		hidden: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "promfence_upstream_texts_hidden_total", Help: "Error texts and warnings of the upstream that were replaced, because they do not speak of the query.",
 		}),
+		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "promfence_rejected_total", Help: "Requests refused because of a limit, by the setting in the section limits.",
+		}, []string{"limit"}),
+	}
+	for _, limit := range limitNames {
+		m.rejected.WithLabelValues(limit) // exists before it happens
 	}
 	if r != nil {
-		r.MustRegister(m.requests, m.duration, m.upstream, m.inFlight, m.authFailures, m.enforcement, m.hidden)
+		r.MustRegister(m.requests, m.duration, m.upstream, m.inFlight, m.authFailures, m.enforcement, m.hidden, m.rejected)
 	}
 	return m
 }
@@ -57,6 +64,9 @@ func (m *metrics) failure(e *apiError) {
 	}
 	if errors.Is(e, errVerify) {
 		m.enforcement.Inc()
+	}
+	if e.Limit != "" {
+		m.rejected.WithLabelValues(e.Limit).Inc()
 	}
 }
 

@@ -218,5 +218,5 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 }
 
 func tooLarge(limit int64) error {
-	return failure(http.StatusRequestEntityTooLarge, "the request's body is larger than %d bytes", limit)
+	return overLimit("max_body_bytes", http.StatusRequestEntityTooLarge, "the request's body is larger than %d bytes", limit)
 }

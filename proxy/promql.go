@@ -144,6 +144,7 @@ func (m *tenantMatcher) enforceExpression(query string, b *budget) (string, erro
 	if err := b.chargeSelectors(len(originals), m.Matcher); err != nil {
 		return "", err
 	}
+	b.reach = b.reach.plus(reachOf(expr))
 	var out strings.Builder
 	spell(&out, expr)
 	text := out.String()

@@ -46,7 +46,7 @@ type Options struct {
 	OnConflict         string                // Intersect or Reject
 	SharedRules        bool                  // show rules that carry no tenant label
 	SharedMetadata     bool                  // show a family's texts to every tenant that has it
-	Limits             Limits                // all must be positive
+	Limits             Limits                // the bounds of a query must be positive
 	Logger             zerolog.Logger        // one line per request
 	Registerer         prometheus.Registerer // nil = metrics are kept nowhere
 	Docs               http.Handler          // /docs and /openapi.yaml; nil = neither exists
@@ -66,6 +66,7 @@ type Proxy struct {
 	matchers     *matcherCache
 	shared       struct{ rules, metadata bool }
 	limits       Limits
+	gate         *gate
 	log          zerolog.Logger
 	metrics      *metrics
 	cors         cors
@@ -89,7 +90,7 @@ func New(o Options) (*Proxy, error) {
 		routes: newRouter(routeTable), target: o.Upstream,
 		prefix:       strings.TrimRight(o.Upstream.EscapedPath(), "/"),
 		tenantHeader: http.CanonicalHeaderKey(o.TenantHeader),
-		label:        o.Label, matchers: newMatcherCache(o.Label, o.OnConflict), limits: o.Limits,
+		label:        o.Label, matchers: newMatcherCache(o.Label, o.OnConflict), limits: o.Limits, gate: newGate(o.Limits),
 		log: o.Logger, metrics: newMetrics(o.Registerer),
 		cors:    newCORS(o.CORSOrigins, o.TokenHeaders),
 		noStore: []string{"private, no-store"},
@@ -115,6 +116,7 @@ func (o Options) validate() error {
 	need(o.OnConflict == Intersect || o.OnConflict == Reject, "OnConflict to be intersect or reject")
 	l := o.Limits
 	need(l.QueryBytes > 0 && l.QueryDepth > 0 && l.QueryTerms > 0 && l.BodyBytes > 0, "positive limits")
+	need(l.MaxRange >= 0 && l.MaxPoints >= 0 && l.RequestsPerSecond >= 0 && l.Burst >= 0 && l.ConcurrentRequests >= 0, "limits that are not negative")
 	need(o.MaxIdleConnections > 0, "a positive number of idle connections")
 	return errors.Join(errs...)
 }
@@ -141,6 +143,11 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err // 404, 405
 	}
+	leave, err := p.gate.enter(id.Tenants.Key())
+	if err != nil {
+		return err // 429
+	}
+	defer leave()
 	scoped, err := p.scope(x, r, name)
 	if err != nil {
 		return err // 400, 403, 413, 415
@@ -174,6 +181,9 @@ func (p *Proxy) scope(x *exchange, r *http.Request, labelName string) (scopedReq
 		x.params = slices.Clone(ps)
 	}
 	if ps, err = x.route.Scope(ps, m, b); err != nil {
+		return scopedRequest{}, err
+	}
+	if ps, err = p.limits.checkTimes(x.route, ps, b.reach); err != nil {
 		return scopedRequest{}, err
 	}
 	return p.withParams(x, r, labelName, ps), nil

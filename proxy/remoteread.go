@@ -31,7 +31,7 @@ func scopeReadRequest(compressed []byte, m *tenantMatcher, b *budget) ([]byte, e
 		if matchers[i], err = readMatchers(q.Matchers, b); err != nil {
 			return nil, inReadQuery(i, err)
 		}
-		if err := b.chargeHints(q.Hints); err != nil {
+		if err := errors.Join(b.chargeHints(q.Hints), b.limits.checkReadRange(q.StartTimestampMs, q.EndTimestampMs)); err != nil {
 			return nil, inReadQuery(i, err)
 		}
 		enforced, err := m.enforce(matchers[i])

@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"net/http"
+
 	"github.com/prometheus/prometheus/prompb"
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -34,7 +36,7 @@ func (b *budget) chargeRead(request []byte) error {
 // chargeTerm counts one matcher, or one name of a grouping.
 func (b *budget) chargeTerm() error {
 	if b.terms++; b.terms > b.limits.QueryTerms {
-		return badData("the request has too many matchers and names: at most %d are accepted (limits.max_query_terms)", b.limits.QueryTerms)
+		return overLimit("max_query_terms", http.StatusBadRequest, "the request has too many matchers and names: at most %d are accepted (limits.max_query_terms)", b.limits.QueryTerms)
 	}
 	return nil
 }
@@ -67,7 +69,7 @@ func (b *budget) chargeText(texts ...string) error {
 		b.bytes += len(s)
 	}
 	if b.bytes > b.limits.QueryBytes {
-		return badData("the matchers are too long: at most %d bytes are accepted (limits.max_query_bytes)", b.limits.QueryBytes)
+		return overLimit("max_query_bytes", http.StatusBadRequest, "the matchers are too long: at most %d bytes are accepted (limits.max_query_bytes)", b.limits.QueryBytes)
 	}
 	return nil
 }

@@ -72,6 +72,12 @@ func build(cfg *config.Config, log zerolog.Logger, metrics prometheus.Registerer
 			QueryDepth: cfg.Limits.MaxQueryDepth,
 			QueryTerms: cfg.Limits.MaxQueryTerms,
 			BodyBytes:  int64(cfg.Limits.MaxBodyBytes),
+
+			MaxRange:           cfg.Limits.MaxRange,
+			MaxPoints:          cfg.Limits.MaxPoints,
+			RequestsPerSecond:  cfg.Limits.RequestsPerSecond,
+			Burst:              cfg.Limits.Burst,
+			ConcurrentRequests: cfg.Limits.ConcurrentRequests,
 		},
 		Logger:     log,
 		Registerer: metrics,
