@@ -212,7 +212,7 @@ func TestPlainPageListsEveryOperation(t *testing.T) {
 	count := 0
 	for method, path := range openapi.Operations() {
 		count++
-		if row := `<td class="method">` + method + `</td><td><code>` + path + `</code>`; !strings.Contains(page, row) {
+		if row := `<td class="method">` + method + `</td><td class="path"><code>` + path + `</code>`; !strings.Contains(page, row) {
 			t.Errorf("%s %s is not on the page", method, path)
 		}
 	}

@@ -91,7 +91,7 @@ func check(req *http.Request, resp *http.Response, body []byte, request bool) er
 	if err != nil {
 		return err
 	}
-	if resp.Header.Get("Content-Encoding") == "gzip" {
+	if resp.Header.Get("Content-Encoding") == "gzip" && len(body) > 0 {
 		if body, err = gunzip(body); err != nil {
 			return err
 		}

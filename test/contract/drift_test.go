@@ -10,6 +10,7 @@ import (
 
 	"github.com/promfence/promfence/openapi"
 	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/test/contract"
 )
 
 // public are the paths without a token, which are no rows of the route table.
@@ -48,5 +49,27 @@ func TestBothBasesHoldTheSameEndpoints(t *testing.T) {
 	slices.Sort(bases["prometheus"])
 	if diff := cmp.Diff(bases["prometheus"], bases["metrics"]); diff != "" {
 		t.Errorf("endpoints (-Prometheus's paths +metrics):\n%s", diff)
+	}
+}
+
+// A documented parameter that no row knows would be dropped on the way.
+func TestDocumentedParametersAreRead(t *testing.T) {
+	doc, err := contract.Document()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, row := range proxy.Routes {
+		item := doc.Paths.Find("/api/v1/metrics" + row.Path)
+		if item == nil {
+			t.Errorf("%s is not documented", row.Path)
+			continue
+		}
+		for method, op := range item.Operations() {
+			for name := range exampleParameters(op) {
+				if !slices.Contains(row.Params, name) {
+					t.Errorf("%s %s: %s is documented, and dropped", method, row.Path, name)
+				}
+			}
+		}
 	}
 }

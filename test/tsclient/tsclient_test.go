@@ -6,8 +6,6 @@ package tsclient_test
 import (
 	"context"
 	"encoding/json"
-	"net/http/httptest"
-	"net/url"
 	"os"
 	"os/exec"
 	"strings"
@@ -15,11 +13,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/rs/zerolog"
 
-	"github.com/promfence/promfence/auth"
 	"github.com/promfence/promfence/auth/authtest"
-	"github.com/promfence/promfence/proxy"
 	"github.com/promfence/promfence/test/contract"
 	"github.com/promfence/promfence/test/upstream"
 )
@@ -49,37 +44,6 @@ func npm(t *testing.T, env []string, args ...string) string {
 	return string(out)
 }
 
-// promfence starts a promfence that trusts the issuer, in front of the upstream.
-// Its exchanges are checked against the document.
-func promfence(t *testing.T, idp *authtest.Issuer, upstreamURL string) string {
-	t.Helper()
-	a, err := auth.New(auth.Options{Issuer: idp.URL, Audience: authtest.Audience, JWKSURL: idp.JWKSURL})
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = a.Run(t.Context()) }()
-	err = upstream.Poll(t.Context(), 10*time.Second, a.Ready)
-	if err != nil {
-		t.Fatal(err)
-	}
-	target, err := url.Parse(upstreamURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := proxy.New(proxy.Options{
-		Auth: a, Ready: a.Ready, Upstream: target, UpstreamTimeout: time.Minute, MaxIdleConnections: 10,
-		Label: "tenant_id", OnConflict: proxy.Intersect,
-		Limits: proxy.Limits{QueryBytes: 1 << 16, QueryDepth: 100, QueryTerms: 2000, BodyBytes: 1 << 20},
-		Logger: zerolog.Nop(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := httptest.NewServer(contract.Handler(t, p))
-	t.Cleanup(s.Close)
-	return s.URL
-}
-
 func TestATypedClientCompilesAndAsksARealPromfence(t *testing.T) {
 	npm(t, nil, "ci", "--no-audit", "--no-fund", "--prefer-offline")
 	npm(t, nil, "run", "build")
@@ -91,7 +55,7 @@ func TestATypedClientCompilesAndAsksARealPromfence(t *testing.T) {
 	`)
 	idp := authtest.NewIssuer(t)
 	printed := npm(t, []string{
-		"PROMFENCE_URL=" + promfence(t, idp, prometheus.URL),
+		"PROMFENCE_URL=" + contract.Promfence(t, idp, prometheus.URL),
 		"PROMFENCE_TOKEN=" + idp.Token(t, "acme", nil),
 		"PROMFENCE_METRIC=http_requests_total",
 	}, "start")
