@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -87,23 +88,20 @@ func TestOutageOfHours(t *testing.T) {
 	broken := authtest.NewKey(t, "ES256").JWK()
 	broken["x"] = "AA"
 	for name, h := range map[string]http.HandlerFunc{
-		"500":              func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
-		"404":              http.NotFound,
-		"204":              func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) },
-		"empty set":        page(`{"keys":[]}`),
-		"no set":           page(`{}`),
-		"null":             page(`null`),
-		"keys null":        page(`{"keys":null}`),
-		"keys an object":   page(`{"keys":{}}`),
-		"only broken keys": page(string(authtest.JWKSOf(broken, map[string]any{}))),
-		"login page":       page("<html>log in</html>"),
-		"nothing":          page(""),
-		"half a document":  page(string(authtest.JWKS(authtest.NewKey(t, "ES256"))[:60])),
-		"too long":         page(`{"keys":[],"x":"` + strings.Repeat("x", 1<<20) + `"}`),
-		"never ending":     func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
-		"redirect to http": func(w http.ResponseWriter, r *http.Request) {
-			http.Redirect(w, r, "http://issuer.test/other", http.StatusFound)
-		},
+		"500":                func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500) },
+		"404":                http.NotFound,
+		"204":                func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204) },
+		"empty set":          page(`{"keys":[]}`),
+		"no set":             page(`{}`),
+		"null":               page(`null`),
+		"keys null":          page(`{"keys":null}`),
+		"keys an object":     page(`{"keys":{}}`),
+		"only broken keys":   page(string(authtest.JWKSOf(broken, map[string]any{}))),
+		"login page":         page("<html>log in</html>"),
+		"nothing":            page(""),
+		"half a document":    page(string(authtest.JWKS(authtest.NewKey(t, "ES256"))[:60])),
+		"too long":           page(string(authtest.JWKS(authtest.NewKey(t, "ES256"))) + strings.Repeat(" ", 1<<20)),
+		"never ending":       func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 		"redirect to itself": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/jwks", http.StatusFound) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -130,6 +128,53 @@ func TestOutageOfHours(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Whoever sits between us and an http address would choose our keys.
+func TestRedirects(t *testing.T) {
+	for target, ok := range map[string]bool{"https://other.test/jwks": true, "http://other.test/jwks": false} {
+		t.Run(target, func(t *testing.T) {
+			bubble(t, func(t *testing.T, i *authtest.Issuer) {
+				other := authtest.NewOfflineIssuer(t)
+				i.Respond(func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, target, http.StatusFound) })
+				o := options(i)
+				o.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+					if r.URL.Host == "other.test" {
+						return other.Client().Transport.RoundTrip(r)
+					}
+					return i.Client().Transport.RoundTrip(r)
+				})}
+				a := start(t, o)
+				synctest.Wait()
+				if followed := a.Ready() == nil; followed != ok || other.Fetches() > 0 != ok {
+					t.Errorf("followed: %v, want %v", followed, ok)
+				}
+			})
+		})
+	}
+}
+
+// The back-off starts anew with each outage, and junk does not stretch it.
+func TestBackOff(t *testing.T) {
+	bubble(t, func(t *testing.T, i *authtest.Issuer) {
+		a := running(t, i)
+		for outage := range 2 {
+			time.Sleep(time.Minute)
+			i.Fail(http.StatusBadGateway)
+			n := fetched(i, func() {
+				for range 4 { // the first makes us ask, the others are too soon
+					wantReason(t, a, bearer(t, junk(t, i, outage)), auth.UnknownKey)
+					time.Sleep(time.Second)
+				}
+			})
+			if n < 3 || n > 5 {
+				t.Errorf("outage %d: %d fetches in 4 seconds, want 1 and retries after about 1 and 2 seconds", outage+1, n)
+			}
+			time.Sleep(10 * time.Minute)
+			i.Fail(0)
+			time.Sleep(time.Minute)
+		}
+	})
 }
 
 // Over a real connection: an answer without an end is cut off.
@@ -385,32 +430,41 @@ func TestDiscovery(t *testing.T) {
 			}
 		})
 	})
-	t.Run("follows keys that move", func(t *testing.T) {
-		bubble(t, func(t *testing.T, i *authtest.Issuer) {
-			other := authtest.NewOfflineIssuer(t)
-			o := discovering(i)
-			moved := i.JWKSURL
-			o.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
-				if r.URL.Path == "/.well-known/openid-configuration" {
-					return answer(fmt.Sprintf(`{"issuer":%q,"jwks_uri":%q}`, i.URL, moved)), nil
+	// The old place may go on serving old keys, or be gone: then there is no
+	// waiting for the next regular fetch.
+	for _, gone := range []bool{false, true} {
+		t.Run(fmt.Sprintf("follows keys that move, the old place gone: %v", gone), func(t *testing.T) {
+			bubble(t, func(t *testing.T, i *authtest.Issuer) {
+				other := authtest.NewOfflineIssuer(t)
+				o := discovering(i)
+				var moved atomic.Bool
+				o.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+					switch {
+					case r.URL.Path == "/.well-known/openid-configuration" && moved.Load():
+						return answer(fmt.Sprintf(`{"issuer":%q,"jwks_uri":"https://moved.test/jwks"}`, i.URL)), nil
+					case r.URL.Host == "moved.test":
+						return other.Client().Transport.RoundTrip(r)
+					}
+					return i.Client().Transport.RoundTrip(r)
+				})}
+				a := start(t, o)
+				synctest.Wait()
+				wantTenants(t, a, bearer(t, plain(t, i)), "acme")
+				time.Sleep(time.Minute)
+				moved.Store(true)
+				token := bearer(t, other.Key().Token(t, nil, i.Claims("acme", nil)))
+				wait := 5 * time.Minute
+				if gone {
+					i.Fail(http.StatusNotFound)
+					wantReason(t, a, token, auth.UnknownKey) // asks in vain
+					wait = time.Second
 				}
-				if r.URL.Host == "moved.test" {
-					r.URL.Path = "/jwks"
-					return other.Client().Transport.RoundTrip(r)
-				}
-				return i.Client().Transport.RoundTrip(r)
-			})}
-			a := start(t, o)
-			synctest.Wait()
-			wantTenants(t, a, bearer(t, plain(t, i)), "acme")
-			moved = "https://moved.test/keys"
-			i.Rotate(other.Key())
-			i.Fail(http.StatusNotFound)
-			time.Sleep(6 * time.Minute)
-			synctest.Wait()
-			wantTenants(t, a, bearer(t, plain(t, i)), "acme")
+				time.Sleep(wait)
+				synctest.Wait()
+				wantTenants(t, a, token, "acme")
+			})
 		})
-	})
+	}
 	for name, doc := range map[string]string{
 		"of another issuer":      `{"issuer":"https://evil.test","jwks_uri":"https://issuer.test/jwks"}`,
 		"with a slash more":      `{"issuer":"https://issuer.test/","jwks_uri":"https://issuer.test/jwks"}`,
