@@ -31,8 +31,8 @@ type twin struct {
 	differences []string
 }
 
-// ask is a query of either kind, for any storage and text.
-type ask func(q storage.Queryable, text string) (promql.Query, error)
+// asker makes a query of either kind, for any storage and text.
+type asker func(q storage.Queryable, text string) (promql.Query, error)
 
 func (w *twin) NewInstantQuery(ctx context.Context, q storage.Queryable, o promql.QueryOpts, text string, at time.Time) (promql.Query, error) {
 	w.compare(ctx, q.(*worlds), text, func(q storage.Queryable, text string) (promql.Query, error) {
@@ -48,7 +48,7 @@ func (w *twin) NewRangeQuery(ctx context.Context, q storage.Queryable, o promql.
 	return w.engine.NewRangeQuery(ctx, q, o, text, start, end, step)
 }
 
-func (w *twin) compare(ctx context.Context, q *worlds, text string, ask ask) {
+func (w *twin) compare(ctx context.Context, q *worlds, text string, ask asker) {
 	enforced, err := proxy.Explain("tenant_id", w.tenants, text)
 	if err != nil {
 		w.refused(text, err)
@@ -110,24 +110,24 @@ var tenantLabel = regexp.MustCompile(`(, )?tenant_id="acme"`)
 
 func withoutTenant(answer string) string { return tenantLabel.ReplaceAllString(answer, "") }
 
-// position is where in a query an annotation points; promfence moves it.
-var position = regexp.MustCompile(`\(\d+:\d+\)|\d+:\d+: `)
+// pointer is where in a query an annotation points; promfence moves it.
+var pointer = regexp.MustCompile(`\(\d+:\d+\)|\d+:\d+: `)
 
 // answer spells all that a caller sees of an answer.
-func answer(ctx context.Context, ask ask, q storage.Queryable, text string) string {
+func answer(ctx context.Context, ask asker, q storage.Queryable, text string) string {
 	query, err := ask(q, text)
 	if err != nil {
-		return "error: " + position.ReplaceAllString(err.Error(), "")
+		return "error: " + pointer.ReplaceAllString(err.Error(), "")
 	}
 	defer query.Close()
 	result := query.Exec(ctx)
 	if result.Err != nil {
-		return "error: " + position.ReplaceAllString(result.Err.Error(), "")
+		return "error: " + pointer.ReplaceAllString(result.Err.Error(), "")
 	}
 	warnings, infos := result.Warnings.AsStrings(text, 0, 0)
 	notes := append(warnings, infos...)
 	for i, note := range notes {
-		notes[i] = position.ReplaceAllString(note, "")
+		notes[i] = pointer.ReplaceAllString(note, "")
 	}
 	slices.Sort(notes)
 	series := strings.Split(result.Value.String(), "\n")
