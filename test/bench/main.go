@@ -1,0 +1,191 @@
+// Command bench measures what promfence costs, against bare reverse proxies and
+// against prom-label-proxy, and prints ratios: figures of two machines, or of
+// two minutes, do not compare.
+//
+// Every subject is a process of its own on loopback. The subjects take turns,
+// and each ratio is one of neighbors in the same turn. The stub upstream checks
+// the tenant of every request; a wrong one ends the run with an error.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"time"
+)
+
+func main() {
+	if err := run(); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// A bench is one run.
+type bench struct {
+	programs
+	keys    *keys
+	rounds  int
+	round   time.Duration
+	profile string
+	extra   []subject
+}
+
+func run() error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	b := bench{programs: programs{bin: filepath.Dir(self)}}
+	flag.IntVar(&b.rounds, "rounds", 5, "turns of each subject")
+	flag.DurationVar(&b.round, "round", time.Second, "how long a turn takes")
+	only := flag.String("only", "", "only scenarios whose name begins so: dashboard|unique, for one")
+	candidate := flag.String("candidate", "", "another promfence binary to compare with the one beside this program")
+	flag.StringVar(&b.profile, "profile", "", "write a CPU profile of promfence to this file")
+	flag.Parse()
+	names, err := regexp.Compile("^(?:" + *only + ")")
+	if err != nil {
+		return err
+	}
+	if b.dir, err = os.MkdirTemp("", "bench"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(b.dir)
+	if b.keys, err = newKeys(); err != nil {
+		return err
+	}
+	if err := b.keys.write(filepath.Join(b.dir, "jwks.json")); err != nil {
+		return err
+	}
+	stub, err := b.start(subject{name: "stub", command: func(address string) *exec.Cmd {
+		cmd := exec.Command(filepath.Join(b.bin, "peer"), "stub", address)
+		cmd.Stderr = os.Stderr
+		return cmd
+	}})
+	if err != nil {
+		return err
+	}
+	defer stub.stop()
+	b.upstream, b.profiled = stub.address, b.profile != ""
+	if *candidate != "" {
+		b.extra = []subject{{"candidate", true, b.promfence(*candidate)}}
+	}
+	all, err := b.scenarios()
+	if err != nil {
+		return err
+	}
+	for _, s := range all {
+		if names.MatchString(s.name) {
+			if err := b.measure(s); err != nil {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+		}
+	}
+	return nil
+}
+
+// measure runs one scenario and prints what it showed.
+func (b *bench) measure(s scenario) error {
+	var ps []*process
+	defer func() {
+		for _, p := range ps {
+			p.stop()
+		}
+	}()
+	for _, subject := range append(b.subjects(), b.extra...) {
+		if s.alone && (!subject.enforces || subject.name == nLabel) {
+			continue
+		}
+		p, err := b.start(subject)
+		if err != nil {
+			return err
+		}
+		ps = append(ps, p)
+	}
+	if s.added {
+		ps = append(ps, &process{subject: subject{name: nDirect}, pid: os.Getpid(), address: b.upstream})
+	}
+	for _, p := range ps {
+		if err := b.prepare(p, s); err != nil {
+			return err
+		}
+	}
+	results, err := b.turns(ps, s)
+	if err != nil {
+		return err
+	}
+	return results.print(os.Stdout, s)
+}
+
+// prepare connects, fills caches and pools, and checks an answer.
+func (b *bench) prepare(p *process, s scenario) (err error) {
+	if err := p.connect(s.conns); err != nil {
+		return err
+	}
+	if _, err := p.round(s.warmUp, load{time: s.warmTime}); err != nil {
+		return err
+	}
+	if p.warm, err = p.peak(); err != nil || s.check == nil || !p.enforces {
+		return err
+	}
+	return s.check(p)
+}
+
+// turns lets the processes take turns, the first one last in the next round.
+func (b *bench) turns(ps []*process, s scenario) (*results, error) {
+	r := &results{rounds: b.rounds}
+	for _, p := range ps {
+		r.columns = append(r.columns, column{name: p.name})
+	}
+	for n := range b.rounds {
+		for i := range ps {
+			at := (n + i) % len(ps)
+			stop := func() error { return nil }
+			if b.profiled && ps[at].name == nPromfence && n == b.rounds-1 {
+				stop = b.record(ps[at], s.load.time)
+			}
+			sample, err := ps[at].round(s.from, s.load)
+			if err != nil {
+				return nil, err
+			}
+			r.columns[at].samples = append(r.columns[at].samples, sample)
+			if err := stop(); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for i, p := range ps {
+		peak, err := p.peak()
+		if err != nil {
+			return nil, err
+		}
+		r.columns[i].peak, r.columns[i].rise = mebi(peak), mebi(peak-p.warm)
+	}
+	return r, nil
+}
+
+func mebi(kibi int64) float64 { return float64(kibi) / 1024 }
+
+// record takes a CPU profile of promfence during a round.
+func (b *bench) record(p *process, d time.Duration) (stop func() error) {
+	done := make(chan error, 1)
+	go func() {
+		resp, err := http.Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", adminOf(p.address), max(1, int(d.Seconds()))))
+		if err != nil {
+			done <- err
+			return
+		}
+		defer resp.Body.Close()
+		profile, err := io.ReadAll(resp.Body)
+		if err == nil {
+			err = os.WriteFile(b.profile, profile, 0o600)
+		}
+		done <- err
+	}()
+	return func() error { return <-done }
+}

@@ -1,0 +1,172 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// A subject is a program that is measured.
+type subject struct {
+	name     string
+	enforces bool // it narrows queries itself
+	command  func(address string) *exec.Cmd
+}
+
+// A process is a subject that runs.
+type process struct {
+	subject
+	cmd     *exec.Cmd // nil for the stub without a proxy
+	pid     int
+	log     string
+	address string
+	conns   []*client
+	sent    atomic.Uint64 // requests so far
+	warm    int64         // peak memory after the warm-up, in KiB
+}
+
+// programs starts the subjects, all with the same upstream.
+type programs struct {
+	bin, dir string // where the programs are, and where their logs and keys go
+	upstream string
+	profiled bool
+}
+
+const (
+	nTuned     = "bare tuned"
+	nDefault   = "bare default"
+	nLabel     = "prom-label-proxy"
+	nPromfence = "promfence"
+	nDirect    = "no proxy"
+)
+
+func (p programs) subjects() []subject {
+	upstream := "http://" + p.upstream
+	peer := func(role string) func(string) *exec.Cmd {
+		return func(address string) *exec.Cmd { return exec.Command(filepath.Join(p.bin, "peer"), role, address, upstream) }
+	}
+	return []subject{
+		{nPromfence, true, p.promfence(filepath.Join(p.bin, "promfence"))},
+		{nTuned, false, peer("tuned")},
+		{nDefault, false, peer("default")},
+		{nLabel, true, func(address string) *exec.Cmd {
+			return exec.Command(filepath.Join(p.bin, "prom-label-proxy"), "-insecure-listen-address", address,
+				"-upstream", upstream, "-label", "tenant_id", "-header-name", "X-Tenant", "-enable-label-apis")
+		}},
+	}
+}
+
+// promfence runs with its access log in a file, metrics on, and RS256.
+func (p programs) promfence(binary string) func(string) *exec.Cmd {
+	return func(address string) *exec.Cmd {
+		cmd := exec.Command(binary, "serve")
+		cmd.Env = []string{
+			"PROMFENCE_SERVER_ADDRESS=" + address,
+			"PROMFENCE_ADMIN_ADDRESS=" + adminOf(address),
+			fmt.Sprintf("PROMFENCE_ADMIN_PPROF=%t", p.profiled),
+			"PROMFENCE_UPSTREAM_URL=http://" + p.upstream,
+			"PROMFENCE_AUTH_ISSUER=" + issuer,
+			"PROMFENCE_AUTH_AUDIENCE=" + audience,
+			"PROMFENCE_AUTH_JWKS_FILE=" + filepath.Join(p.dir, "jwks.json"),
+		}
+		return cmd
+	}
+}
+
+// adminOf is the same port of another loopback address.
+func adminOf(address string) string { return strings.Replace(address, "127.0.0.1", "127.0.0.2", 1) }
+
+// start runs a command that listens on a free port of loopback.
+func (p programs) start(s subject) (*process, error) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	address := ln.Addr().String()
+	_ = ln.Close() // the port stays free long enough
+	log, err := os.CreateTemp(p.dir, "log")
+	if err != nil {
+		return nil, err
+	}
+	defer log.Close()
+	cmd := s.command(address)
+	if cmd.Stderr == nil {
+		cmd.Stderr = log
+	}
+	if err := cmd.Start(); err != nil {
+		return nil, err
+	}
+	run := &process{subject: s, cmd: cmd, pid: cmd.Process.Pid, log: log.Name(), address: address}
+	for range 200 {
+		conn, err := net.Dial("tcp", address)
+		if err == nil {
+			return run, conn.Close()
+		}
+		time.Sleep(25 * time.Millisecond)
+	}
+	said, _ := os.ReadFile(run.log)
+	run.stop()
+	return nil, fmt.Errorf("%s does not listen on %s: %s", s.name, address, said)
+}
+
+// stop ends the process.
+func (p *process) stop() {
+	for _, c := range p.conns {
+		_ = c.conn.Close()
+	}
+	if p.cmd != nil {
+		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Wait()
+		_ = os.Remove(p.log)
+	}
+}
+
+// connect opens connections that live as long as the process.
+func (p *process) connect(n int) error {
+	for range n {
+		c, err := dial(p.address)
+		if err != nil {
+			return err
+		}
+		p.conns = append(p.conns, c)
+	}
+	return nil
+}
+
+// cpu is the time that the process has spent on processors so far.
+func (p *process) cpu() (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
+	if err != nil {
+		return 0, err
+	}
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(rest)
+	if len(fields) < 13 {
+		return 0, errors.New("/proc/PID/stat is short")
+	}
+	const tick = time.Second / 100 // USER_HZ, the same on every Linux that Go runs on
+	user, err1 := strconv.Atoi(fields[11])
+	system, err2 := strconv.Atoi(fields[12])
+	return time.Duration(user+system) * tick, errors.Join(err1, err2)
+}
+
+// peak is the most memory that the process has had resident, in KiB.
+func (p *process) peak() (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(status)) {
+		if v, ok := strings.CutPrefix(line, "VmHWM:"); ok {
+			return strconv.ParseInt(strings.Fields(v)[0], 10, 64)
+		}
+	}
+	return 0, errors.New("/proc/PID/status has no VmHWM")
+}
