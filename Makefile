@@ -2,6 +2,8 @@
 # depends on. test/ is a module of its own, because the demo and the
 # end-to-end tests need a whole Prometheus.
 
+.DEFAULT_GOAL = help
+
 TOOL     = go tool -modfile=$(CURDIR)/.tools.mod
 FUZZTIME = 20s
 
@@ -9,22 +11,25 @@ FUZZTIME = 20s
 RACE := $(shell printf '\#include <stdlib.h>\nint main(void) { return 0; }\n' | $$(go env CC) -x c - -o /dev/null 2>/dev/null && echo -race)
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-build: ## bin/promfence, static and stripped
+build: redoc ## bin/promfence, static and stripped
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/promfence ./cmd/promfence
 
 demo: build ## promfence in front of a Prometheus with two tenants, on DEMO_ADDRESS (127.0.0.1:8080)
 	@cd test && CGO_ENABLED=0 go run ./prebuild ./demo ../bin/demo
 	@bin/demo
 
-test: ## all tests of both modules, with the race detector
+test: redoc ## all tests of both modules, with the race detector
 	@[ -n '$(RACE)' ] || [ -z "$$CI" ] || { echo 'make test: no C compiler for -race: apt-get install gcc libc6-dev'; exit 1; }
 	go test $(RACE) -shuffle=on ./...
 	cd test && CGO_ENABLED=0 go run ./prebuild
 	cd test && go test $(RACE) -shuffle=on -timeout 20m ./...
-	@[ -n '$(RACE)' ] || echo 'left out: the race detector. It needs a C compiler: apt-get install gcc libc6-dev'
-	@command -v curl >/dev/null || echo 'left out: pasting the lines of the demo. It needs curl: apt-get install curl'
+	@[ -n '$(RACE)' ] || echo 'left out: the race detector, for want of a C compiler: apt-get install gcc libc6-dev'
+	@command -v curl >/dev/null || echo 'left out: the lines of the demo, for want of curl: apt-get install curl'
+	@command -v openssl >/dev/null || echo "left out: the README's way to mint a token, for want of openssl: apt-get install openssl"
+	@command -v npm >/dev/null || echo 'left out: the typed client, for want of npm: apt-get install npm'
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || [ -n '$(CHROMIUM)' ] || echo 'left out: /docs in a browser, for want of one: apt-get install chromium'
 
 lint: ## gofumpt, go vet, golangci-lint and go mod tidy, nothing changed
 	@unformatted="$$($(TOOL) gofumpt -l .)" && { [ -z "$$unformatted" ] || { echo "make lint: run gofumpt on"; echo "$$unformatted"; exit 1; }; }
@@ -44,5 +49,7 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 bench: build ## what promfence costs, in ratios to other proxies (4 minutes)
 	cd test && CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o ../bin/ github.com/prometheus-community/prom-label-proxy ./bench ./bench/peer
 	@bin/bench
+
+include openapi/redoc.mk
 
 .PHONY: help build demo test lint fuzz bench
