@@ -31,7 +31,7 @@ func (p *Proxy) narrow(resp *http.Response) error {
 		}
 	}
 	resp.Header["X-Content-Type-Options"] = []string{"nosniff"}
-	resp.Body = &answerBody{resp.Body, x}
+	resp.Body = &answerBody{newStallReader(resp.Body, p.upstreamStall), x}
 	switch {
 	case resp.StatusCode >= http.StatusBadRequest:
 		return p.narrowError(resp)
@@ -156,6 +156,9 @@ var engineTexts = []string{
 	"anchored modifier ",
 	"smoothed modifier ",
 	"exceeded maximum resolution of ",
+	"invalid smoothing factor. Expected: ",
+	"invalid trend factor. Expected: ",
+	"native histograms are not supported in extended range functions", // Thanos
 }
 
 // speaksOfQuery reports whether an upstream's error text may reach the caller.

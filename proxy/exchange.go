@@ -30,6 +30,8 @@ type exchange struct {
 	warnings  *warningReader
 	status    int
 	bytes     int64
+	stall     time.Duration // how long the caller may take nothing
+	http2     bool
 	err       error // why the answer is what it is
 }
 
@@ -55,7 +57,9 @@ func (x *exchange) Write(b []byte) (int, error) {
 	if x.status == 0 {
 		x.WriteHeader(http.StatusOK)
 	}
+	x.arm()
 	n, err := x.ResponseWriter.Write(b) //nolint:gosec // G705: answers are JSON or text, marked nosniff
+	x.disarm()
 	x.bytes += int64(n)
 	return n, err
 }
@@ -65,7 +69,11 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
 // ServeHTTP is the outermost layer: an id, a panic guard, and one log line.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{ResponseWriter: w, start: time.Now(), id: requestID(r)}
+	x := &exchange{ResponseWriter: w, start: time.Now(), id: requestID(r), stall: p.stall, http2: r.ProtoMajor > 1}
+	if r.ContentLength != 0 {
+		x.arm() // for net/http's own "100 Continue"
+		x.disarm()
+	}
 	p.metrics.inFlight.Inc()
 	defer func() {
 		p.metrics.inFlight.Dec()
@@ -73,6 +81,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if v != nil && v != http.ErrAbortHandler { //nolint:errorlint // net/http panics with this very value
 			p.fail(x, r, internal(fmt.Errorf("panic: %v\n%s", v, debug.Stack())))
 		}
+		x.arm() // for what net/http still has to send
 		p.account(x, r)
 		if v != nil {
 			// The answer, if any was begun, is incomplete: only a broken connection

@@ -116,6 +116,6 @@ func (p *Proxy) ask(ctx context.Context, x *exchange, path string, query url.Val
 	}
 	req.Header.Set("Accept-Encoding", "identity")
 	req.Header.Set("X-Request-Id", x.id)
-	p.setTenantHeader(req.Header, x.matcher)
+	p.setOwnHeaders(req.Header, x.matcher)
 	return p.upstream.Transport.RoundTrip(req)
 }

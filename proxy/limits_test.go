@@ -208,4 +208,3 @@ func TestConcurrentRequestsAreATenantsOwn(t *testing.T) {
 		}
 	}
 }
-

@@ -11,6 +11,8 @@
 package proxy
 
 import (
+	"cmp"
+	"crypto/tls"
 	"errors"
 	"iter"
 	"net/http"
@@ -37,7 +39,10 @@ type Options struct {
 	Auth               Authenticator
 	Ready              func() error          // nil error: requests can be authenticated
 	Upstream           *url.URL              // scheme, host and an optional path prefix
-	UpstreamTimeout    time.Duration         // to the upstream's response header; 0 = none
+	UpstreamTimeout    time.Duration         // to the upstream's response header, and between parts of its body; 0 = none
+	UpstreamHeader     http.Header           // set on every upstream request: promfence's own credentials
+	UpstreamTLS        *tls.Config           // nil = Go's defaults
+	StallTimeout       time.Duration         // how long a caller may take nothing of an answer; 0 = a minute
 	TenantHeader       string                // set from the token on every upstream request; empty = none
 	MaxIdleConnections int                   // kept open to the upstream
 	TokenHeaders       []string              // where tokens come in: named in Vary and allowed across origins
@@ -62,19 +67,22 @@ type Proxy struct {
 	target       *url.URL
 	prefix       string // the upstream's path prefix, escaped, without a trailing slash
 	tenantHeader string
-	label        string
-	matchers     *matcherCache
-	shared       struct{ rules, metadata bool }
-	limits       Limits
-	gate         *gate
-	log          zerolog.Logger
-	metrics      *metrics
-	cors         cors
-	noStore      []string
-	vary         []string
-	names        *asked[map[string]bool]         // for the filter of /metadata
-	texts        *asked[map[string][]familyText] // likewise
-	draining     atomic.Bool
+	ownHeader    http.Header
+
+	stall, upstreamStall time.Duration
+	label                string
+	matchers             *matcherCache
+	shared               struct{ rules, metadata bool }
+	limits               Limits
+	gate                 *gate
+	log                  zerolog.Logger
+	metrics              *metrics
+	cors                 cors
+	noStore              []string
+	vary                 []string
+	names                *asked[map[string]bool]         // for the filter of /metadata
+	texts                *asked[map[string][]familyText] // likewise
+	draining             atomic.Bool
 }
 
 // New makes a Proxy, or says what is missing.
@@ -96,6 +104,7 @@ func New(o Options) (*Proxy, error) {
 		noStore: []string{"private, no-store"},
 		vary:    []string{strings.Join(append(o.TokenHeaders, "Accept-Encoding"), ", ")},
 	}
+	p.ownHeader, p.stall, p.upstreamStall = o.UpstreamHeader, cmp.Or(o.StallTimeout, stallTimeout), o.UpstreamTimeout
 	p.shared.rules, p.shared.metadata = o.SharedRules, o.SharedMetadata
 	p.upstream = p.newUpstream(o)
 	p.names, p.texts = newAsked(p.metricNames), newAsked(p.targetTexts)
@@ -256,4 +265,12 @@ func (p *Proxy) Ready() error {
 		return e
 	}
 	return nil
+}
+
+// Close gives up the idle connections of a Proxy that gets no more requests;
+// those under way end as they would.
+func (p *Proxy) Close() {
+	if t, ok := p.upstream.Transport.(interface{ CloseIdleConnections() }); ok {
+		t.CloseIdleConnections()
+	}
 }

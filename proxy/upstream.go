@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -75,13 +76,15 @@ func (p *Proxy) upstreamRequest(x *exchange, r *http.Request, labelName string) 
 	}
 	out.Header.Set("Accept-Encoding", encoding)
 	out.Header.Set("X-Request-Id", x.id)
-	p.setTenantHeader(out.Header, x.matcher)
+	p.setOwnHeaders(out.Header, x.matcher)
 	return out
 }
 
-// setTenantHeader names the tenants to an upstream that wants to know. The
-// authenticator has refused names that this header cannot carry.
-func (p *Proxy) setTenantHeader(h http.Header, m *tenantMatcher) {
+// setOwnHeaders says who promfence is, and names the tenants to an upstream that
+// wants to know. The authenticator has refused names that this header cannot
+// carry.
+func (p *Proxy) setOwnHeaders(h http.Header, m *tenantMatcher) {
+	maps.Copy(h, p.ownHeader)
 	if p.tenantHeader != "" {
 		h.Set(p.tenantHeader, m.names)
 	}
@@ -150,6 +153,7 @@ func newTransport(o Options) *http.Transport {
 		MaxIdleConns:           o.MaxIdleConnections,
 		MaxIdleConnsPerHost:    o.MaxIdleConnections,
 		IdleConnTimeout:        90 * time.Second,
+		TLSClientConfig:        o.UpstreamTLS,
 		TLSHandshakeTimeout:    10 * time.Second,
 		ResponseHeaderTimeout:  o.UpstreamTimeout,
 		MaxResponseHeaderBytes: 256 << 10,
