@@ -159,6 +159,9 @@ var engineTexts = []string{
 	"invalid smoothing factor. Expected: ",
 	"invalid trend factor. Expected: ",
 	"native histograms are not supported in extended range functions", // Thanos
+	"invalid smoothing factor. Expected: ",
+	"invalid trend factor. Expected: ",
+	"native histograms are not supported in extended range functions", // Thanos
 }
 
 // speaksOfQuery reports whether an upstream's error text may reach the caller.
