@@ -30,14 +30,11 @@ func ParseTenant(s string) (Tenant, error) {
 	if len(s) > maxTenantBytes {
 		return Tenant{}, fmt.Errorf("is longer than %d bytes", maxTenantBytes)
 	}
-	if !utf8.ValidString(s) {
-		return Tenant{}, errors.New("is not valid UTF-8")
-	}
 	visible := false
 	for _, c := range s {
 		switch {
-		case c == utf8.RuneError:
-			return Tenant{}, errors.New("holds U+FFFD, the mark of broken text")
+		case c == utf8.RuneError: // U+FFFD itself, and what range makes of invalid UTF-8
+			return Tenant{}, errors.New("is not valid UTF-8 or holds U+FFFD, the mark of broken text")
 		case unicode.In(c, unicode.Cc, unicode.Zl, unicode.Zp):
 			return Tenant{}, errors.New("holds a control character")
 		case unicode.IsGraphic(c) && !unicode.IsSpace(c):

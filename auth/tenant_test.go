@@ -75,7 +75,7 @@ func TestTenants(t *testing.T) {
 func TestKeysOfDifferentSetsDiffer(t *testing.T) {
 	seen := map[string][]string{}
 	for _, names := range [][]string{
-		{"a"}, {"a", "b"}, {"ab"}, {"a,b"}, {"a|b"}, {"a1:b"}, {"1:a"}, {"1:a1:b"}, {"a", "1:b"}, {"11:b", "a"}, {"a", "b", "c"}, {"a", "b1:c"},
+		{"a"}, {"a", "b"}, {"ab"}, {"a,b"}, {"a|b"}, {"a:b"}, {"a1:b"}, {"1:a"}, {"1:a1:b"}, {"a", "1:b"}, {"11:b", "a"}, {"a", "b", "c"}, {"a", "b1:c"},
 	} {
 		set, err := auth.ParseTenants(names...)
 		if err != nil {
