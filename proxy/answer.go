@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,7 +35,7 @@ func (p *Proxy) narrow(resp *http.Response) error {
 	resp.Body = &answerBody{newStallReader(resp.Body, p.upstreamStall), x}
 	switch {
 	case resp.StatusCode >= http.StatusBadRequest:
-		return p.narrowError(resp)
+		return p.narrowError(resp, x)
 	case resp.StatusCode < http.StatusOK || resp.StatusCode >= http.StatusMultipleChoices,
 		x.route.Filter != nil && resp.StatusCode != http.StatusOK:
 		e := failure(http.StatusBadGateway, "the upstream gave an answer that is not one of its query API")
@@ -66,7 +67,7 @@ const maxErrorBody = 64 << 10
 // narrowError keeps an upstream error's status and type. Its text passes when
 // it speaks of the query; others name label sets and addresses of stores, so
 // they go to the log and a fixed sentence to the caller.
-func (p *Proxy) narrowError(resp *http.Response) error {
+func (p *Proxy) narrowError(resp *http.Response, x *exchange) error {
 	status := resp.StatusCode
 	var body struct{ Status, ErrorType, Error string }
 	raw := readError(resp)
@@ -86,7 +87,8 @@ func (p *Proxy) narrowError(resp *http.Response) error {
 		e.Status, e.Type = http.StatusBadGateway, "bad_gateway"
 	}
 	if status == http.StatusMethodNotAllowed {
-		e.Allow = resp.Header["Allow"]
+		// The row has another method, or the upstream lacks the endpoint.
+		e.Allow = slices.DeleteFunc(slices.Clone(x.route.Methods), func(m string) bool { return m == resp.Request.Method })
 	}
 	return e
 }
@@ -156,9 +158,6 @@ var engineTexts = []string{
 	"anchored modifier ",
 	"smoothed modifier ",
 	"exceeded maximum resolution of ",
-	"invalid smoothing factor. Expected: ",
-	"invalid trend factor. Expected: ",
-	"native histograms are not supported in extended range functions", // Thanos
 	"invalid smoothing factor. Expected: ",
 	"invalid trend factor. Expected: ",
 	"native histograms are not supported in extended range functions", // Thanos

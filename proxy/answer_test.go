@@ -49,6 +49,7 @@ func TestUpstreamErrors(t *testing.T) {
 		{"a store in a 400 that is not about the query", promError("internal", secret), 400, 400, "internal", "could not answer"},
 		{"HTML", "<html>nginx at 10.0.0.1</html>", 502, 502, "bad_gateway", "could not answer"},
 		{"no such endpoint", "404 page not found", 404, 404, "not_found", "does not serve"},
+		{"no such method", "", 405, 405, "method_not_allowed", "does not serve"},
 		{"an invented type", promError("globex", secret), 500, 500, "internal", "could not answer"},
 		{"the upstream doubts promfence", "who are you, 10.0.0.1?", 401, 502, "bad_gateway", "refused promfence"},
 		{"a redirect", "", 302, 502, "bad_gateway", "not one of its query API"},
