@@ -101,7 +101,7 @@ func TestAttacksOnTheAlgorithm(t *testing.T) {
 	var attacks []attack
 	for _, none := range []string{"none", "None", "NONE", "nOnE", " none", "none ", "", "null", "NoNe\x00"} {
 		unsigned := func(sig string) func(*testing.T, *authtest.Issuer) string {
-			return func(t *testing.T, i *authtest.Issuer) string {
+			return func(_ *testing.T, i *authtest.Issuer) string {
 				h, _ := json.Marshal(map[string]any{"alg": none, "kid": i.Key().ID})
 				c, _ := json.Marshal(i.Claims("acme", nil))
 				return base64url(string(h)) + "." + base64url(string(c)) + "." + sig
@@ -224,7 +224,7 @@ func TestAttacksByHeader(t *testing.T) {
 	attacks = append(
 		attacks,
 		attack{"kid is a number", header(map[string]any{"kid": 1}), auth.Malformed, nil},
-		attack{"kid is null", raw(func(h, p string) (string, string) {
+		attack{"kid is null", raw(func(_, p string) (string, string) {
 			return `{"alg":"RS256","kid":null}`, p
 		}), auth.Malformed, header(map[string]any{"kid": nil})},
 		attack{"unknown critical extension", header(map[string]any{"crit": []string{"exp"}, "exp": 1}), auth.Malformed, header(map[string]any{"exp": 1})},

@@ -115,13 +115,20 @@ func refused(t *testing.T, a *auth.Authenticator, r *http.Request) *auth.Error {
 	return e
 }
 
-func wantReason(t *testing.T, a *auth.Authenticator, r *http.Request, want auth.Reason) *auth.Error {
+// refusedFor is refused, for one reason.
+func refusedFor(t *testing.T, a *auth.Authenticator, r *http.Request, want auth.Reason) *auth.Error {
 	t.Helper()
 	e := refused(t, a, r)
 	if e.Reason != want {
 		t.Errorf("refused for %v, want %q", e, want)
 	}
 	return e
+}
+
+// wantReason is refusedFor where the reason is all that matters.
+func wantReason(t *testing.T, a *auth.Authenticator, r *http.Request, want auth.Reason) {
+	t.Helper()
+	_ = refusedFor(t, a, r, want)
 }
 
 func wantTenants(t *testing.T, a *auth.Authenticator, r *http.Request, want ...string) {

@@ -75,7 +75,7 @@ func TestWithoutLeewayATokenEndsAtExp(t *testing.T) {
 		time.Sleep(time.Until(exp) - time.Nanosecond)
 		wantTenants(t, a, r, "acme")
 		time.Sleep(time.Nanosecond)
-		if e := wantReason(t, a, r, auth.Expired); e.Message != "the token expired 0s ago" {
+		if e := refusedFor(t, a, r, auth.Expired); e.Message != "the token expired 0s ago" {
 			t.Errorf("message %q", e.Message)
 		}
 	})
@@ -136,8 +136,8 @@ func TestCacheHoldsNoRefusals(t *testing.T) {
 	good := plain(t, i)
 	wantTenants(t, a, bearer(t, good), "acme")
 	for n := range 10 {
-		refused(t, a, bearer(t, junk(t, i, n)))
-		refused(t, a, bearer(t, i.Token(t, nil, nil)))
+		_ = refused(t, a, bearer(t, junk(t, i, n)))
+		_ = refused(t, a, bearer(t, i.Token(t, nil, nil)))
 	}
 	wantTenants(t, a, bearer(t, good), "acme")
 	if hits, _ := counts(t, a); hits != 1 {

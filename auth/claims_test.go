@@ -64,7 +64,7 @@ func TestTenantClaim(t *testing.T) {
 				wantTenants(t, a, r, tt.want...)
 				return
 			}
-			if e := wantReason(t, a, r, auth.BadTenant); !strings.Contains(e.Message, "tenant_id") {
+			if e := refusedFor(t, a, r, auth.BadTenant); !strings.Contains(e.Message, "tenant_id") {
 				t.Errorf("message %q does not name the claim", e.Message)
 			}
 		})

@@ -130,8 +130,8 @@ func watch(ctx context.Context, files []*keyFile, interval time.Duration, log *s
 // where it really is, which may be another after each change.
 func addFolders(w *fsnotify.Watcher, path string, log *slog.Logger) {
 	folders := []string{filepath.Dir(path)}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		folders = append(folders, filepath.Dir(real))
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		folders = append(folders, filepath.Dir(target))
 	}
 	for _, folder := range folders {
 		if err := w.Add(folder); err != nil {

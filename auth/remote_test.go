@@ -60,7 +60,7 @@ func TestProviderDownAtStart(t *testing.T) {
 		if err := a.Ready(); err == nil || !strings.Contains(err.Error(), i.URL) {
 			t.Errorf("Ready: %v, want an error that names the issuer", err)
 		}
-		e := wantReason(t, a, bearer(t, plain(t, i)), auth.Unavailable)
+		e := refusedFor(t, a, bearer(t, plain(t, i)), auth.Unavailable)
 		if e.RetryAfter < time.Second || e.RetryAfter > 10*time.Second || e.RetryAfter%time.Second != 0 {
 			t.Errorf("retry after %s, want some whole seconds", e.RetryAfter)
 		}
