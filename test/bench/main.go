@@ -8,6 +8,7 @@
 package main
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -33,6 +34,7 @@ type bench struct {
 	rounds  int
 	round   time.Duration
 	profile string
+	against *regexp.Regexp
 	extra   []subject
 }
 
@@ -45,13 +47,16 @@ func run() error {
 	flag.IntVar(&b.rounds, "rounds", 5, "turns of each subject")
 	flag.DurationVar(&b.round, "round", time.Second, "how long a turn takes")
 	only := flag.String("only", "", "only scenarios whose name begins so: dashboard|unique, for one")
+	against := flag.String("against", "", "only subjects whose name begins so")
 	candidate := flag.String("candidate", "", "another promfence binary to compare with the one beside this program")
 	flag.StringVar(&b.profile, "profile", "", "write a CPU profile of promfence to this file")
 	flag.Parse()
-	names, err := regexp.Compile("^(?:" + *only + ")")
-	if err != nil {
+	names, err1 := regexp.Compile("^(?:" + *only + ")")
+	against1, err2 := regexp.Compile("^(?:" + nPromfence + "|" + *against + ")")
+	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
+	b.against = against1
 	if b.dir, err = os.MkdirTemp("", "bench"); err != nil {
 		return err
 	}
@@ -98,7 +103,7 @@ func (b *bench) measure(s scenario) error {
 		}
 	}()
 	for _, subject := range append(b.subjects(), b.extra...) {
-		if s.alone && (!subject.enforces || subject.name == nLabel) {
+		if !b.against.MatchString(subject.name) || s.alone && (!subject.enforces || subject.name == nLabel) {
 			continue
 		}
 		p, err := b.start(subject)

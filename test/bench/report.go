@@ -108,6 +108,9 @@ func (r *results) verdicts(m string, goals []goal) string {
 		if g.measure != m {
 			continue
 		}
+		if g.against != "" && !slices.ContainsFunc(r.columns, func(c column) bool { return c.name == g.against }) {
+			continue // left out by -against
+		}
 		_, median, _ := spread(r.values(m, g.against))
 		sign, reached := "≤", median <= g.limit
 		if g.atLeast {
