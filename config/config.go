@@ -25,6 +25,9 @@ type Config struct {
 	CORS     CORS     `mapstructure:"cors"`
 	Log      Log      `mapstructure:"log"`
 
+	// File is where settings were read from besides the environment; empty = nowhere.
+	File string `mapstructure:"-"`
+
 	// Sources tells who gave a value: the key of the setting to the variable's
 	// name or the file's. A key without an entry has its default.
 	Sources map[string]string `mapstructure:"-"`
@@ -33,8 +36,17 @@ type Config struct {
 // Server is the listener that callers use.
 type Server struct {
 	Address         string        `mapstructure:"address"`
+	TLS             ServerTLS     `mapstructure:"tls"`
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
 	ShutdownDelay   time.Duration `mapstructure:"shutdown_delay"`
+}
+
+// ServerTLS are the files of a listener with TLS; without a certificate it has
+// none.
+type ServerTLS struct {
+	CertFile     string `mapstructure:"cert_file"`
+	KeyFile      string `mapstructure:"key_file"`
+	ClientCAFile string `mapstructure:"client_ca_file"`
 }
 
 // Admin is the listener for metrics, health and profiles. Its address is "off"
@@ -49,7 +61,19 @@ type Upstream struct {
 	URL                string        `mapstructure:"url"`
 	Timeout            time.Duration `mapstructure:"timeout"`
 	TenantHeader       string        `mapstructure:"tenant_header"`
+	BearerTokenFile    string        `mapstructure:"bearer_token_file"`
+	BasicAuthFile      string        `mapstructure:"basic_auth_file"`
+	HeadersFile        string        `mapstructure:"headers_file"`
+	TLS                UpstreamTLS   `mapstructure:"tls"`
 	MaxIdleConnections int           `mapstructure:"max_idle_connections"`
+}
+
+// UpstreamTLS says whom promfence takes for the upstream, and who it is itself.
+type UpstreamTLS struct {
+	CAFile     string `mapstructure:"ca_file"`
+	CertFile   string `mapstructure:"cert_file"`
+	KeyFile    string `mapstructure:"key_file"`
+	ServerName string `mapstructure:"server_name"`
 }
 
 // Auth says which tokens are believed and where they name their tenant.

@@ -34,7 +34,7 @@ func Load(args, environ []string) (*Config, error) {
 	file, fileErr := readFile(path)
 
 	v, errs, wrong := viper.New(), []error{envErr, fileErr}, map[string]bool{}
-	c := &Config{Sources: map[string]string{}}
+	c := &Config{File: path, Sources: map[string]string{}}
 	for _, s := range Settings {
 		v.SetDefault(s.Key, s.Default)
 		for _, source := range []map[string]given{file, env} { // the later one wins

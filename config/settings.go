@@ -29,14 +29,24 @@ const (
 // only when the program does what it says.
 var Settings = []Setting{
 	{"server.address", ":8080", "Where callers connect, as host:port; port 0 takes a free one.", address},
+	{"server.tls.cert_file", "", "PEM file with the certificate chain; callers then connect by TLS 1.2 or newer. Like all files here it is read again when it changes.", readable},
+	{"server.tls.key_file", "", "PEM file with its private key.", readable},
+	{"server.tls.client_ca_file", "", "PEM file with authorities: callers must then present a certificate of one of them, beside their token.", readable},
 	{"server.shutdown_timeout", 20 * time.Second, "How long requests in flight may go on after a termination signal.", positive},
 	{"server.shutdown_delay", time.Duration(0), "How long new requests are still taken after a termination signal, with readiness at 503: the time that load balancers need to notice (5s on Kubernetes).", notNegative},
 	{"admin.address", "127.0.0.1:8081", "Where `/metrics`, `/-/healthy` and `/-/ready` are served for operators, as host:port; `off` for nowhere.", adminAddress},
 	{"admin.pprof", false, "Serve Go's profiles below `/debug/pprof/` of the admin address.", nil},
 
 	{"upstream.url", "", "Required. The Prometheus, Thanos Query or compatible server, as `http://host:port`; a path prefix is kept.", upstreamURL},
-	{"upstream.timeout", 130 * time.Second, "How long the upstream may take to begin its answer; longer than its own query timeout.", positive},
+	{"upstream.timeout", 130 * time.Second, "How long the upstream may take to begin its answer, and may pause within it; longer than its own query timeout.", positive},
 	{"upstream.tenant_header", "", "Header that names the tenant to the upstream as well, such as `THANOS-TENANT` or `X-Scope-OrgID`.", header},
+	{"upstream.bearer_token_file", "", "File with a token that promfence shows to the upstream.", readable},
+	{"upstream.basic_auth_file", "", "File with `user:password` for the upstream.", readable},
+	{"upstream.headers_file", "", "File with headers for every request to the upstream, each a line `Name: value`.", readable},
+	{"upstream.tls.ca_file", "", "PEM file with the authorities that an `https` upstream's certificate may come from. Not set: the system's.", readable},
+	{"upstream.tls.cert_file", "", "PEM file with the certificate chain that promfence shows to the upstream.", readable},
+	{"upstream.tls.key_file", "", "PEM file with its private key.", readable},
+	{"upstream.tls.server_name", "", "Name that the upstream's certificate must carry. Not set: the host of `upstream.url`.", plain},
 	{"upstream.max_idle_connections", 256, "Connections to the upstream that are kept open for reuse.", positive},
 
 	{"auth.issuer", "", "Required, unless `auth.issuers` is set. The `iss` that tokens must carry; without a key source below, its OpenID Connect discovery tells the keys.", issuerName},

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"slices"
+	"strings"
 )
 
 // together says what is wrong with settings that are right one by one. It is
@@ -20,6 +21,17 @@ func (c *Config) together(wrong map[string]bool) []error {
 	}
 	if _, port, _ := net.SplitHostPort(c.Admin.Address); c.Admin.Address == c.Server.Address && port != "0" {
 		refuse("admin.address", "want another address than server.address, or off")
+	}
+	if t := c.Server.TLS; t.ClientCAFile != "" && t.CertFile == "" {
+		refuse("server.tls.client_ca_file", "want server.tls.cert_file with it")
+	}
+	pair("server.tls", c.Server.TLS.CertFile, c.Server.TLS.KeyFile, refuse)
+	if t := c.Upstream.TLS; t != (UpstreamTLS{}) && !strings.HasPrefix(strings.ToLower(c.Upstream.URL), "https:") {
+		refuse("upstream.url", "want https://host with upstream.tls settings")
+	}
+	pair("upstream.tls", c.Upstream.TLS.CertFile, c.Upstream.TLS.KeyFile, refuse)
+	if c.Upstream.BearerTokenFile != "" && c.Upstream.BasicAuthFile != "" {
+		refuse("upstream.basic_auth_file", "want it or upstream.bearer_token_file, not both")
 	}
 	if c.Limits.Burst > 0 && c.Limits.RequestsPerSecond == 0 {
 		refuse("limits.burst", "want limits.requests_per_second with it")
@@ -40,6 +52,13 @@ func (c *Config) together(wrong map[string]bool) []error {
 		entry.together(fmt.Sprintf("%s[%d]", issuersKey, i), refuse)
 	}
 	return errs
+}
+
+// pair refuses a certificate without its key, and the reverse.
+func pair(section, cert, key string, refuse func(key, want string)) {
+	if (cert == "") != (key == "") {
+		refuse(section+".key_file", "want it together with "+section+".cert_file")
+	}
 }
 
 // together says what one issuer lacks.

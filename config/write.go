@@ -107,8 +107,10 @@ func (c *Config) WriteEffective(w io.Writer) error {
 	}
 	var b strings.Builder
 	for _, s := range Settings {
-		section, name, _ := strings.Cut(s.Key, ".")
-		value := tree[section].(map[string]any)[name]
+		value := any(tree)
+		for name := range strings.SplitSeq(s.Key, ".") {
+			value = value.(map[string]any)[name]
+		}
 		if d, ok := value.(time.Duration); ok {
 			value = short(d)
 		}

@@ -10,7 +10,7 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2/expirable"
+	"github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
 )
 
@@ -27,18 +27,28 @@ const (
 // is kept by tenant set, and so are the calls that are shared.
 type asked[T any] struct {
 	fetch func(ctx context.Context, x *exchange) (T, error)
-	kept  *expirable.LRU[string, T]
+	kept  *lru.Cache[string, briefly[T]]
 	calls singleflight.Group
 }
 
+// briefly is a value that is good until some time. Nothing runs to drop it.
+type briefly[T any] struct {
+	value T
+	until time.Time
+}
+
 func newAsked[T any](fetch func(context.Context, *exchange) (T, error)) *asked[T] {
-	return &asked[T]{fetch: fetch, kept: expirable.NewLRU[string, T](askedKept, nil, askedTTL)}
+	kept, err := lru.New[string, briefly[T]](askedKept)
+	if err != nil { // the size is a positive constant
+		panic(err)
+	}
+	return &asked[T]{fetch: fetch, kept: kept}
 }
 
 func (a *asked[T]) of(ctx context.Context, x *exchange) (T, error) {
 	key := x.identity.Tenants.Key()
-	if v, ok := a.kept.Get(key); ok {
-		return v, nil
+	if v, ok := a.kept.Get(key); ok && time.Now().Before(v.until) {
+		return v.value, nil
 	}
 	// Whoever asked first may leave; the others still want the answer.
 	ch := a.calls.DoChan(key, func() (any, error) {
@@ -46,7 +56,7 @@ func (a *asked[T]) of(ctx context.Context, x *exchange) (T, error) {
 		defer cancel()
 		v, err := a.fetch(ctx, x)
 		if err == nil {
-			a.kept.Add(key, v)
+			a.kept.Add(key, briefly[T]{v, time.Now().Add(askedTTL)})
 		}
 		return v, err
 	})

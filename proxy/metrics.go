@@ -53,9 +53,31 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		m.rejected.WithLabelValues(limit) // exists before it happens
 	}
 	if r != nil {
-		r.MustRegister(m.requests, m.duration, m.upstream, m.inFlight, m.authFailures, m.enforcement, m.hidden, m.rejected)
+		register(r, &m.requests)
+		register(r, &m.duration)
+		register(r, &m.upstream)
+		register(r, &m.inFlight)
+		register(r, &m.authFailures)
+		register(r, &m.enforcement)
+		register(r, &m.hidden)
+		register(r, &m.rejected)
 	}
 	return m
+}
+
+// register takes a metric of a Proxy before this one, if there is: settings that
+// are read again do not begin the counters anew.
+func register[C prometheus.Collector](r prometheus.Registerer, c *C) {
+	err := r.Register(*c)
+	if e, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
+		*c, ok = e.ExistingCollector.(C)
+		if ok {
+			return
+		}
+	}
+	if err != nil {
+		panic(err) // a program that registers two metrics under one name
+	}
 }
 
 func (m *metrics) failure(e *apiError) {

@@ -33,12 +33,17 @@ type process struct {
 // start runs serve with these variables, on free ports, until the test ends.
 func start(t *testing.T, environ ...string) *process {
 	t.Helper()
+	return run(t, append([]string{"PROMFENCE_SERVER_ADDRESS=127.0.0.1:0", "PROMFENCE_ADMIN_ADDRESS=127.0.0.1:0"}, environ...)...)
+}
+
+// run is start on addresses that the settings name.
+func run(t *testing.T, environ ...string) *process {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &process{end: cancel, done: make(chan error, 1)}
 	r, w := io.Pipe()
 	listening := make(chan struct{}, 2)
 	go p.read(r, listening)
-	environ = append([]string{"PROMFENCE_SERVER_ADDRESS=127.0.0.1:0", "PROMFENCE_ADMIN_ADDRESS=127.0.0.1:0"}, environ...)
 	go func() {
 		p.done <- promfence.Run(ctx, nil, environ, io.Discard, w)
 		close(p.done)

@@ -3,10 +3,10 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"log/slog"
 	"net/url"
+	"os/signal"
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -15,12 +15,11 @@ import (
 
 	"github.com/promfence/promfence/auth"
 	"github.com/promfence/promfence/config"
-	"github.com/promfence/promfence/openapi"
-	"github.com/promfence/promfence/proxy"
 )
 
 // serve builds the parts in order, serves until ctx ends, and drains.
 func serve(ctx context.Context, in input) error {
+	in.stderr = zerolog.SyncWriter(in.stderr) // the loggers of all generations write to it
 	cfg, err := load(in)
 	if err != nil {
 		return err
@@ -29,61 +28,18 @@ func serve(ctx context.Context, in input) error {
 	announce(log, cfg)
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	authn, px, err := build(cfg, log, metrics)
+	l := newLive(in, metrics)
+	defer signal.Stop(l.hup)
+	first, err := build(cfg, log, metrics, nil)
 	if err != nil {
 		return err
 	}
-	metrics.MustRegister(authn)
-	s, err := listen(ctx, cfg, log, px, newAdmin(cfg.Admin, metrics, px))
+	l.now.Store(first)
+	s, err := listen(ctx, l)
 	if err != nil {
 		return err
 	}
-	return s.serve(ctx, authn)
-}
-
-// build makes what decides about requests. It starts nothing and listens
-// nowhere.
-func build(cfg *config.Config, log zerolog.Logger, metrics prometheus.Registerer) (*auth.Authenticator, *proxy.Proxy, error) {
-	upstream, err := url.Parse(cfg.Upstream.URL)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: want http://host or https://host", cfg.Name("upstream.url"))
-	}
-	authn, err := auth.New(authOptions(cfg, log))
-	if err != nil {
-		return nil, nil, mistakes(named(cfg, err))
-	}
-	px, err := proxy.New(proxy.Options{
-		Auth:  authn,
-		Ready: authn.Ready,
-
-		Upstream:           upstream,
-		UpstreamTimeout:    cfg.Upstream.Timeout,
-		TenantHeader:       cfg.Upstream.TenantHeader,
-		MaxIdleConnections: cfg.Upstream.MaxIdleConnections,
-
-		TokenHeaders:   cfg.Auth.TokenHeaders,
-		CORSOrigins:    cfg.CORS.AllowedOrigins,
-		Label:          cfg.Tenancy.Label,
-		OnConflict:     cfg.Tenancy.OnConflict,
-		SharedRules:    cfg.Tenancy.SharedRules,
-		SharedMetadata: cfg.Tenancy.SharedMetadata,
-		Limits: proxy.Limits{
-			QueryBytes: cfg.Limits.MaxQueryBytes,
-			QueryDepth: cfg.Limits.MaxQueryDepth,
-			QueryTerms: cfg.Limits.MaxQueryTerms,
-			BodyBytes:  int64(cfg.Limits.MaxBodyBytes),
-
-			MaxRange:           cfg.Limits.MaxRange,
-			MaxPoints:          cfg.Limits.MaxPoints,
-			RequestsPerSecond:  cfg.Limits.RequestsPerSecond,
-			Burst:              cfg.Limits.Burst,
-			ConcurrentRequests: cfg.Limits.ConcurrentRequests,
-		},
-		Logger:     log,
-		Registerer: metrics,
-		Docs:       openapi.Handler(),
-	})
-	return authn, px, err
+	return s.serve(ctx)
 }
 
 func authOptions(cfg *config.Config, log zerolog.Logger) auth.Options {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,42 +17,45 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
 
-	"github.com/promfence/promfence/auth"
 	"github.com/promfence/promfence/config"
 	"github.com/promfence/promfence/proxy"
 )
 
-// servers are the listeners of one process and what ends them.
+// servers are the listeners of one process, which serve its current generation.
 type servers struct {
+	live        *live
 	main, admin *http.Server
 	listeners   map[*http.Server]net.Listener
-	drain       func() // readiness fails from here on
-	config      config.Server
-	log         zerolog.Logger
 }
 
 // listen opens all listeners or none.
-func listen(ctx context.Context, cfg *config.Config, log zerolog.Logger, px *proxy.Proxy, admin http.Handler) (*servers, error) {
+func listen(ctx context.Context, l *live) (*servers, error) {
+	first := l.now.Load()
+	cfg, log := first.cfg, first.log
 	s := &servers{
-		main: newServer(px, log), admin: newServer(admin, log),
-		listeners: map[*http.Server]net.Listener{}, drain: px.Drain, config: cfg.Server, log: log,
+		live: l, listeners: map[*http.Server]net.Listener{},
+		main:  newServer(func(w http.ResponseWriter, r *http.Request) { l.now.Load().proxy.ServeHTTP(w, r) }, log),
+		admin: newServer(func(w http.ResponseWriter, r *http.Request) { l.now.Load().admin.ServeHTTP(w, r) }, log),
+	}
+	if first.tls != nil {
+		s.main.TLSConfig = l.tls()
 	}
 	var errs []error
-	for _, l := range []struct {
+	for _, at := range []struct {
 		server *http.Server
 		name   string
 		addr   string
 	}{{s.main, "server", cfg.Server.Address}, {s.admin, "admin", cfg.Admin.Address}} {
-		if l.addr == "off" {
+		if at.addr == "off" {
 			continue
 		}
-		ln, err := new(net.ListenConfig).Listen(ctx, "tcp", l.addr)
+		ln, err := new(net.ListenConfig).Listen(ctx, "tcp", at.addr)
 		if err != nil {
-			errs = append(errs, cannotListen(cfg.Name(l.name+".address"), l.addr, err))
+			errs = append(errs, cannotListen(cfg.Name(at.name+".address"), at.addr, err))
 			continue
 		}
-		s.listeners[l.server] = ln
-		log.Info().Str("listener", l.name).Str("address", ln.Addr().String()).Msg("listening")
+		s.listeners[at.server] = ln
+		log.Info().Str("listener", at.name).Str("address", ln.Addr().String()).Bool("tls", at.server.TLSConfig != nil).Msg("listening")
 	}
 	if err := errors.Join(errs...); err != nil {
 		for _, ln := range s.listeners {
@@ -62,6 +66,20 @@ func listen(ctx context.Context, cfg *config.Config, log zerolog.Logger, px *pro
 	return s, nil
 }
 
+// tls takes the current certificates for every new connection; those that are
+// open stay.
+func (l *live) tls() *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
+			if c := l.now.Load().tls; c != nil {
+				return c, nil
+			}
+			return nil, errors.New("the settings name no certificate any more")
+		},
+	}
+}
+
 func cannotListen(setting, addr string, err error) error {
 	if errors.Is(err, syscall.EADDRINUSE) {
 		return fmt.Errorf("%s: %s is taken by another process; end that one or choose another port", setting, addr)
@@ -70,9 +88,18 @@ func cannotListen(setting, addr string, err error) error {
 }
 
 // newServer has no WriteTimeout: answers may stream for as long as the caller
-// reads them.
-func newServer(h http.Handler, log zerolog.Logger) *http.Server {
+// reads them, and the proxy leaves one who stops.
+func newServer(h http.HandlerFunc, log zerolog.Logger) *http.Server {
+	var protocols http.Protocols
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(true) // by prior knowledge; there is no upgrade
 	return &http.Server{
+		Protocols: &protocols,
+		HTTP2: &http.HTTP2Config{
+			SendPingTimeout: 30 * time.Second, PingTimeout: 15 * time.Second, // a caller that has vanished
+			WriteByteTimeout: time.Minute,
+		},
 		Handler:                      h,
 		ReadHeaderTimeout:            10 * time.Second,
 		IdleTimeout:                  2 * time.Minute,
@@ -100,53 +127,61 @@ func newAdmin(c config.Admin, metrics *prometheus.Registry, px *proxy.Proxy) htt
 
 // serve returns when ctx has ended and everything has come to its end, or when
 // a part has failed.
-func (s *servers) serve(ctx context.Context, authn *auth.Authenticator) error {
+func (s *servers) serve(ctx context.Context) error {
 	serving, fail := context.WithCancelCause(ctx)
 	defer fail(nil)
 	// Requests that are being drained still need keys.
 	keys, stopKeys := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopKeys()
 
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := authn.Run(keys); err != nil {
-			fail(fmt.Errorf("keys: %w", err))
-		}
-	})
+	s.live.start(keys, fail)
+	var watching, listening sync.WaitGroup
+	watching.Go(func() { s.live.watch(serving, keys) })
 	for server, ln := range s.listeners {
-		wg.Go(func() {
-			if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
+		listening.Go(func() {
+			if err := serveOn(server, ln); !errors.Is(err, http.ErrServerClosed) {
 				fail(fmt.Errorf("%s: %w", ln.Addr(), err))
 			}
 		})
 	}
 	<-serving.Done()
+	watching.Wait() // from here on there is one generation
 	err := s.shutdown(ctx)
 	stopKeys()
-	wg.Wait()
+	listening.Wait()
+	s.live.keys.Wait()
 	if ctx.Err() == nil {
 		return errors.Join(context.Cause(serving), err)
 	}
 	return err
 }
 
+func serveOn(server *http.Server, ln net.Listener) error {
+	if server.TLSConfig != nil {
+		return server.ServeTLS(ln, "", "")
+	}
+	return server.Serve(ln)
+}
+
 // shutdown lets balancers look elsewhere, then requests in flight finish. The
 // admin listener goes last: it tells why we are not ready.
 func (s *servers) shutdown(ctx context.Context) error {
-	s.drain()
-	s.log.Info().Stringer("delay", s.config.ShutdownDelay).Stringer("timeout", s.config.ShutdownTimeout).Msg("shutting down")
+	v := s.live.now.Load()
+	delay, timeout := v.cfg.Server.ShutdownDelay, v.cfg.Server.ShutdownTimeout
+	v.proxy.Drain()
+	v.log.Info().Stringer("delay", delay).Stringer("timeout", timeout).Msg("shutting down")
 	if ctx.Err() != nil { // asked to end, not failed
-		time.Sleep(s.config.ShutdownDelay)
+		time.Sleep(delay)
 	}
 	defer s.admin.Close() // nobody waits for its answers
 
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.config.ShutdownTimeout)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
 	if err := s.main.Shutdown(end); err != nil {
 		_ = s.main.Close() // what matters is said below
-		return fmt.Errorf("requests were still running after %s (server.shutdown_timeout) and have been cut off", s.config.ShutdownTimeout)
+		return fmt.Errorf("requests were still running after %s (server.shutdown_timeout) and have been cut off", timeout)
 	}
-	s.log.Info().Msg("drained")
+	v.log.Info().Msg("drained")
 	return nil
 }
 

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/textproto"
+	"os"
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/promfence/promfence/config"
+)
+
+// A reader of the files that settings name. It keeps the mistakes, each with
+// the setting's name and without a path or a content: both may be a secret that
+// stands in the wrong place.
+type fileReader struct {
+	cfg  *config.Config
+	errs []error
+}
+
+func (f *fileReader) wrong(key, want string) {
+	f.errs = append(f.errs, fmt.Errorf("%s: %s", f.cfg.Name(key), want))
+}
+
+// read returns what is in a file, or nothing when none is set.
+func (f *fileReader) read(key, path string) []byte {
+	if path == "" {
+		return nil
+	}
+	b, err := os.ReadFile(path) //nolint:gosec // the operator's own file
+	if err != nil {
+		f.wrong(key, "want a file that can be read")
+	} else if len(b) == 0 {
+		f.wrong(key, "want a file with something in it")
+	}
+	return b
+}
+
+// pair reads a certificate chain and its key, if they are set.
+func (f *fileReader) pair(section, certFile, keyFile string) []tls.Certificate {
+	cert, key := f.read(section+".cert_file", certFile), f.read(section+".key_file", keyFile)
+	if len(cert) == 0 || len(key) == 0 {
+		return nil
+	}
+	p, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		f.wrong(section+".cert_file", "want a PEM certificate with the key of "+section+".key_file: "+err.Error())
+		return nil
+	}
+	return []tls.Certificate{p}
+}
+
+// pool reads certificates of authorities, if they are set.
+func (f *fileReader) pool(key, path string) *x509.CertPool {
+	b := f.read(key, path)
+	if len(b) == 0 {
+		return nil
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(b) {
+		f.wrong(key, "want PEM certificates")
+	}
+	return pool
+}
+
+// serverTLS is how callers connect, or nil without TLS.
+func (f *fileReader) serverTLS(t config.ServerTLS) *tls.Config {
+	if t.CertFile == "" {
+		return nil
+	}
+	c := &tls.Config{
+		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
+		Certificates: f.pair("server.tls", t.CertFile, t.KeyFile),
+		ClientCAs:    f.pool("server.tls.client_ca_file", t.ClientCAFile),
+	}
+	if t.ClientCAFile != "" {
+		c.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	return c
+}
+
+// upstreamTLS is how promfence connects to an https upstream.
+func (f *fileReader) upstreamTLS(t config.UpstreamTLS) *tls.Config {
+	return &tls.Config{
+		MinVersion: tls.VersionTLS12, ServerName: t.ServerName,
+		Certificates: f.pair("upstream.tls", t.CertFile, t.KeyFile),
+		RootCAs:      f.pool("upstream.tls.ca_file", t.CAFile),
+	}
+}
+
+// upstreamHeader is what says to the upstream who promfence is.
+func (f *fileReader) upstreamHeader(u config.Upstream) http.Header {
+	h := f.headers(u)
+	authorization := ""
+	if token := strings.TrimSpace(string(f.read("upstream.bearer_token_file", u.BearerTokenFile))); token != "" {
+		authorization = "Bearer " + token
+	}
+	if pair := strings.TrimRight(string(f.read("upstream.basic_auth_file", u.BasicAuthFile)), "\r\n"); pair != "" {
+		if !strings.Contains(pair, ":") {
+			f.wrong("upstream.basic_auth_file", "want user:password")
+		}
+		authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(pair))
+	}
+	if authorization == "" {
+		return h
+	}
+	if h.Get("Authorization") != "" {
+		f.wrong("upstream.headers_file", "want no Authorization beside upstream.bearer_token_file or upstream.basic_auth_file")
+	}
+	if strings.ContainsFunc(authorization, unicode.IsControl) {
+		f.wrong("upstream.bearer_token_file", "want one line")
+	}
+	h.Set("Authorization", authorization)
+	return h
+}
+
+// ours are headers whose values promfence decides; upstream.headers_file may
+// not hold them.
+var ours = []string{
+	"Accept", "Accept-Encoding", "Connection", "Content-Encoding", "Content-Length", "Content-Type", "Expect", "Host",
+	"Idempotency-Key", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "X-Request-Id",
+}
+
+func (f *fileReader) headers(u config.Upstream) http.Header {
+	const key = "upstream.headers_file"
+	b := bytes.TrimRight(f.read(key, u.HeadersFile), "\r\n")
+	if len(b) == 0 {
+		return http.Header{}
+	}
+	read, err := textproto.NewReader(bufio.NewReader(io.MultiReader(bytes.NewReader(b), strings.NewReader("\n\n")))).ReadMIMEHeader()
+	if err != nil && !errors.Is(err, io.EOF) {
+		f.wrong(key, "want a line Name: value for each header")
+		return http.Header{}
+	}
+	for name, values := range read {
+		if slices.Contains(ours, name) || name == textproto.CanonicalMIMEHeaderKey(u.TenantHeader) {
+			f.wrong(key, "want no "+name+": promfence sets it itself")
+		}
+		if strings.ContainsFunc(strings.Join(values, ""), unicode.IsControl) {
+			f.wrong(key, "want values without control characters")
+		}
+	}
+	return http.Header(read)
+}

@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"reflect"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+
+	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/config"
+	"github.com/promfence/promfence/openapi"
+	"github.com/promfence/promfence/proxy"
+)
+
+// A generation is what one reading of the settings makes: all that decides about
+// requests. It does not change; another reading makes another generation.
+type generation struct {
+	cfg   *config.Config
+	log   zerolog.Logger
+	keys  *keyring
+	proxy *proxy.Proxy
+	admin http.Handler
+	tls   *tls.Config // nil = callers connect without it
+	files string      // their fingerprint, from before they were read
+}
+
+// A keyring is an authenticator with what decides whether it can stay.
+type keyring struct {
+	*auth.Authenticator
+	options auth.Options
+	log     config.Log
+	stop    context.CancelFunc // once it runs
+}
+
+// run keeps the keys fresh until stop, or ctx, ends it; it then tells ended.
+func (k *keyring) run(ctx context.Context, ended func(error)) {
+	ctx, k.stop = context.WithCancel(ctx)
+	go func() { ended(k.Run(ctx)) }()
+}
+
+// build makes a generation. It starts nothing and listens nowhere. The keys of the
+// generation before stay where the settings say the same of them: nobody has to
+// wait for keys because a limit changed.
+func build(cfg *config.Config, log zerolog.Logger, metrics *prometheus.Registry, before *generation) (*generation, error) {
+	upstream, err := url.Parse(cfg.Upstream.URL)
+	if err != nil {
+		return nil, fmt.Errorf("%s: want http://host or https://host", cfg.Name("upstream.url"))
+	}
+	v := &generation{cfg: cfg, log: log, files: fingerprint(cfg)}
+	if v.keys, err = newKeyring(cfg, log, before); err != nil {
+		return nil, mistakes(named(cfg, err))
+	}
+	files := &fileReader{cfg: cfg}
+	v.tls = files.serverTLS(cfg.Server.TLS)
+	upstreamTLS, upstreamHeader := files.upstreamTLS(cfg.Upstream.TLS), files.upstreamHeader(cfg.Upstream)
+	if err := errors.Join(files.errs...); err != nil {
+		return nil, mistakes(err)
+	}
+	v.proxy, err = proxy.New(proxy.Options{
+		Auth:  v.keys,
+		Ready: v.keys.Ready,
+
+		Upstream:           upstream,
+		UpstreamTimeout:    cfg.Upstream.Timeout,
+		UpstreamHeader:     upstreamHeader,
+		UpstreamTLS:        upstreamTLS,
+		TenantHeader:       cfg.Upstream.TenantHeader,
+		MaxIdleConnections: cfg.Upstream.MaxIdleConnections,
+
+		TokenHeaders:   cfg.Auth.TokenHeaders,
+		CORSOrigins:    cfg.CORS.AllowedOrigins,
+		Label:          cfg.Tenancy.Label,
+		OnConflict:     cfg.Tenancy.OnConflict,
+		SharedRules:    cfg.Tenancy.SharedRules,
+		SharedMetadata: cfg.Tenancy.SharedMetadata,
+		Limits:         limits(cfg.Limits),
+		Logger:         log,
+		Registerer:     metrics,
+		Docs:           openapi.Handler(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	v.admin = newAdmin(cfg.Admin, metrics, v.proxy)
+	return v, nil
+}
+
+func newKeyring(cfg *config.Config, log zerolog.Logger, before *generation) (*keyring, error) {
+	k := &keyring{options: authOptions(cfg, log), log: cfg.Log}
+	if before != nil && before.keys.log == k.log && sameOptions(before.keys.options, k.options) {
+		return before.keys, nil
+	}
+	var err error
+	k.Authenticator, err = auth.New(k.options)
+	return k, err
+}
+
+func sameOptions(a, b auth.Options) bool {
+	a.Logger, b.Logger = nil, nil
+	return reflect.DeepEqual(a, b)
+}
+
+func limits(l config.Limits) proxy.Limits {
+	return proxy.Limits{
+		QueryBytes:         l.MaxQueryBytes,
+		QueryDepth:         l.MaxQueryDepth,
+		QueryTerms:         l.MaxQueryTerms,
+		BodyBytes:          int64(l.MaxBodyBytes),
+		MaxRange:           l.MaxRange,
+		MaxPoints:          l.MaxPoints,
+		RequestsPerSecond:  l.RequestsPerSecond,
+		Burst:              l.Burst,
+		ConcurrentRequests: l.ConcurrentRequests,
+	}
+}

@@ -1,0 +1,201 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/promfence/promfence/config"
+)
+
+const (
+	// lookEvery is how often files are looked at. Looking, unlike waiting for a
+	// file system's word, works with every mount and every way to replace a file.
+	lookEvery = time.Second
+	// tryAgain is when settings that were refused are read again: what they lacked
+	// may have been somebody else's, such as the identity provider's answer.
+	tryAgain = time.Minute
+	// keysWithin is how long new settings may take until they have keys.
+	keysWithin = 5 * time.Second
+)
+
+// A live process serves with the current generation of its settings.
+type live struct {
+	in      input
+	metrics *prometheus.Registry
+	now     atomic.Pointer[generation]
+	keys    sync.WaitGroup
+	fail    func(error) // ends the process
+	hup     chan os.Signal
+
+	reloads *prometheus.CounterVec
+	last    prometheus.Gauge
+}
+
+func newLive(in input, metrics *prometheus.Registry) *live {
+	l := &live{
+		in: in, metrics: metrics, hup: make(chan os.Signal, 1),
+		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "promfence_config_reloads_total", Help: "Settings and files read again, by outcome: success, or failure when those before were kept.",
+		}, []string{"outcome"}),
+		last: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "promfence_config_last_reload_successful", Help: "Whether the settings in the files are those in effect.",
+		}),
+	}
+	l.reloads.WithLabelValues("success")
+	l.reloads.WithLabelValues("failure")
+	l.last.Set(1)
+	metrics.MustRegister(l.reloads, l.last)
+	signal.Notify(l.hup, syscall.SIGHUP) // before anybody can know of us and send one
+	return l
+}
+
+// start puts the first generation to work, whether it has keys or not.
+func (l *live) start(ctx context.Context, fail func(error)) {
+	l.fail = fail
+	v := l.now.Load()
+	l.metrics.MustRegister(v.keys)
+	l.run(ctx, v.keys)
+}
+
+func (l *live) run(ctx context.Context, k *keyring) {
+	l.keys.Add(1)
+	k.run(ctx, func(err error) {
+		defer l.keys.Done()
+		if err != nil {
+			l.fail(fmt.Errorf("keys: %w", err))
+		}
+	})
+}
+
+// watch reads the settings again on SIGHUP and when a file of theirs has
+// changed, until ctx ends. keys is for how long authenticators live.
+func (l *live) watch(ctx, keys context.Context) {
+	look, again := time.NewTicker(lookEvery), time.NewTimer(tryAgain)
+	defer look.Stop()
+	defer again.Stop()
+	again.Stop()
+	loaded := l.now.Load().files
+	for seen := loaded; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.hup:
+		case <-again.C:
+		case <-look.C:
+			before := seen
+			// A file that changes between two looks is still being written.
+			if seen = fingerprint(l.now.Load().cfg); seen == loaded || seen != before {
+				continue
+			}
+		}
+		loaded = fingerprint(l.now.Load().cfg)
+		if !l.reload(ctx, keys) {
+			again.Reset(tryAgain)
+			continue
+		}
+		again.Stop()
+		loaded = l.now.Load().files
+	}
+}
+
+// reload swaps in a new generation, whole, or keeps the one that is.
+func (l *live) reload(ctx, keys context.Context) bool {
+	old := l.now.Load()
+	v, err := l.prepare(ctx, keys, old)
+	if err != nil {
+		l.reloads.WithLabelValues("failure").Inc()
+		l.last.Set(0)
+		old.log.Error().Err(err).Msg("settings not reloaded, keeping those in effect")
+		return false
+	}
+	l.now.Store(v)
+	old.proxy.Close()
+	if v.keys != old.keys {
+		l.metrics.Unregister(old.keys)
+		l.metrics.MustRegister(v.keys)
+		old.keys.stop()
+	}
+	l.reloads.WithLabelValues("success").Inc()
+	l.last.Set(1)
+	v.log.Info().Msg("settings reloaded")
+	if needs := needRestart(old.cfg, v.cfg); len(needs) > 0 {
+		v.log.Warn().Strs("settings", needs).Msg("these settings have changed and take effect with a restart only")
+	}
+	return true
+}
+
+// prepare makes the next generation and waits until it can serve as well as the
+// one before.
+func (l *live) prepare(ctx, keys context.Context, old *generation) (*generation, error) {
+	cfg, err := load(l.in)
+	if err != nil {
+		return nil, err
+	}
+	v, err := build(cfg, newLogger(cfg.Log, l.in.stderr), l.metrics, old)
+	if err != nil || v.keys == old.keys {
+		return v, err
+	}
+	l.run(keys, v.keys)
+	deadline := time.After(keysWithin)
+	for v.keys.Ready() != nil && old.keys.Ready() == nil {
+		select {
+		case <-time.After(50 * time.Millisecond):
+			continue
+		case <-ctx.Done():
+			err = ctx.Err()
+		case <-deadline:
+			err = errors.Join(errors.New("the new settings of auth lead to no keys"), v.keys.Ready())
+		}
+		v.keys.stop()
+		return nil, err
+	}
+	return v, nil
+}
+
+// needRestart names the settings that listeners were opened with.
+func needRestart(old, cfg *config.Config) (keys []string) {
+	for key, changed := range map[string]bool{
+		"server.address":       old.Server.Address != cfg.Server.Address,
+		"admin.address":        old.Admin.Address != cfg.Admin.Address,
+		"server.tls.cert_file": (old.Server.TLS.CertFile == "") != (cfg.Server.TLS.CertFile == ""),
+	} {
+		if changed {
+			keys = append(keys, key)
+		}
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+// fingerprint changes when one of the files changes. Those with keys are not
+// among them: auth reads them again by itself.
+func fingerprint(cfg *config.Config) string {
+	s, u := cfg.Server.TLS, cfg.Upstream
+	var b strings.Builder
+	for _, path := range []string{
+		cfg.File, s.CertFile, s.KeyFile, s.ClientCAFile, u.BearerTokenFile, u.BasicAuthFile, u.HeadersFile,
+		u.TLS.CAFile, u.TLS.CertFile, u.TLS.KeyFile,
+	} {
+		if path == "" {
+			continue
+		}
+		info, err := os.Stat(path) // follows links: a ConfigMap is swapped by one
+		if err != nil {
+			fmt.Fprintf(&b, "%s %v\n", path, err)
+			continue
+		}
+		fmt.Fprintf(&b, "%s %d %s\n", path, info.Size(), info.ModTime())
+	}
+	return b.String()
+}

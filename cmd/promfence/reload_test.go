@@ -1,0 +1,213 @@
+package main_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/promfence/promfence/auth/authtest"
+)
+
+// fileSettings are the least that starts, as a file.
+func fileSettings(idp *authtest.Issuer, upstream, more string) []byte {
+	return fmt.Appendf(nil, "upstream: {url: %q}\nauth: {issuer: %q, audience: %s}\n%s\n", upstream, idp.URL, authtest.Audience, more)
+}
+
+// hangUp asks for the settings to be read again.
+func hangUp(t *testing.T) {
+	t.Helper()
+	if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// asks sends a query as acme and returns what the upstream was asked.
+func (p *process) asks(t *testing.T, idp *authtest.Issuer, asked <-chan string) string {
+	t.Helper()
+	if status, body, _ := get(t, p.server+"/api/v1/query?query=up", idp.Token(t, "acme", nil)); status != http.StatusOK {
+		t.Fatalf("%d %s", status, body)
+	}
+	return <-asked
+}
+
+// count reads a counter from the metrics.
+func (p *process) count(t *testing.T, metric string) string {
+	t.Helper()
+	_, body, _ := get(t, p.admin+"/metrics", "")
+	for line := range strings.Lines(body) {
+		if value, ok := strings.CutPrefix(line, metric+" "); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// As Kubernetes does it: promfence.yaml leads through ..data to a directory,
+// and the link ..data is replaced.
+func TestTakesANewConfigMap(t *testing.T) {
+	idp, asked, dir := authtest.NewIssuer(t), make(chan string, 1), t.TempDir()
+	up := upstream(t, asked, nil)
+	swap := func(version, more string) {
+		t.Helper()
+		if err := os.Mkdir(filepath.Join(dir, version), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		write(t, filepath.Join(dir, version, "promfence.yaml"), fileSettings(idp, up, more))
+		if err := os.Symlink(version, filepath.Join(dir, "..data_tmp")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(dir, "..data_tmp"), filepath.Join(dir, "..data")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	swap("v1", "")
+	file := filepath.Join(dir, "promfence.yaml")
+	if err := os.Symlink("..data/promfence.yaml", file); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, "PROMFENCE_CONFIG="+file)
+	until(t, p.server+"/-/ready", 200)
+	if got := p.asks(t, idp, asked); got != `up{tenant_id="acme"}` {
+		t.Error(got)
+	}
+	swap("v2", "tenancy: {label: team}")
+	p.logged(t, "info", "settings reloaded")
+	if got := p.asks(t, idp, asked); got != `up{team="acme"}` {
+		t.Error(got)
+	}
+	if n := p.count(t, `promfence_requests_total{code="200",method="GET",route="/api/v1/query"}`); n != "2" {
+		t.Errorf("counters begin anew: %s", n)
+	}
+
+	swap("v3", "tenancy: {lable: other}")
+	p.logged(t, "error", "settings not reloaded", "tenancy.lable: no such setting")
+	if got := p.asks(t, idp, asked); got != `up{team="acme"}` {
+		t.Error(got)
+	}
+	for metric, want := range map[string]string{
+		`promfence_config_reloads_total{outcome="success"}`: "1",
+		`promfence_config_reloads_total{outcome="failure"}`: "1",
+		`promfence_config_last_reload_successful`:           "0",
+	} {
+		if got := p.count(t, metric); got != want {
+			t.Errorf("%s is %s, want %s", metric, got, want)
+		}
+	}
+	swap("v4", "server: {shutdown_timeout: 1s}\nadmin: {pprof: true}")
+	until(t, p.admin+"/debug/pprof/cmdline", 200)
+	if got := p.count(t, "promfence_config_last_reload_successful"); got != "1" {
+		t.Errorf("settings are well again, and the metric is %s", got)
+	}
+}
+
+func TestListenersStayWhereTheyAre(t *testing.T) {
+	idp := authtest.NewIssuer(t)
+	file := write(t, filepath.Join(t.TempDir(), "promfence.yaml"), fileSettings(idp, "http://127.0.0.1:9090",
+		"server: {address: '127.0.0.1:0'}\nadmin: {address: '127.0.0.1:0'}"))
+	p := run(t, "PROMFENCE_CONFIG="+file)
+	until(t, p.server+"/-/ready", 200)
+	write(t, file, fileSettings(idp, "http://127.0.0.1:9090", "server: {address: '127.0.0.1:1'}\nadmin: {address: 'off'}"))
+	hangUp(t)
+	p.logged(t, "warn", "with a restart only", `["admin.address","server.address"]`)
+	until(t, p.server+"/-/ready", 200)
+}
+
+// A request that is under way ends as it began, and new ones do not wait for it.
+func TestReloadDuringARequest(t *testing.T) {
+	idp, asked, may := authtest.NewIssuer(t), make(chan string, 2), make(chan struct{})
+	file := filepath.Join(t.TempDir(), "promfence.yaml")
+	up := upstream(t, asked, may)
+	write(t, file, fileSettings(idp, up, ""))
+	p := start(t, "PROMFENCE_CONFIG="+file)
+	until(t, p.server+"/-/ready", 200)
+	done := make(chan int, 1)
+	go func() {
+		status, _, _ := get(t, p.server+"/api/v1/query?query=up", idp.Token(t, "acme", nil))
+		done <- status
+	}()
+	<-asked
+	write(t, file, fileSettings(idp, upstream(t, asked, nil), "tenancy: {label: team}"))
+	hangUp(t)
+	p.logged(t, "info", "settings reloaded")
+	if got := p.asks(t, idp, asked); got != `up{team="acme"}` {
+		t.Error(got)
+	}
+	close(may)
+	if status := <-done; status != http.StatusOK {
+		t.Errorf("the request under way ended with %d", status)
+	}
+}
+
+func TestReloadOfWhoIsBelieved(t *testing.T) {
+	old, next, asked := authtest.NewIssuer(t), authtest.NewIssuer(t), make(chan string, 1)
+	file := filepath.Join(t.TempDir(), "promfence.yaml")
+	up := upstream(t, asked, nil)
+	write(t, file, fileSettings(old, up, ""))
+	p := start(t, "PROMFENCE_CONFIG="+file)
+	until(t, p.server+"/-/ready", 200)
+	p.asks(t, old, asked)
+	write(t, file, fileSettings(next, up, ""))
+	hangUp(t)
+	p.logged(t, "info", "settings reloaded")
+	p.asks(t, next, asked)
+	if status, body, _ := get(t, p.server+"/api/v1/query?query=up", old.Token(t, "acme", nil)); status != http.StatusUnauthorized {
+		t.Errorf("the issuer of before: %d %s", status, body)
+	}
+	until(t, p.server+"/-/ready", 200)
+}
+
+// While new settings have no keys, the old ones serve.
+func TestReloadThatLeadsToNoKeys(t *testing.T) {
+	old, next, asked := authtest.NewIssuer(t), authtest.NewIssuer(t), make(chan string, 1)
+	next.Fail(http.StatusInternalServerError)
+	file := filepath.Join(t.TempDir(), "promfence.yaml")
+	up := upstream(t, asked, nil)
+	write(t, file, fileSettings(old, up, ""))
+	p := start(t, "PROMFENCE_CONFIG="+file)
+	until(t, p.server+"/-/ready", 200)
+	write(t, file, fileSettings(next, up, ""))
+	hangUp(t)
+	for next.Fetches() == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	p.asks(t, old, asked)
+	p.logged(t, "error", "settings not reloaded", "no keys")
+	p.asks(t, old, asked)
+}
+
+func TestReloadsLeaveNothingBehind(t *testing.T) {
+	one, two, asked := authtest.NewIssuer(t), authtest.NewIssuer(t), make(chan string, 1)
+	file := filepath.Join(t.TempDir(), "promfence.yaml")
+	up := upstream(t, asked, nil)
+	write(t, file, fileSettings(one, up, ""))
+	p := start(t, "PROMFENCE_CONFIG="+file)
+	until(t, p.server+"/-/ready", 200)
+	before := 0
+	for i := range 22 {
+		idp := []*authtest.Issuer{two, one}[i%2]
+		write(t, file, fileSettings(idp, up, ""))
+		hangUp(t)
+		want := fmt.Sprint(i + 1)
+		for end := time.Now().Add(patience); p.count(t, `promfence_config_reloads_total{outcome="success"}`) != want; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("no reload %s", want)
+			}
+		}
+		p.asks(t, idp, asked)
+		if i == 1 {
+			before = runtime.NumGoroutine()
+		}
+	}
+	for end := time.Now().Add(patience); runtime.NumGoroutine() > before+5; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			stacks := make([]byte, 1<<20)
+			t.Fatalf("%d goroutines, and %d before 20 reloads\n%s", runtime.NumGoroutine(), before, stacks[:runtime.Stack(stacks, true)])
+		}
+	}
+}
