@@ -4,12 +4,14 @@ package gobuild
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,6 +22,7 @@ import (
 type Program struct {
 	Name    string // as progress calls it
 	Package string // import path or ./folder
+	Dir     string // in whose module; empty is the working directory
 	Tags    string // build tags, separated by commas
 	Output  string // the file to make
 }
@@ -30,20 +33,25 @@ type Program struct {
 func (p Program) Build(ctx context.Context, progress io.Writer) error {
 	count := &packages{}
 	defer count.report(progress, p.Name)()
-	deps, err := Go(ctx, "list", "-deps", "-tags", p.Tags, p.Package)
+	dir := cmp.Or(p.Dir, ".")
+	deps, err := Go(ctx, "list", "-C", dir, "-deps", "-tags", p.Tags, p.Package)
 	if err != nil {
 		return err
 	}
 	count.total.Store(int64(strings.Count(deps, "\n") + 1))
 
-	partial := p.Output + ".partial"
-	cmd := exec.CommandContext(ctx, "go", "build", "-v", "-ldflags=-s -w", "-tags", p.Tags, "-o", partial, p.Package)
+	output, err := filepath.Abs(p.Output)
+	if err != nil {
+		return err
+	}
+	partial := output + ".partial"
+	cmd := exec.CommandContext(ctx, "go", "build", "-C", dir, "-v", "-ldflags=-s -w", "-tags", p.Tags, "-o", partial, p.Package)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 	cmd.Stderr = count
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("build %s: %w\n%s", p.Name, err, count.last())
 	}
-	return os.Rename(partial, p.Output)
+	return os.Rename(partial, output)
 }
 
 // Go runs the go command and returns what it prints, without the last newline.

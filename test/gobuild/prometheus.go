@@ -1,6 +1,7 @@
 package gobuild
 
 import (
+	"cmp"
 	"context"
 	"io"
 	"os"
@@ -17,7 +18,17 @@ const module = "github.com/prometheus/prometheus"
 // must be called below the test module, whose go.mod names the version. Several
 // processes may call it at once: one builds, the others wait.
 func Prometheus(ctx context.Context, progress io.Writer) (string, error) {
-	version, err := Go(ctx, "list", "-m", "-f", "{{.Version}}", module)
+	return cached(ctx, progress, module, Program{
+		Name:    "Prometheus",
+		Package: module + "/cmd/prometheus",
+		Tags:    "remove_all_sd", // No cloud SDKs: half the build time, and no test discovers targets.
+	})
+}
+
+// cached returns the path of a program, building it first when this machine
+// hasn't yet. Its module's version, which p.Dir's go.mod names, is in the path.
+func cached(ctx context.Context, progress io.Writer, module string, p Program) (string, error) {
+	version, err := Go(ctx, "list", "-C", cmp.Or(p.Dir, "."), "-m", "-f", "{{.Version}}", module)
 	if err != nil {
 		return "", err
 	}
@@ -25,21 +36,17 @@ func Prometheus(ctx context.Context, progress io.Writer) (string, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return "", err
 	}
-	path := filepath.Join(dir, strings.Join([]string{"prometheus", version, runtime.Version(), runtime.GOOS, runtime.GOARCH}, "-"))
-	unlock, err := lock(path + ".lock")
+	p.Output = filepath.Join(dir, strings.Join([]string{strings.ToLower(p.Name), version, runtime.Version(), runtime.GOOS, runtime.GOARCH}, "-"))
+	unlock, err := lock(p.Output + ".lock")
 	if err != nil {
 		return "", err
 	}
 	defer unlock()
-	if _, err := os.Stat(path); err == nil {
-		return path, nil
+	if _, err := os.Stat(p.Output); err == nil {
+		return p.Output, nil
 	}
-	return path, Program{
-		Name:    "Prometheus " + version,
-		Package: module + "/cmd/prometheus",
-		Tags:    "remove_all_sd", // No cloud SDKs: half the build time, and no test discovers targets.
-		Output:  path,
-	}.Build(ctx, progress)
+	p.Name += " " + version
+	return p.Output, p.Build(ctx, progress)
 }
 
 // cacheDir survives between runs where the machine has a home, and between

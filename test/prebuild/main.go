@@ -1,7 +1,7 @@
 // Prebuild compiles the big programs, each two minutes the first time, and
-// shows how far it is. Without arguments it is the Prometheus server that the
-// tests use (they would build it too, but go test holds their output back);
-// with two, a package and a file to make of it.
+// shows how far it is. Without arguments these are the Prometheus server and
+// the Thanos that the tests use (they would build them too, but go test holds
+// their output back); with two, a package and a file to make of it.
 package main
 
 import (
@@ -27,6 +27,9 @@ func run(ctx context.Context, args []string) error {
 	if len(args) == 2 {
 		return gobuild.Program{Name: "the " + path.Base(args[0]), Package: args[0], Output: args[1]}.Build(ctx, os.Stderr)
 	}
-	_, err := gobuild.Prometheus(ctx, os.Stderr)
+	if _, err := gobuild.Prometheus(ctx, os.Stderr); err != nil {
+		return err
+	}
+	_, err := gobuild.Thanos(ctx, os.Stderr)
 	return err
 }
