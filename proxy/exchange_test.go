@@ -173,6 +173,17 @@ promfence_requests_total{code="405",method="other",route="/api/v1/query"} 1
 	}
 }
 
+func TestPathsAreNoLabels(t *testing.T) {
+	f := newFence(t, func(o *proxy.Options) { o.Docs = http.NotFoundHandler() })
+	for _, path := range []string{"/docs/a", "/docs/b", "/c", "/api/v1/label/d/values"} {
+		f.Get(t, path)
+	}
+	got, err := testutil.GatherAndCount(f.Metrics, "promfence_requests_total")
+	if err != nil || got != 3 { // /docs, none, /api/v1/label/{name}/values
+		t.Errorf("%d series, %v", got, err)
+	}
+}
+
 func TestPanicIsOneRequestsTrouble(t *testing.T) {
 	f := newFence(t, func(o *proxy.Options) { o.Auth = panicking{} })
 	resp, err := http.DefaultClient.Do(f.Request(t, "GET", "/api/v1/query?query=up", ""))

@@ -102,7 +102,7 @@ func New(o Options) (*Proxy, error) {
 		log: o.Logger, metrics: newMetrics(o.Registerer),
 		cors:    newCORS(o.CORSOrigins, o.TokenHeaders),
 		noStore: []string{"private, no-store"},
-		vary:    []string{strings.Join(append(o.TokenHeaders, "Accept-Encoding"), ", ")},
+		vary:    []string{strings.Join(slices.Concat(o.TokenHeaders, []string{"Accept-Encoding"}), ", ")},
 	}
 	p.ownHeader, p.stall, p.upstreamStall = o.UpstreamHeader, cmp.Or(o.StallTimeout, stallTimeout), o.UpstreamTimeout
 	p.shared.rules, p.shared.metadata = o.SharedRules, o.SharedMetadata
@@ -220,6 +220,9 @@ func (p *Proxy) public(x *exchange, r *http.Request) bool {
 		return false
 	}
 	x.route = &Route{full: path}
+	if docs && !publicPaths[path] {
+		x.route.full = "/docs" // what a stranger writes below it is no metric's label
+	}
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		e := failure(http.StatusMethodNotAllowed, "only GET and HEAD are served here")

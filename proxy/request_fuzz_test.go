@@ -1,0 +1,137 @@
+package proxy
+
+import (
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/prometheus/model/labels"
+	"github.com/rs/zerolog"
+
+	"github.com/promfence/promfence/auth"
+)
+
+// acme is an Authenticator that believes everybody.
+type acme struct{ identity auth.Identity }
+
+func (a acme) Authenticate(*http.Request) (auth.Identity, error) { return a.identity, nil }
+
+// scopedBy sends a request through everything before the upstream, and returns
+// what would be forwarded, or nil.
+func scopedBy(p *Proxy, r *http.Request) *http.Request {
+	x := &exchange{ResponseWriter: httptest.NewRecorder(), id: "x"}
+	identity, _ := p.auth.Authenticate(r)
+	x.identity = identity
+	x.matcher, _ = p.matchers.of(identity.Tenants)
+	route, name, err := p.routes.find(r)
+	if x.route = route; err != nil {
+		return nil
+	}
+	scoped, err := p.scope(x, r, name)
+	if err != nil {
+		return nil
+	}
+	return scoped.r
+}
+
+// unfenced returns what is wrong with a request that would be forwarded.
+func unfenced(tb testing.TB, route *Route, r *http.Request) string {
+	tb.Helper()
+	form, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return "its query string: " + err.Error()
+	}
+	if r.Body != nil {
+		body, _ := io.ReadAll(r.Body)
+		inBody, err := url.ParseQuery(string(body))
+		if err != nil || len(form) > 0 && len(inBody) > 0 {
+			return "a form in two places, or a broken one"
+		}
+		for name, values := range inBody {
+			form[name] = values
+		}
+	}
+	for name, values := range form {
+		if !route.knows(name) || !multiple(name) && len(values) != 1 {
+			return "parameter " + name
+		}
+	}
+	if route.Filter != nil || strings.HasSuffix(route.Path, "e_query") || strings.HasSuffix(route.Path, "t_query") {
+		return "" // the answer is filtered, or there is no data in it
+	}
+	for _, q := range form["query"] {
+		if s := escapes(tb, q); s != "" {
+			return "query " + s
+		}
+	}
+	for _, s := range form["match[]"] {
+		ms, err := promQL.ParseMetricSelector(s)
+		if err != nil || !slices.ContainsFunc(ms, func(m *labels.Matcher) bool { return m.String() == `tenant_id="acme"` }) {
+			return "match[] " + s
+		}
+	}
+	switch path := r.URL.EscapedPath(); {
+	case strings.Contains(route.Path, "query"):
+		if len(form["query"]) != 1 {
+			return "no query"
+		}
+	case path != "/federate" && path != "/api/v1/status/buildinfo" && len(form["match[]"]) == 0:
+		return "no selector"
+	}
+	return ""
+}
+
+// FuzzRequest: whatever stands in a request's path, query string, content type
+// and body, either nothing is forwarded, or all of it is the tenant's.
+func FuzzRequest(f *testing.F) {
+	f.Add("GET", "/api/v1/query", "query=up&query=up", "", "")
+	f.Add("POST", "/api/v1/query", "query=up", "application/x-www-form-urlencoded", "query=up&time=1")
+	f.Add("POST", "/api/v1/metrics/labels", "match[]=a", "application/x-www-form-urlencoded; charset=x", "match%5B%5D=%7Ba%3D%22b%22%7D")
+	f.Add("GET", "/api/v1/label/a%2fb/values", "match[]=%7Btenant_id%3D%22globex%22%7D", "", "")
+	f.Add("GET", "/federate", "match[]={}&match[]={a=\"\"}", "", "")
+	f.Add("GET", "/api/v1/rules", "match[]={a=\"b\"}&group_limit=1", "", "")
+	f.Add("POST", "/api/v1/search/label_values", "label=a;b", "multipart/form-data; boundary=x", "--x")
+	tenants, err := auth.ParseTenants("acme")
+	if err != nil {
+		f.Fatal(err)
+	}
+	p, err := New(Options{
+		Auth: acme{auth.Identity{Tenants: tenants}}, Ready: func() error { return nil }, Label: "tenant_id", OnConflict: Intersect,
+		Upstream: &url.URL{Scheme: "http", Host: "upstream"}, MaxIdleConnections: 1, Limits: newBudget().limits, Logger: zerolog.Nop(),
+	})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, method, path, query, contentType, body string) {
+		target, err := url.ParseRequestURI(path)
+		if err != nil {
+			return // not HTTP: the server refuses it
+		}
+		target.RawQuery = query
+		r := &http.Request{Method: method, URL: target, Header: http.Header{"Content-Type": {contentType}}, Body: http.NoBody}
+		if body != "" {
+			r.Body, r.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
+		}
+		out := scopedBy(p, r)
+		if out == nil {
+			return
+		}
+		route, name, err := p.routes.find(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if route.Body != nil {
+			return // FuzzReadRequest
+		}
+		if want := route.upstreamPath(name); out.URL.EscapedPath() != want || strings.ContainsAny(name, `/\`) {
+			t.Errorf("%s became %s", path, out.URL)
+		}
+		if problem := unfenced(t, route, out); problem != "" {
+			t.Errorf("%s %s?%s with %q: %s", method, path, query, body, problem)
+		}
+	})
+}
