@@ -12,6 +12,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/prompb"
 	"github.com/prometheus/prometheus/storage/remote"
+
+	"github.com/promfence/promfence/test/compare"
 )
 
 // expressions are answered, with an annotation or without, or fail in the engine.
@@ -68,7 +70,7 @@ func questions(t *testing.T, w *twinWorld) []question {
 	// each asks with both methods and encodings.
 	each := func(q question, methods ...string) {
 		for _, method := range methods {
-			q.method = method
+			q.Method = method
 			all = append(all, q, q.compressed())
 		}
 	}
@@ -79,11 +81,11 @@ func questions(t *testing.T, w *twinWorld) []question {
 			when = []string{"start", start, "end", end, "step", "30"}
 		}
 		ask := func(q question, pairs ...string) {
-			q.path, q.params = base, form(append(pairs, when...)...)
+			q.Path, q.Params = base, form(append(pairs, when...)...)
 			each(q, both...)
 		}
 		for _, query := range expressions {
-			ask(question{unordered: !strings.HasPrefix(query, "sort")}, "query", query)
+			ask(question{Question: compare.Question{Unordered: !strings.HasPrefix(query, "sort")}}, "query", query)
 		}
 		ask(question{differs: absentTenant}, "query", `absent(nothing_of_that_name{job="x"})`)
 		ask(question{differs: absentTenant}, "query", `absent_over_time(nothing_of_that_name[5m])`)
@@ -98,7 +100,7 @@ func questions(t *testing.T, w *twinWorld) []question {
 			{"dedup", "true", "partial_response", "false", "max_source_resolution", "0s", "engine", "thanos"}, {"unknown", "x"}, {"analyze", "true"}, {"storeMatch[]", "{a=\"b\"}"},
 			{"limit", "-1"}, {"limit", "x"}, {"limit", "99999999999999999999"}, {"lookback_delta", "x"}, {"timeout", "x"}, {"timeout", "1ns"}, {"timeout", ""},
 		} {
-			ask(question{unordered: pairs[0] != "limit"}, append(pairs, "query", "sort(requests_total)")...)
+			ask(question{Question: compare.Question{Unordered: pairs[0] != "limit"}}, append(pairs, "query", "sort(requests_total)")...)
 		}
 		ask(question{differs: refused400}, "query", "limit", "query", "memory_bytes")
 		ask(question{}, "query", "limit", "query", "limit")
@@ -112,11 +114,11 @@ func questions(t *testing.T, w *twinWorld) []question {
 }
 
 func (q question) compressed() question {
-	q.header = q.header.Clone()
-	if q.header == nil {
-		q.header = http.Header{}
+	q.Header = q.Header.Clone()
+	if q.Header == nil {
+		q.Header = http.Header{}
 	}
-	q.header.Set("Accept-Encoding", "gzip")
+	q.Header.Set("Accept-Encoding", "gzip")
 	return q
 }
 
@@ -124,9 +126,9 @@ func (q question) compressed() question {
 func times(w *twinWorld, at, start, end string) (all []question) {
 	rfc := w.now.UTC().Format(time.RFC3339)
 	for _, v := range []string{at, at + ".5", rfc, "2026-13-45", "x", "1e400", "NaN", "", "-1", " " + at} {
-		all = append(all, question{method: http.MethodGet, path: "/api/v1/query", params: form("query", "limit", "time", v), unordered: true, clock: v == ""})
+		all = append(all, question{Question: compare.Question{Method: http.MethodGet, Path: "/api/v1/query", Params: form("query", "limit", "time", v), Unordered: true, Clock: v == ""}})
 	}
-	all = append(all, question{method: http.MethodGet, path: "/api/v1/query", params: form("query", "vector(1)"), clock: true})
+	all = append(all, question{Question: compare.Question{Method: http.MethodGet, Path: "/api/v1/query", Params: form("query", "vector(1)"), Clock: true}})
 	for _, p := range []url.Values{
 		form("start", rfc, "end", rfc, "step", "1m"), form("start", start, "end", end, "step", "1m30s"), form("start", start, "end", end, "step", "0.5"),
 		form("start", end, "end", start, "step", "15"), form("start", start, "end", end, "step", "0"), form("start", start, "end", end, "step", "-1"), form("start", start, "end", end, "step", "x"),
@@ -134,8 +136,8 @@ func times(w *twinWorld, at, start, end string) (all []question) {
 	} {
 		p.Set("query", "requests_total")
 		all = append(all,
-			question{method: http.MethodGet, path: "/api/v1/query_range", params: p},
-			question{method: http.MethodPost, path: "/api/v1/query_range", params: p})
+			question{Question: compare.Question{Method: http.MethodGet, Path: "/api/v1/query_range", Params: p}},
+			question{Question: compare.Question{Method: http.MethodPost, Path: "/api/v1/query_range", Params: p}})
 	}
 	return all
 }
@@ -145,7 +147,7 @@ func lists(w *twinWorld, start, end string) (all []question) {
 	ask := func(path string, differs difference, methods []string, params ...url.Values) {
 		for _, p := range params {
 			for _, method := range methods {
-				q := question{method: method, path: path, params: p, differs: differs}
+				q := question{Question: compare.Question{Method: method, Path: path, Params: p}, differs: differs}
 				all = append(all, q, q.compressed())
 			}
 		}
@@ -212,7 +214,7 @@ func filtered() (all []question) {
 		},
 	} {
 		for _, p := range params {
-			q := question{method: http.MethodGet, path: path, params: p, filtered: true}
+			q := question{Question: compare.Question{Method: http.MethodGet, Path: path, Params: p}, filtered: true}
 			switch {
 			case p.Get("match[]") == "{" || p.Get("match_target") == "{":
 				q.differs = parserNamed
@@ -244,10 +246,10 @@ func reads(t *testing.T, w *twinWorld) (all []question) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			all = append(all, question{
-				name: fmt.Sprintf("remote read of %s as %s", name, kind), method: http.MethodPost, path: "/api/v1/read", body: string(snappy.Encode(nil, body)),
-				header: http.Header{"Content-Type": {"application/x-protobuf"}, "Content-Encoding": {"snappy"}, "X-Prometheus-Remote-Read-Version": {"0.1.0"}},
-			})
+			all = append(all, question{Question: compare.Question{
+				Name: fmt.Sprintf("remote read of %s as %s", name, kind), Method: http.MethodPost, Path: "/api/v1/read", Body: string(snappy.Encode(nil, body)),
+				Header: http.Header{"Content-Type": {"application/x-protobuf"}, "Content-Encoding": {"snappy"}, "X-Prometheus-Remote-Read-Version": {"0.1.0"}},
+			}})
 		}
 	}
 	return all
@@ -256,8 +258,8 @@ func reads(t *testing.T, w *twinWorld) (all []question) {
 // oddRequests are about the protocol: headers, methods, bodies, paths.
 func oddRequests(at string) (all []question) {
 	get := func(header http.Header, pairs ...string) {
-		q := question{method: http.MethodGet, path: "/api/v1/query", header: header, unordered: true}
-		q.params = form(append(pairs, "query", "limit", "time", at)...)
+		q := question{Question: compare.Question{Method: http.MethodGet, Path: "/api/v1/query", Header: header, Unordered: true}}
+		q.Params = form(append(pairs, "query", "limit", "time", at)...)
 		all = append(all, q)
 	}
 	for _, h := range []http.Header{
@@ -272,29 +274,29 @@ func oddRequests(at string) (all []question) {
 	get(nil, "empty", "")
 	ask := func(q question) { all = append(all, q) }
 	for _, path := range []string{"/api/v1/query", "/api/v1/labels", "/api/v1/rules", "/api/v1/label/job/values", "/federate"} {
-		ask(question{method: http.MethodHead, path: path, params: form("query", "limit", "match[]", "limit"), differs: statusOnly})
+		ask(question{Question: compare.Question{Method: http.MethodHead, Path: path, Params: form("query", "limit", "match[]", "limit")}, differs: statusOnly})
 		for _, method := range []string{http.MethodPut, http.MethodDelete, http.MethodPatch} {
-			ask(question{method: method, path: path, differs: statusOnly})
+			ask(question{Question: compare.Question{Method: method, Path: path}, differs: statusOnly})
 		}
 	}
 	for _, path := range []string{"/api/v1/nothing", "/api/v2/query", "/nothing"} {
-		ask(question{method: http.MethodGet, path: path, differs: statusOnly})
+		ask(question{Question: compare.Question{Method: http.MethodGet, Path: path}, differs: statusOnly})
 	}
 	for _, path := range []string{
 		"/", "/metrics", "/graph", "/api/v1/query/", "/api/v1//query", "/api/v1/status/config", "/api/v1/status/flags", "/api/v1/status/tsdb", "/api/v1/status/runtimeinfo", "/api/v1/scrape_pools", "/api/v1/alertmanagers",
 		"/api/v1/notifications", "/api/v1/features", "/version", "/debug/pprof/", "/consoles/", "/config",
 	} {
-		ask(question{method: http.MethodGet, path: path, differs: gone404})
+		ask(question{Question: compare.Question{Method: http.MethodGet, Path: path}, differs: gone404})
 	}
 	form := func(kind string) http.Header { return http.Header{"Content-Type": {kind}} }
-	ask(question{name: "a charset", method: http.MethodPost, path: "/api/v1/query", header: form("application/x-www-form-urlencoded; charset=utf-8"), body: "query=limit&time=" + at, unordered: true})
-	ask(question{name: "half in the URL, half in the body", method: http.MethodPost, path: "/api/v1/query", params: url.Values{"time": {at}}, body: "query=limit", unordered: true})
-	ask(question{name: "selectors in the URL and the body", method: http.MethodPost, path: "/api/v1/series", params: url.Values{"match[]": {"limit"}}, body: "match[]=memory_bytes"})
-	ask(question{name: "all in the URL", method: http.MethodPost, path: "/api/v1/query", params: url.Values{"time": {at}, "query": {"limit"}}, body: "&", unordered: true})
-	ask(question{name: "JSON", method: http.MethodPost, path: "/api/v1/query", header: form("application/json"), body: `{"query":"limit"}`, differs: refused415})
-	ask(question{name: "a body on GET", method: http.MethodGet, path: "/api/v1/query", params: url.Values{"query": {"limit"}}, body: "query=memory_bytes", differs: refused400})
-	ask(question{name: "a semicolon", method: http.MethodPost, path: "/api/v1/query", body: "query=limit;time=1", differs: refused400})
-	ask(question{name: "a broken escape", method: http.MethodPost, path: "/api/v1/query", body: "query=%zz", differs: refused400})
-	ask(question{name: "the other base", method: http.MethodGet, path: "/api/v1/metrics/query", params: url.Values{"query": {"limit"}}, differs: served200})
+	ask(question{Question: compare.Question{Name: "a charset", Method: http.MethodPost, Path: "/api/v1/query", Header: form("application/x-www-form-urlencoded; charset=utf-8"), Body: "query=limit&time=" + at, Unordered: true}})
+	ask(question{Question: compare.Question{Name: "half in the URL, half in the body", Method: http.MethodPost, Path: "/api/v1/query", Params: url.Values{"time": {at}}, Body: "query=limit", Unordered: true}})
+	ask(question{Question: compare.Question{Name: "selectors in the URL and the body", Method: http.MethodPost, Path: "/api/v1/series", Params: url.Values{"match[]": {"limit"}}, Body: "match[]=memory_bytes"}})
+	ask(question{Question: compare.Question{Name: "all in the URL", Method: http.MethodPost, Path: "/api/v1/query", Params: url.Values{"time": {at}, "query": {"limit"}}, Body: "&", Unordered: true}})
+	ask(question{Question: compare.Question{Name: "JSON", Method: http.MethodPost, Path: "/api/v1/query", Header: form("application/json"), Body: `{"query":"limit"}`}, differs: refused415})
+	ask(question{Question: compare.Question{Name: "a body on GET", Method: http.MethodGet, Path: "/api/v1/query", Params: url.Values{"query": {"limit"}}, Body: "query=memory_bytes"}, differs: refused400})
+	ask(question{Question: compare.Question{Name: "a semicolon", Method: http.MethodPost, Path: "/api/v1/query", Body: "query=limit;time=1"}, differs: refused400})
+	ask(question{Question: compare.Question{Name: "a broken escape", Method: http.MethodPost, Path: "/api/v1/query", Body: "query=%zz"}, differs: refused400})
+	ask(question{Question: compare.Question{Name: "the other base", Method: http.MethodGet, Path: "/api/v1/metrics/query", Params: url.Values{"query": {"limit"}}}, differs: served200})
 	return all
 }
