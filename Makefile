@@ -8,7 +8,8 @@ TOOL     = go tool -modfile=$(CURDIR)/.tools.mod
 FUZZTIME = 20s
 
 # The race detector needs a C compiler and the C library's headers.
-RACE := $(shell printf '\#include <stdlib.h>\nint main(void) { return 0; }\n' | $$(go env CC) -x c - -o /dev/null 2>/dev/null && echo -race)
+HASH := \#
+RACE := $(shell printf '$(HASH)include <stdlib.h>\nint main(void) { return 0; }\n' | $$(go env CC) -x c - -o /dev/null 2>/dev/null && echo -race)
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
