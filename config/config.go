@@ -24,6 +24,7 @@ type Config struct {
 	Limits   Limits   `mapstructure:"limits"`
 	CORS     CORS     `mapstructure:"cors"`
 	Log      Log      `mapstructure:"log"`
+	Audit    Audit    `mapstructure:"audit"`
 
 	// File is where settings were read from besides the environment; empty = nowhere.
 	File string `mapstructure:"-"`
@@ -141,4 +142,9 @@ type CORS struct {
 type Log struct {
 	Level  string `mapstructure:"level"`
 	Format string `mapstructure:"format"`
+}
+
+// Audit is where decisions are recorded besides the log.
+type Audit struct {
+	File string `mapstructure:"file"`
 }

@@ -83,6 +83,8 @@ var Settings = []Setting{
 
 	{"log.level", "info", "`debug`, `info`, `warn` or `error`; queries are logged at `debug` only.", oneOf("debug", "info", "warn", "error")},
 	{"log.format", "json", "`json` or, for people, `console`.", oneOf("json", "console")},
+
+	{"audit.file", "", "File that gets one line of JSON for each decision: who, for which tenants, what, allowed or refused and why. Opened again on SIGHUP. Empty: the log's line of each request has the same.", nil},
 }
 
 // IssuerSettings is what one entry of auth.issuers may hold.

@@ -23,7 +23,7 @@ func (p *Proxy) narrow(resp *http.Response) error {
 	if !ok {
 		return internal(errors.New("an answer without its request"))
 	}
-	x.upstream = time.Since(x.forwarded)
+	x.upstream, x.record.status = time.Since(x.forwarded), resp.StatusCode
 	original := resp.Header
 	resp.Header = make(http.Header, len(answerHeaders)+1)
 	for _, name := range answerHeaders {

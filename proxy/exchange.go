@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
@@ -28,6 +27,7 @@ type exchange struct {
 	forwarded time.Time
 	upstream  time.Duration // to the upstream's response header
 	warnings  *warningReader
+	record    record
 	status    int
 	bytes     int64
 	stall     time.Duration // how long the caller may take nothing
@@ -128,17 +128,15 @@ func (p *Proxy) account(x *exchange, r *http.Request) {
 	if x.route != nil {
 		route = x.route.full
 	}
-	p.metrics.request(route, r.Method, x.status, took, x.upstream)
+	method := clip(r.Method)
+	p.metrics.request(route, method, x.status, took, x.upstream)
+	p.audit(x, route, method, took)
 	e := p.log.Info()
 	if x.status >= http.StatusInternalServerError {
 		e = p.log.Error()
 	}
-	e.Str("req_id", x.id)
-	if x.matcher != nil {
-		e.Str("tenant", x.matcher.names).Str("subject", x.identity.Subject)
-	}
-	e.Str("route", route).Str("method", clip(r.Method)).Int("status", x.status).
-		Dur("ms", took).Int64("bytes", x.bytes)
+	x.describe(e, route, method)
+	e.Int("status", x.status).Dur("ms", took).Int64("bytes", x.bytes)
 	if x.upstream > 0 {
 		e.Dur("upstream_ms", x.upstream)
 	}
@@ -147,9 +145,6 @@ func (p *Proxy) account(x *exchange, r *http.Request) {
 		e.Bytes("upstream_warning", w.hidden)
 	}
 	if x.err != nil {
-		if a, ok := errors.AsType[*auth.Error](x.err); ok {
-			e.Str("reason", string(a.Reason))
-		}
 		e.Str("error", clipLog(x.err.Error()))
 	}
 	e.Msg("request")

@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"crypto/tls"
 	"errors"
+	"io"
 	"iter"
 	"net/http"
 	"net/http/httputil"
@@ -53,6 +54,7 @@ type Options struct {
 	SharedMetadata     bool                  // show a family's texts to every tenant that has it
 	Limits             Limits                // the bounds of a query must be positive
 	Logger             zerolog.Logger        // one line per request
+	Audit              io.Writer             // one line per decision; nil = only the line above
 	Registerer         prometheus.Registerer // nil = metrics are kept nowhere
 	Docs               http.Handler          // /docs and /openapi.yaml; nil = neither exists
 }
@@ -75,7 +77,7 @@ type Proxy struct {
 	shared               struct{ rules, metadata bool }
 	limits               Limits
 	gate                 *gate
-	log                  zerolog.Logger
+	log, auditLog        zerolog.Logger
 	metrics              *metrics
 	cors                 cors
 	noStore              []string
@@ -99,7 +101,7 @@ func New(o Options) (*Proxy, error) {
 		prefix:       strings.TrimRight(o.Upstream.EscapedPath(), "/"),
 		tenantHeader: http.CanonicalHeaderKey(o.TenantHeader),
 		label:        o.Label, matchers: newMatcherCache(o.Label, o.OnConflict), limits: o.Limits, gate: newGate(o.Limits),
-		log: o.Logger, metrics: newMetrics(o.Registerer),
+		log: o.Logger, auditLog: newAudit(o.Audit), metrics: newMetrics(o.Registerer),
 		cors:    newCORS(o.CORSOrigins, o.TokenHeaders),
 		noStore: []string{"private, no-store"},
 		vary:    []string{strings.Join(slices.Concat(o.TokenHeaders, []string{"Accept-Encoding"}), ", ")},
@@ -139,6 +141,7 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 	if p.cors.preflight(x, r) || p.public(x, r) {
 		return x.err
 	}
+	x.record.decided = true
 	id, err := p.auth.Authenticate(r)
 	if err != nil {
 		return err // 401, 403, 503: before the caller learns which paths exist
@@ -175,6 +178,7 @@ func (p *Proxy) scope(x *exchange, r *http.Request, labelName string) (scopedReq
 	if x.route.Body != nil {
 		body, err := readProtobuf(x, r, p.limits.BodyBytes)
 		if err == nil {
+			x.record.hashBody(body)
 			body, err = x.route.Body(body, m, b)
 		}
 		if err != nil {
@@ -186,6 +190,7 @@ func (p *Proxy) scope(x *exchange, r *http.Request, labelName string) (scopedReq
 	if err != nil {
 		return scopedRequest{}, err
 	}
+	x.record.hash(ps)
 	if x.route.Filter != nil || x.route.Answer != nil {
 		x.params = slices.Clone(ps)
 	}

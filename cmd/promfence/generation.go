@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"reflect"
@@ -27,6 +28,7 @@ type generation struct {
 	proxy *proxy.Proxy
 	admin http.Handler
 	tls   *tls.Config // nil = callers connect without it
+	audit *auditFile  // nil = the log has it all; opened by whoever starts to serve
 	files string      // their fingerprint, from before they were read
 }
 
@@ -62,6 +64,10 @@ func build(cfg *config.Config, log zerolog.Logger, metrics *prometheus.Registry,
 	if err := errors.Join(files.errs...); err != nil {
 		return nil, mistakes(err)
 	}
+	var audit io.Writer
+	if v.audit = newAuditFile(cfg, log, metrics, before); v.audit != nil {
+		audit = v.audit
+	}
 	v.proxy, err = proxy.New(proxy.Options{
 		Auth:  v.keys,
 		Ready: v.keys.Ready,
@@ -81,6 +87,7 @@ func build(cfg *config.Config, log zerolog.Logger, metrics *prometheus.Registry,
 		SharedMetadata: cfg.Tenancy.SharedMetadata,
 		Limits:         limits(cfg.Limits),
 		Logger:         log,
+		Audit:          audit,
 		Registerer:     metrics,
 		Docs:           openapi.Handler(),
 	})
@@ -89,6 +96,24 @@ func build(cfg *config.Config, log zerolog.Logger, metrics *prometheus.Registry,
 	}
 	v.admin = newAdmin(cfg.Admin, metrics, v.proxy)
 	return v, nil
+}
+
+// newAuditFile keeps the file of the generation before: whoever moves it away
+// tells us once to open it again.
+func newAuditFile(cfg *config.Config, log zerolog.Logger, metrics prometheus.Registerer, before *generation) *auditFile {
+	switch {
+	case cfg.Audit.File == "":
+		return nil
+	case before != nil && before.audit != nil && before.audit.path == cfg.Audit.File:
+		return before.audit
+	}
+	lost := prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "promfence_audit_records_lost_total", Help: "Records that could not be written to audit.file.",
+	})
+	if e, ok := errors.AsType[prometheus.AlreadyRegisteredError](metrics.Register(lost)); ok {
+		lost, _ = e.ExistingCollector.(prometheus.Counter) // nobody else has this name
+	}
+	return &auditFile{path: cfg.Audit.File, log: log, lost: lost.Inc}
 }
 
 func newKeyring(cfg *config.Config, log zerolog.Logger, before *generation) (*keyring, error) {

@@ -91,6 +91,9 @@ func (l *live) watch(ctx, keys context.Context) {
 		case <-ctx.Done():
 			return
 		case <-l.hup:
+			if v := l.now.Load(); v.audit.open() != nil {
+				v.log.Error().Msg("audit.file cannot be opened again, writing to the one that is open")
+			}
 		case <-again.C:
 		case <-look.C:
 			before := seen
@@ -143,8 +146,16 @@ func (l *live) prepare(ctx, keys context.Context, old *generation) (*generation,
 		return nil, err
 	}
 	v, err := build(cfg, newLogger(cfg.Log, l.in.stderr), l.metrics, old)
-	if err != nil || v.keys == old.keys {
-		return v, err
+	if err != nil {
+		return nil, err
+	}
+	if v.audit != old.audit {
+		if err := v.audit.open(); err != nil {
+			return nil, fmt.Errorf("%s: want a file that can be written: %w", cfg.Name("audit.file"), err)
+		}
+	}
+	if v.keys == old.keys {
+		return v, nil
 	}
 	l.run(keys, v.keys)
 	deadline := time.After(keysWithin)

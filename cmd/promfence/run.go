@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net/url"
@@ -33,6 +34,9 @@ func serve(ctx context.Context, in input) error {
 	first, err := build(cfg, log, metrics, nil)
 	if err != nil {
 		return err
+	}
+	if err := first.audit.open(); err != nil {
+		return fmt.Errorf("%s: want a file that can be written: %w", cfg.Name("audit.file"), err)
 	}
 	l.now.Store(first)
 	s, err := listen(ctx, l)

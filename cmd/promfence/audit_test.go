@@ -1,0 +1,69 @@
+package main_test
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	promfence "github.com/promfence/promfence/cmd/promfence"
+
+	"github.com/promfence/promfence/auth/authtest"
+)
+
+// As logrotate does it: move the file away, then tell.
+func TestAuditFileIsRotated(t *testing.T) {
+	idp, asked := authtest.NewIssuer(t), make(chan string, 1)
+	file := filepath.Join(t.TempDir(), "audit.json")
+	p := start(t, append(settings(idp, upstream(t, asked, nil)), "PROMFENCE_AUDIT_FILE="+file)...)
+	until(t, p.server+"/-/ready", 200)
+	p.asks(t, idp, asked)
+	lines(t, file, 1)
+	if err := os.Rename(file, file+".1"); err != nil {
+		t.Fatal(err)
+	}
+	p.asks(t, idp, asked)
+	lines(t, file+".1", 2)
+	hangUp(t)
+	p.logged(t, "info", "settings reloaded")
+	p.asks(t, idp, asked)
+	lines(t, file, 1)
+	lines(t, file+".1", 2)
+}
+
+// lines waits until the file has n records.
+func lines(t *testing.T, file string, n int) {
+	t.Helper()
+	var b []byte
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+		if b, _ = os.ReadFile(file); strings.Count(string(b), `"decision":"allowed"`) == n {
+			return
+		}
+	}
+	t.Fatalf("%s: not %d records: %s", file, n, b)
+}
+
+func TestFullDiskStopsNoRequest(t *testing.T) {
+	idp, asked := authtest.NewIssuer(t), make(chan string, 1)
+	p := start(t, append(settings(idp, upstream(t, asked, nil)), "PROMFENCE_AUDIT_FILE=/dev/full")...)
+	until(t, p.server+"/-/ready", 200)
+	p.asks(t, idp, asked)
+	p.asks(t, idp, asked)
+	p.logged(t, "error", "audit records are being lost", "no space left")
+	until(t, p.admin+"/-/ready", 200)
+	for end := time.Now().Add(patience); p.count(t, "promfence_audit_records_lost_total") != "2"; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("lost records are not counted")
+		}
+	}
+}
+
+func TestAuditFileThatCannotBe(t *testing.T) {
+	environ := append(settings(authtest.NewIssuer(t), "http://127.0.0.1:9090"), "PROMFENCE_AUDIT_FILE="+t.TempDir())
+	err := promfence.Run(t.Context(), nil, environ, io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "PROMFENCE_AUDIT_FILE: want a file that can be written") {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// An auditFile is appended to. It never fails: a full disk must not stop the
+// requests whose records it would hold. What is lost is counted and logged.
+type auditFile struct {
+	path string
+	lost func()
+
+	mu     sync.Mutex
+	log    zerolog.Logger
+	file   *os.File // the last reference to it closes it
+	silent time.Time
+}
+
+// open opens the file, anew if it is open already: somebody may have moved it
+// away. What cannot be opened changes nothing.
+func (a *auditFile) open() error {
+	if a == nil {
+		return nil
+	}
+	f, err := os.OpenFile(a.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		if pe, ok := errors.AsType[*fs.PathError](err); ok {
+			err = pe.Err
+		}
+		return err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.file != nil {
+		_ = a.file.Close() // nothing is buffered
+	}
+	a.file = f
+	return nil
+}
+
+// Write appends a line. It reports success whatever happens.
+func (a *auditFile) Write(line []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	_, err := a.file.Write(line)
+	if err == nil {
+		return len(line), nil
+	}
+	a.lost()
+	if now := time.Now(); now.After(a.silent) {
+		a.silent = now.Add(time.Minute)
+		a.log.Error().Err(err).Msg("audit records are being lost")
+	}
+	return len(line), nil
+}
