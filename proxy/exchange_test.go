@@ -79,6 +79,17 @@ func TestAccessLine(t *testing.T) {
 	}
 }
 
+func TestQueriesAreLoggedAtDebugOnly(t *testing.T) {
+	for level, want := range map[zerolog.Level]bool{zerolog.InfoLevel: false, zerolog.DebugLevel: true} {
+		f := newFence(t, func(o *proxy.Options) { o.Logger = o.Logger.Level(level) })
+		f.Get(t, "/api/v1/query?query=secret_metric")
+		f.lines(t, 1)
+		if got := strings.Contains(f.Log.String(), "secret_metric"); got != want {
+			t.Errorf("at %s: %s", level, f.Log.String())
+		}
+	}
+}
+
 func TestNoTokenNoAnswer(t *testing.T) {
 	f := newFence(t, nil)
 	for _, path := range []string{"/", "/api/v1/query?query=up", "/federate", "/nowhere", "/api/v1/write"} {

@@ -36,6 +36,9 @@ var forwardedHeaders = []string{"Accept", "Cache-Control", "User-Agent", "Tracep
 func (p *Proxy) withParams(x *exchange, r *http.Request, labelName string, ps params) scopedRequest {
 	out := p.upstreamRequest(x, r, labelName)
 	encoded := ps.encode()
+	if e := p.log.Debug(); e.Enabled() {
+		e.Str("req_id", x.id).Str("params", clipLog(encoded)).Msg("scoped")
+	}
 	if r.Method == http.MethodPost {
 		setBody(out, encoded)
 		out.Header.Set("Content-Type", "application/x-www-form-urlencoded")
@@ -76,6 +79,7 @@ func (p *Proxy) upstreamRequest(x *exchange, r *http.Request, labelName string) 
 	}
 	out.Header.Set("Accept-Encoding", encoding)
 	out.Header.Set("X-Request-Id", x.id)
+	x.span.propagate(out.Header)
 	p.setOwnHeaders(out.Header, x.matcher)
 	return out
 }
