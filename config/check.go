@@ -127,6 +127,8 @@ func upstreamURL(v any) string {
 	return ""
 }
 
+func collectorURL(v any) string { return upstreamURL(v) }
+
 func jwksURL(v any) string { return httpURL(v.(string)) }
 
 // plain takes any text; blanks at its ends were refused before.

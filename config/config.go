@@ -25,6 +25,7 @@ type Config struct {
 	CORS     CORS     `mapstructure:"cors"`
 	Log      Log      `mapstructure:"log"`
 	Audit    Audit    `mapstructure:"audit"`
+	Tracing  Tracing  `mapstructure:"tracing"`
 
 	// File is where settings were read from besides the environment; empty = nowhere.
 	File string `mapstructure:"-"`
@@ -147,4 +148,9 @@ type Log struct {
 // Audit is where decisions are recorded besides the log.
 type Audit struct {
 	File string `mapstructure:"file"`
+}
+
+// Tracing is where spans go; without an endpoint there are none.
+type Tracing struct {
+	Endpoint string `mapstructure:"endpoint"`
 }

@@ -85,6 +85,8 @@ var Settings = []Setting{
 	{"log.format", "json", "`json` or, for people, `console`.", oneOf("json", "console")},
 
 	{"audit.file", "", "File that gets one line of JSON for each decision: who, for which tenants, what, allowed or refused and why. Opened again on SIGHUP. Empty: the log's line of each request has the same.", nil},
+
+	{"tracing.endpoint", "", "Collector that gets a span of each request, by OTLP over HTTP, as `http://host:4318`. Requests with a `traceparent` continue its trace, if that is sampled.", collectorURL},
 }
 
 // IssuerSettings is what one entry of auth.issuers may hold.

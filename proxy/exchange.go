@@ -28,6 +28,7 @@ type exchange struct {
 	upstream  time.Duration // to the upstream's response header
 	warnings  *warningReader
 	record    record
+	span      *Span // nil = not traced
 	status    int
 	bytes     int64
 	stall     time.Duration // how long the caller may take nothing
@@ -89,6 +90,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			panic(http.ErrAbortHandler)
 		}
 	}()
+	if p.spans != nil {
+		x.span = newSpan(r.Header)
+	}
 	p.commonHeaders(w.Header(), r, x.id)
 	if err := p.serve(x, r); err != nil {
 		p.fail(x, r, err)
@@ -131,6 +135,7 @@ func (p *Proxy) account(x *exchange, r *http.Request) {
 	method := clip(r.Method)
 	p.metrics.request(route, method, x.status, took, x.upstream)
 	p.audit(x, route, method, took)
+	p.trace(x, route, method, took)
 	e := p.log.Info()
 	if x.status >= http.StatusInternalServerError {
 		e = p.log.Error()

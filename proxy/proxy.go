@@ -55,6 +55,7 @@ type Options struct {
 	Limits             Limits                // the bounds of a query must be positive
 	Logger             zerolog.Logger        // one line per request
 	Audit              io.Writer             // one line per decision; nil = only the line above
+	Spans              func(Span)            // takes each request's span, at once; nil = nothing is traced
 	Registerer         prometheus.Registerer // nil = metrics are kept nowhere
 	Docs               http.Handler          // /docs and /openapi.yaml; nil = neither exists
 }
@@ -79,6 +80,7 @@ type Proxy struct {
 	gate                 *gate
 	log, auditLog        zerolog.Logger
 	metrics              *metrics
+	spans                func(Span)
 	cors                 cors
 	noStore              []string
 	vary                 []string
@@ -101,7 +103,7 @@ func New(o Options) (*Proxy, error) {
 		prefix:       strings.TrimRight(o.Upstream.EscapedPath(), "/"),
 		tenantHeader: http.CanonicalHeaderKey(o.TenantHeader),
 		label:        o.Label, matchers: newMatcherCache(o.Label, o.OnConflict), limits: o.Limits, gate: newGate(o.Limits),
-		log: o.Logger, auditLog: newAudit(o.Audit), metrics: newMetrics(o.Registerer),
+		log: o.Logger, auditLog: newAudit(o.Audit), metrics: newMetrics(o.Registerer), spans: o.Spans,
 		cors:    newCORS(o.CORSOrigins, o.TokenHeaders),
 		noStore: []string{"private, no-store"},
 		vary:    []string{strings.Join(slices.Concat(o.TokenHeaders, []string{"Accept-Encoding"}), ", ")},

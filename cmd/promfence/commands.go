@@ -88,7 +88,7 @@ func check(_ context.Context, in input) error {
 	if err != nil {
 		return err
 	}
-	if _, err := build(cfg, zerolog.Nop(), prometheus.NewRegistry(), nil); err != nil {
+	if _, err := build(cfg, zerolog.Nop(), prometheus.NewRegistry(), nil, nil); err != nil {
 		return err
 	}
 	return cfg.WriteEffective(in.stdout)

@@ -37,6 +37,7 @@ type live struct {
 	keys    sync.WaitGroup
 	fail    func(error) // ends the process
 	hup     chan os.Signal
+	tracer  *tracer
 
 	reloads *prometheus.CounterVec
 	last    prometheus.Gauge
@@ -145,7 +146,7 @@ func (l *live) prepare(ctx, keys context.Context, old *generation) (*generation,
 	if err != nil {
 		return nil, err
 	}
-	v, err := build(cfg, newLogger(cfg.Log, l.in.stderr), l.metrics, old)
+	v, err := build(cfg, newLogger(cfg.Log, l.in.stderr), l.metrics, old, l.tracer.take())
 	if err != nil {
 		return nil, err
 	}
@@ -179,6 +180,7 @@ func needRestart(old, cfg *config.Config) (keys []string) {
 	for key, changed := range map[string]bool{
 		"server.address":       old.Server.Address != cfg.Server.Address,
 		"admin.address":        old.Admin.Address != cfg.Admin.Address,
+		"tracing.endpoint":     old.Tracing != cfg.Tracing,
 		"server.tls.cert_file": (old.Server.TLS.CertFile == "") != (cfg.Server.TLS.CertFile == ""),
 	} {
 		if changed {

@@ -31,7 +31,8 @@ func serve(ctx context.Context, in input) error {
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	l := newLive(in, metrics)
 	defer signal.Stop(l.hup)
-	first, err := build(cfg, log, metrics, nil)
+	l.tracer = newTracer(cfg.Tracing.Endpoint, log, metrics)
+	first, err := build(cfg, log, metrics, nil, l.tracer.take())
 	if err != nil {
 		return err
 	}

@@ -135,7 +135,8 @@ func (s *servers) serve(ctx context.Context) error {
 	defer stopKeys()
 
 	s.live.start(keys, fail)
-	var watching, listening sync.WaitGroup
+	var watching, listening, tracing sync.WaitGroup
+	tracing.Go(func() { s.live.tracer.run(keys) })
 	watching.Go(func() { s.live.watch(serving, keys) })
 	for server, ln := range s.listeners {
 		listening.Go(func() {
@@ -150,6 +151,7 @@ func (s *servers) serve(ctx context.Context) error {
 	stopKeys()
 	listening.Wait()
 	s.live.keys.Wait()
+	tracing.Wait()
 	if ctx.Err() == nil {
 		return errors.Join(context.Cause(serving), err)
 	}
