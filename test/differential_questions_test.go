@@ -192,6 +192,9 @@ func lists(w *twinWorld, start, end string) (all []question) {
 	ask("/federate", same, get, append(selections[:8:8], url.Values{}, form("match[]", "{}"), form("match[]", `{job=""}`), form("match[]", "odd_values"), form("match[]", "native_seconds"), form("match[]", "quotes"))...)
 	ask("/federate", statusOnly, get, form("match[]", "requests_total["), form("match[]", ""))
 	ask("/api/v1/status/buildinfo", same, get, url.Values{})
+	for i := range all {
+		all[i].filtered = all[i].Path == "/api/v1/query_exemplars"
+	}
 	return all
 }
 
