@@ -1,0 +1,180 @@
+// Package attack_test tries to see, through promfence and with acme's token,
+// anything that is not acme's. It speaks over raw sockets, so that no client
+// library mends what it sends, to the program itself before a real Prometheus.
+//
+// Everything of others carries a marker, and no marker may be among the bytes
+// that come back. Refusing everything does not pass: each family has controls,
+// requests like the attacks that must be answered with acme's own data.
+package attack_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"math"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+// An attack is a request that promfence must not be led astray by.
+type attack struct {
+	name    string
+	request request
+	status  []int  // that are right; none = all below 500
+	want    string // that the answer holds
+	twin    bool   // to be answered as by an upstream with acme's data alone
+}
+
+// A family is attacks of one kind with their legitimate twins.
+type family struct {
+	name     string
+	controls []attack // answered 200 with what they want
+	attacks  []attack
+	costly   bool // the cost of each is measured, not that of all
+}
+
+func TestNothingOfOthersReachesAcme(t *testing.T) {
+	own := goleak.IgnoreCurrent()
+	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		goleak.VerifyNone(t, own)
+	})
+	w := newWorld(t)
+	before := w.metrics(t)
+	for _, f := range families(w) {
+		t.Run(f.name, func(t *testing.T) { w.try(t, f) })
+	}
+	w.settle(t, before["go_goroutines"]+2) // idle connections to the upstream come and go
+	if n := w.metrics(t)["promfence_enforcement_failures_total"]; n > 0 {
+		t.Errorf("%v queries failed their own verification", n)
+	}
+}
+
+func families(w *world) []family {
+	all := [][]family{
+		endpoints(w), paths(), methods(), parameters(), bodies(), framing(), headers(w), bombs(),
+		promQL(), selectorsOf(), reads(), answersOf(), searches(), pages(), errorTexts(),
+	}
+	return slices.Concat(all...)
+}
+
+func (w *world) try(t *testing.T, f family) {
+	if len(f.controls) == 0 {
+		t.Fatal("a family without a control passes when everything is refused")
+	}
+	cpu := w.metrics(t)["process_cpu_seconds_total"]
+	for _, c := range f.controls {
+		t.Run("control/"+c.name, func(t *testing.T) {
+			if c.want == "" {
+				t.Fatal("a control wants something")
+			}
+			c.status = []int{http.StatusOK}
+			w.check(t, c)
+		})
+	}
+	for _, a := range f.attacks {
+		t.Run(a.name, func(t *testing.T) {
+			w.check(t, a)
+			if f.costly {
+				w.checkCost(t, a)
+			}
+		})
+	}
+	n := len(f.controls) + len(f.attacks)
+	if spent := w.metrics(t)["process_cpu_seconds_total"] - cpu; spent > maxCPU*float64(n) {
+		t.Errorf("%.0f ms of CPU for %d requests, want at most 50 ms each", 1000*spent, n)
+	}
+}
+
+// checkCost repeats a request that was costly: what counts is the least, without
+// what the machine did beside it.
+func (w *world) checkCost(t *testing.T, a attack) {
+	t.Helper()
+	least := math.Inf(1)
+	for range 3 {
+		before := w.metrics(t)["process_cpu_seconds_total"]
+		if got := send(t, w.addr, w.acme, a.request); got.took > 5*time.Second {
+			t.Errorf("an answer after %s, want one within 5s", got.took)
+			return
+		}
+		least = min(least, w.metrics(t)["process_cpu_seconds_total"]-before)
+		if least <= maxCPU {
+			return
+		}
+	}
+	t.Errorf("%.0f ms of CPU, want at most 50", 1000*least)
+}
+
+// maxCPU is what one request may cost, in seconds.
+const maxCPU = 0.05
+
+func (w *world) check(t *testing.T, a attack) {
+	t.Helper()
+	got := send(t, w.addr, w.acme, a.request)
+	for _, leak := range w.leaks(a.request, got) {
+		t.Errorf("%s reaches acme:\n%.2000s", leak, got.plain)
+	}
+	switch {
+	case len(a.status) > 0 && !slices.Contains(a.status, got.status):
+		t.Errorf("status %d, want one of %d: %.500s", got.status, a.status, got.raw)
+	case got.status >= 500 && !slices.Contains(a.status, got.status):
+		t.Errorf("status %d: %.500s", got.status, got.raw)
+	}
+	if !bytes.Contains(got.body, []byte(a.want)) {
+		t.Errorf("the answer lacks %q: %.1000s", a.want, got.body)
+	}
+	if a.twin {
+		w.sameAlone(t, a, got)
+	}
+}
+
+// sameAlone asks the upstream that has acme's data alone and compares.
+func (w *world) sameAlone(t *testing.T, a attack, got *answer) {
+	t.Helper()
+	r := request(strings.Replace(string(a.request), "/api/v1/metrics/", "/api/v1/", 1))
+	alone := send(t, strings.TrimPrefix(w.alone.URL, "http://"), "", r)
+	if want, got := comparable(alone), comparable(got); want != got {
+		t.Errorf("acme alone would see\n%.2000s\nand sees\n%.2000s", want, got)
+	}
+}
+
+// position is where in a query a text points to, and what answers tell of their
+// own circumstances.
+var position = regexp.MustCompile(`\(\d+:\d+\)|\d+:\d+: | \(promfence's PromQL parser[^)]*\)|"file":"[^"]*"|"(lastEvaluation|activeAt)":"[^"]*"|"evaluationTime":[0-9.e-]+`)
+
+// comparable spells an answer without positions and the order of what has none.
+func comparable(a *answer) string {
+	var v struct {
+		Status, ErrorType string
+		Data              any
+		Warnings, Infos   []string
+	}
+	if json.Unmarshal(a.body, &v) != nil {
+		return fmt.Sprint(a.status, " ", string(a.body))
+	}
+	if a.status >= http.StatusBadRequest {
+		return fmt.Sprint(a.status, " ", v.ErrorType)
+	}
+	slices.Sort(v.Warnings)
+	slices.Sort(v.Infos)
+	if data, ok := v.Data.(map[string]any); ok {
+		if result, ok := data["result"].([]any); ok {
+			slices.SortFunc(result, func(a, b any) int { return strings.Compare(spelled(a), spelled(b)) })
+		}
+	}
+	return fmt.Sprint(a.status, " ", position.ReplaceAllString(spelled(v), ""))
+}
+
+func spelled(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text)
+}
