@@ -1,0 +1,173 @@
+package oidc_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/promfence/promfence/auth/authtest"
+	"github.com/promfence/promfence/test/oidc/fence"
+	"github.com/promfence/promfence/test/upstream"
+)
+
+// discovered are settings that name no source of keys.
+func discovered(p *provider, behind *upstream.Recorder, more ...string) []string {
+	return append([]string{"UPSTREAM_URL=" + behind.URL, "AUTH_ISSUER=" + p.URL, "AUTH_AUDIENCE=" + audience}, more...)
+}
+
+// tenanted starts a provider whose machines acme and globex name their tenant.
+func tenanted(t *testing.T) *provider {
+	t.Helper()
+	p := newProvider(t)
+	for _, tenant := range []string{"acme", "globex"} {
+		p.names(tenant, map[string]any{"tenant_id": tenant})
+	}
+	return p
+}
+
+// eventually asks until the answer has this status.
+func eventually(t *testing.T, f *fence.Fence, token string, status int, limit time.Duration) {
+	t.Helper()
+	err := upstream.Poll(t.Context(), limit, func() error {
+		if got := query(t, f, bearer(token)); got.status != status {
+			return fmt.Errorf("%d %s, want %d", got.status, got.body, status)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("after %s: %v\n%s", limit, err, f.Log())
+	}
+}
+
+func get(t *testing.T, address string) reply {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return do(t, req)
+}
+
+func TestTheIssuerAloneIsEnoughToFindItsKeys(t *testing.T) {
+	t.Parallel()
+	p, behind := tenanted(t), answering(t)
+	f := fence.Start(t, discovered(p, behind)...)
+	for range 3 {
+		reads(t, f, behind, bearer(p.machineToken(t, "acme")), "acme")
+		reads(t, f, behind, bearer(p.machineToken(t, "globex")), "globex")
+	}
+	got := refused(t, f, behind, bearer(p.machineToken(t, "tenantless")), http.StatusForbidden)
+	if !strings.Contains(got.body, "tenant_id") {
+		t.Errorf("a token without a tenant: %s, want the claim's name", got.body)
+	}
+	if keys, _ := p.asks(); keys != 1 {
+		t.Errorf("seven tokens made %d requests for keys, want 1", keys)
+	}
+}
+
+func TestKeysThatRotateWorkWhileTheyArePublished(t *testing.T) {
+	t.Parallel()
+	p, behind := tenanted(t), answering(t)
+	f := fence.Start(t, discovered(p, behind, "AUTH_REFRESH_INTERVAL=1s")...)
+	seen, unseen := p.machineToken(t, "acme"), p.machineToken(t, "acme")
+	reads(t, f, behind, bearer(seen), "acme")
+
+	p.rotate(authtest.NewKey(t, "ES256"))
+	rotated := p.machineToken(t, "globex")
+	eventually(t, f, rotated, http.StatusOK, 12*time.Second)
+	reads(t, f, behind, bearer(rotated), "globex")
+	reads(t, f, behind, bearer(seen), "acme")
+
+	p.retire()
+	eventually(t, f, seen, http.StatusUnauthorized, 12*time.Second)
+	refused(t, f, behind, bearer(seen), http.StatusUnauthorized)
+	refused(t, f, behind, bearer(unseen), http.StatusUnauthorized)
+	reads(t, f, behind, bearer(rotated), "globex")
+}
+
+// The refresh is minutes away, and somebody sends tokens with keys that nobody
+// has, so that every fetch that they may cause is theirs.
+func TestARotatedKeyWorksWithin12SecondsOfJunk(t *testing.T) {
+	t.Parallel()
+	p, behind := tenanted(t), answering(t)
+	f := fence.Start(t, discovered(p, behind)...)
+	p.rotate(authtest.NewKey(t, "RS256"))
+	begin, rotated := time.Now(), p.machineToken(t, "acme")
+	stranger := authtest.NewKey(t, "ES256")
+	err := upstream.Poll(t.Context(), 30*time.Second, func() error {
+		stranger.ID = "junk-" + time.Now().String()
+		junk := stranger.Token(t, nil, map[string]any{"iss": p.URL, "aud": audience, "tenant_id": "acme", "exp": time.Now().Add(time.Hour).Unix()})
+		if got := query(t, f, bearer(junk)); got.status != http.StatusUnauthorized {
+			t.Errorf("junk: %d %s", got.status, got.body)
+		}
+		if got := query(t, f, bearer(rotated)); got.status != http.StatusOK {
+			return fmt.Errorf("%d %s", got.status, got.body)
+		}
+		return nil
+	})
+	if took := time.Since(begin); err != nil || took > 12*time.Second {
+		t.Errorf("a rotated key after %s: %v", took, err)
+	}
+	if keys, _ := p.asks(); keys != 2 {
+		t.Errorf("the keys were asked for %d times, want 2: at the start and for the first unknown key", keys)
+	}
+}
+
+func TestAProviderThatIsDownAtTheStart(t *testing.T) {
+	t.Parallel()
+	p, behind := tenanted(t), answering(t)
+	token := p.machineToken(t, "acme")
+	p.setDown(true)
+	f := fence.Launch(t, discovered(p, behind)...)
+
+	got := refused(t, f, behind, bearer(token), http.StatusServiceUnavailable)
+	if got.header.Get("Retry-After") == "" || !strings.Contains(got.body, `"errorType":"unavailable"`) {
+		t.Errorf("Retry-After: %q, %s", got.header.Get("Retry-After"), got.body)
+	}
+	for _, base := range []string{f.URL, f.Admin} {
+		if got := get(t, base+"/-/ready"); got.status != http.StatusServiceUnavailable {
+			t.Errorf("ready without keys: %d %s", got.status, got.body)
+		}
+		if got := get(t, base+"/-/healthy"); got.status != http.StatusOK {
+			t.Errorf("healthy without keys: %d %s", got.status, got.body)
+		}
+	}
+	p.setDown(false)
+	eventually(t, f, token, http.StatusOK, 15*time.Second)
+	reads(t, f, behind, bearer(token), "acme")
+	if got := get(t, f.URL+"/-/ready"); got.status != http.StatusOK {
+		t.Errorf("ready with keys: %d %s", got.status, got.body)
+	}
+}
+
+func TestKnownKeysOutliveTheProvider(t *testing.T) {
+	t.Parallel()
+	p, behind := tenanted(t), answering(t)
+	f := fence.Start(t, discovered(p, behind, "AUTH_REFRESH_INTERVAL=1s")...)
+	seen, unseen := p.machineToken(t, "acme"), p.machineToken(t, "globex")
+	reads(t, f, behind, bearer(seen), "acme")
+
+	p.setDown(true)
+	err := upstream.Poll(t.Context(), 20*time.Second, func() error {
+		if _, refused := p.asks(); refused < 3 {
+			return fmt.Errorf("%d refreshes have failed", refused)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("the outage goes by unnoticed: %v", err)
+	}
+	reads(t, f, behind, bearer(seen), "acme")
+	reads(t, f, behind, bearer(unseen), "globex")
+	if got := get(t, f.URL+"/-/ready"); got.status != http.StatusOK {
+		t.Errorf("ready in an outage: %d %s", got.status, got.body)
+	}
+
+	p.rotate(authtest.NewKey(t, "RS256"))
+	p.retire()
+	p.setDown(false)
+	eventually(t, f, p.machineToken(t, "acme"), http.StatusOK, 15*time.Second)
+	refused(t, f, behind, bearer(seen), http.StatusUnauthorized)
+}
