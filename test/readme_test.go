@@ -207,7 +207,7 @@ func namesIn(t *testing.T, pattern *regexp.Regexp, in func(path string) bool) ma
 }
 
 func TestREADMENamesOnlySettingsAndTargetsThatExist(t *testing.T) {
-	for _, key := range regexp.MustCompile("`((?:server|admin|upstream|auth|tenancy|limits|cors|log)\\.[a-z_.]+)[`:]").FindAllStringSubmatch(readme(t), -1) {
+	for _, key := range regexp.MustCompile("`((?:server|admin|upstream|auth|tenancy|limits|cors|log|audit|tracing)\\.[a-z_.]+)[`:]").FindAllStringSubmatch(readme(t), -1) {
 		if !slices.ContainsFunc(config.Settings, func(s config.Setting) bool { return s.Key == key[1] }) {
 			t.Errorf("%s is no setting", key[1])
 		}
