@@ -141,12 +141,34 @@ type withoutTrailers struct{ *http.Transport }
 
 func (t withoutTrailers) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := t.Transport.RoundTrip(r)
+	for range staleConnections {
+		if !hungUp(err) || r.GetBody == nil || r.Context().Err() != nil {
+			break
+		}
+		again := *r
+		if again.Body, err = r.GetBody(); err != nil {
+			return nil, err
+		}
+		resp, err = t.Transport.RoundTrip(&again)
+	}
 	if err != nil {
 		return nil, err
 	}
 	detached := *resp
 	detached.Trailer = nil
 	return &detached, nil
+}
+
+// staleConnections is how many connections in a row may turn out to be closed.
+const staleConnections = 5
+
+// hungUp reports whether a connection was closed while a request was written to
+// it. net/http repeats a request when it cannot read its answer's first byte,
+// but not when the last part of its body finds the connection closed. All that
+// we send only reads.
+func hungUp(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return ok && (op.Op == "write" || op.Op == "readfrom") && !op.Timeout()
 }
 
 // newTransport keeps as many connections as there are callers: the default of

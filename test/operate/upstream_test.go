@@ -1,0 +1,181 @@
+package operate_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+const answer = `{"status":"success","data":{"resultType":"vector","result":[]}}`
+
+// stub answers every query, unless it holds a name that tells it to misbehave.
+func stub(t *testing.T, misbehave map[string]http.HandlerFunc) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		query := r.FormValue("query")
+		for name, do := range misbehave {
+			if strings.Contains(query, name) {
+				do(w, r)
+				return
+			}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, answer)
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+// raw takes over the connection, writes, and hangs up; reset does so rudely.
+func raw(text string, reset bool) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			return
+		}
+		_, _ = io.WriteString(conn, text)
+		if tcp, ok := conn.(*net.TCPConn); ok && reset {
+			_ = tcp.SetLinger(0)
+		}
+		_ = conn.Close()
+	}
+}
+
+func TestUpstreamThatFails(t *testing.T) {
+	const begun = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+	up := stub(t, map[string]http.HandlerFunc{
+		"dies_with_length":  raw(begun+"Content-Length: 1000\r\n\r\n{\"status\":", false),
+		"dies_in_chunk":     raw(begun+"Transfer-Encoding: chunked\r\n\r\n400\r\n{\"status\":", false),
+		"resets_at_once":    raw("", true),
+		"resets_in_answer":  raw(begun+"Content-Length: 1000\r\n\r\n{\"status\":", true),
+		"says_nothing":      raw("", false),
+		"says_garbage":      raw("\x00\xffSSH-2.0-OpenSSH\r\n\r\n", false),
+		"garbage_chunks":    raw(begun+"Transfer-Encoding: chunked\r\n\r\nzz\r\n", false),
+		"endless_header":    raw("HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 1<<20), false),
+		"hangs":             func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+		"switches_protocol": raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n", false),
+	})
+	f := start(t, "", up, "UPSTREAM_TIMEOUT=1s")
+	before := f.metric(t, "go_goroutines")
+	for name, want := range map[string]int{
+		"dies_with_length": 0, "dies_in_chunk": 0, "resets_in_answer": 0, "garbage_chunks": 0, // 0: no whole answer
+		"resets_at_once": 502, "says_nothing": 502, "says_garbage": 502, "endless_header": 502, "switches_protocol": 502,
+		"hangs": 504,
+	} {
+		t.Run(name, func(t *testing.T) {
+			status, body, err := ask(t.Context(), http.DefaultClient, f.query(name), f.token(t, "acme"))
+			if want == 0 && err == nil {
+				t.Errorf("half an answer looks like a whole one: %d %q", status, body)
+			}
+			if want != 0 && (status != want || err != nil || !strings.Contains(body, `"status":"error"`)) {
+				t.Errorf("%d %q %v, want %d", status, body, err, want)
+			}
+			if strings.Contains(body, strings.TrimPrefix(up, "http://")) {
+				t.Errorf("the upstream's address is told: %s", body)
+			}
+			f.wants(t, "beta", "up", http.StatusOK)
+		})
+	}
+	http.DefaultClient.CloseIdleConnections()
+	f.settles(t, before)
+}
+
+func TestUpstreamThatComesBack(t *testing.T) {
+	address := freeAddress(t)
+	f := start(t, "", "http://"+address)
+	f.wants(t, "acme", "up", http.StatusBadGateway)
+	for range 2 {
+		ln, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer) })}
+		go func() { _ = s.Serve(ln) }()
+		f.wants(t, "acme", "up", http.StatusOK)
+		_ = s.Close()
+		f.wants(t, "acme", "up", http.StatusBadGateway)
+	}
+}
+
+// An upstream closes connections that are idle at any time, also while a request
+// is on its way into one: repeating it is no caller's business.
+func TestUpstreamThatClosesIdleConnections(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	go func() { // promises to keep each connection, answers once, and leaves at the second request
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer conn.Close()
+				br := bufio.NewReader(conn)
+				for n := range 2 {
+					r, err := http.ReadRequest(br)
+					if err != nil || n == 1 {
+						return
+					}
+					_, _ = io.Copy(io.Discard, r.Body)
+					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+				}
+			}()
+		}
+	}()
+	f := start(t, "", "http://"+ln.Addr().String())
+	token := f.token(t, "acme")
+	for i := range 200 {
+		method, address, body := http.MethodGet, f.query("up"), ""
+		if i%2 == 1 {
+			method, address, body = http.MethodPost, f.URL+"/api/v1/query", "query=up"
+		}
+		r, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Authorization", "Bearer "+token)
+		if body != "" {
+			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		}
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			t.Fatalf("request %d, a %s: %d\n%s", i, method, resp.StatusCode, f.logged(t))
+		}
+	}
+}
+
+func TestCallerWhoVanishes(t *testing.T) {
+	arrived, left := make(chan bool, 1), make(chan bool, 1)
+	f := start(t, "", stub(t, map[string]http.HandlerFunc{"slow": func(_ http.ResponseWriter, r *http.Request) {
+		arrived <- true
+		<-r.Context().Done()
+		left <- true
+	}}))
+	before := f.metric(t, "go_goroutines")
+	ctx, vanish := context.WithCancel(t.Context())
+	go func() { _, _, _ = ask(ctx, http.DefaultClient, f.query("slow"), f.token(t, "acme")) }()
+	<-arrived
+	vanish()
+	select {
+	case <-left:
+	case <-time.After(patience):
+		t.Fatal("the upstream still works for nobody")
+	}
+	f.settles(t, before)
+	if n := f.metric(t, "promfence_requests_in_flight"); n != 0 {
+		t.Errorf("%v requests in flight", n)
+	}
+}
