@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -85,6 +86,9 @@ func (p *Proxy) narrowError(resp *http.Response, x *exchange) error {
 	if status == http.StatusUnauthorized || status == http.StatusProxyAuthRequired {
 		// The upstream doubts promfence, not the caller, whose token is fine.
 		e.Status, e.Type = http.StatusBadGateway, "bad_gateway"
+	}
+	if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds > 0 && seconds <= 3600 {
+		e.RetryAfter = time.Duration(seconds) * time.Second
 	}
 	if status == http.StatusMethodNotAllowed {
 		// The row has another method, or the upstream lacks the endpoint.

@@ -118,6 +118,9 @@ func TestTrailersAndEarlyHintsDoNotPass(t *testing.T) {
 		w.Header().Set(http.TrailerPrefix+"X-Other", "10.0.0.1")
 	})
 	resp, body := f.Get(t, "/api/v1/query?query=up")
+	if resp.Header.Get("Cache-Control") != "private, no-store" || resp.Header.Get("X-Request-Id") == "" || resp.Header.Get("Vary") == "" {
+		t.Errorf("early hints took our headers away: %v", resp.Header)
+	}
 	if resp.StatusCode != 200 || body != success || len(resp.Trailer) != 0 || resp.Header.Get("Link") != "" {
 		t.Errorf("got %d %v %v %s", resp.StatusCode, resp.Header, resp.Trailer, body)
 	}
@@ -275,5 +278,21 @@ func TestWarningsOfStoresAreHidden(t *testing.T) {
 				t.Error("the warning is not in the log")
 			}
 		})
+	}
+}
+
+func TestAnswersOfOtherTypesAreNotPassedOn(t *testing.T) {
+	f := newFence(t, nil)
+	for contentType, want := range map[string]int{
+		"application/json": 200, "Application/JSON; charset=utf-8": 200, "": 200, "text/plain; charset=utf-8": 200,
+		"text/html": 502, "application/vnd.mimir.queryresponse+protobuf": 502, "application/x-protobuf": 502, ";": 502,
+	} {
+		f.Answer(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header()["Content-Type"] = []string{contentType}
+			_, _ = io.WriteString(w, success)
+		})
+		if resp, body := f.Get(t, "/api/v1/query?query=up"); resp.StatusCode != want {
+			t.Errorf("%q: %d %s", contentType, resp.StatusCode, body)
+		}
 	}
 }

@@ -27,29 +27,31 @@ var (
 )
 
 // allow adds the headers for the request's origin.
-func (c cors) allow(h http.Header, r *http.Request) {
-	switch origin := r.Header.Get("Origin"); {
+func (c cors) allow(h http.Header, origin string) {
+	if !c.all && len(c.origins) > 0 {
+		h["Vary"] = append(slices.Clone(h["Vary"]), "Origin")
+	}
+	switch {
 	case c.all:
 		h["Access-Control-Allow-Origin"] = anyOrigin
-	case len(c.origins) == 0:
-		return
-	default:
-		h["Vary"] = append(slices.Clone(h["Vary"]), "Origin")
-		if !slices.Contains(c.origins, origin) {
-			return
-		}
+	case c.allows(origin):
 		h["Access-Control-Allow-Origin"] = []string{origin}
+	default:
+		return
 	}
 	h["Access-Control-Expose-Headers"] = exposed
 }
 
+func (c cors) allows(origin string) bool { return c.all || slices.Contains(c.origins, origin) }
+
 // preflight answers a browser's question, which carries no token, and reports
 // whether it was one.
 func (c cors) preflight(w http.ResponseWriter, r *http.Request) bool {
-	if r.Method != http.MethodOptions || r.Header.Get("Origin") == "" || r.Header.Get("Access-Control-Request-Method") == "" {
+	origin := r.Header.Get("Origin")
+	if r.Method != http.MethodOptions || origin == "" || r.Header.Get("Access-Control-Request-Method") == "" {
 		return false
 	}
-	if h := w.Header(); h["Access-Control-Allow-Origin"] != nil {
+	if h := w.Header(); c.allows(origin) {
 		h["Access-Control-Allow-Methods"] = allowedMethod
 		h["Access-Control-Allow-Headers"] = c.headers
 		h["Access-Control-Max-Age"] = aDay

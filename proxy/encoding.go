@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
 	"strings"
 	"sync"
@@ -47,15 +48,18 @@ func plainBody(resp *http.Response) (io.Reader, error) {
 // upstream compressed is compressed again behind it: what cannot be read cannot
 // be vouched for.
 func (p *Proxy) hideWarnings(resp *http.Response, x *exchange) error {
-	contentType := resp.Header.Get("Content-Type")
-	if !strings.Contains(contentType, "json") {
+	if x.route.Formats || resp.StatusCode == http.StatusNoContent {
 		return nil // federation's text and remote read's protobuf have no warnings
+	}
+	mediaType, ok := jsonType(resp.Header.Get("Content-Type"))
+	if !ok {
+		return unfilterable(fmt.Errorf("Content-Type %q", clip(resp.Header.Get("Content-Type"))))
 	}
 	plain, err := plainBody(resp)
 	if err != nil {
 		return unfilterable(err)
 	}
-	w := &warningReader{src: plain, errors: strings.Contains(contentType, "ndjson")}
+	w := &warningReader{src: plain, errors: mediaType == "application/x-ndjson"}
 	x.warnings = w
 	body := struct {
 		io.Reader
@@ -68,6 +72,24 @@ func (p *Proxy) hideWarnings(resp *http.Response, x *exchange) error {
 	}
 	resp.Body = body
 	return nil
+}
+
+// jsonType reports whether an answer may be JSON: a login page or a format that
+// nobody asked for is not. A server that names no type has it guessed as one of
+// the last two.
+func jsonType(contentType string) (mediaType string, ok bool) {
+	if contentType == "" {
+		return "", true
+	}
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return "", false
+	}
+	switch mediaType {
+	case "application/json", "application/x-ndjson", "text/json", "text/plain", "application/octet-stream":
+		return mediaType, true
+	}
+	return "", false
 }
 
 // A gzipReader compresses what it reads, and passes on with each read all that

@@ -18,7 +18,10 @@ import (
 // those that the caller got.
 type exchange struct {
 	http.ResponseWriter
+	proxy     *Proxy
 	id        string
+	origin    string // the page that asks, for CORS
+	docs      bool   // the answer is the same for all, and may be kept
 	start     time.Time
 	route     *Route
 	identity  auth.Identity
@@ -51,6 +54,7 @@ func (x *exchange) WriteHeader(status int) {
 		return
 	}
 	x.status = status
+	x.proxy.commonHeaders(x)
 	x.ResponseWriter.WriteHeader(status)
 }
 
@@ -70,8 +74,14 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
 // ServeHTTP is the outermost layer: an id, a panic guard, and one log line.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{ResponseWriter: w, start: time.Now(), id: requestID(r), stall: p.stall, http2: r.ProtoMajor > 1}
+	x := &exchange{
+		ResponseWriter: w, proxy: p, start: time.Now(), id: requestID(r), origin: r.Header.Get("Origin"),
+		stall: p.stall, http2: r.ProtoMajor > 1,
+	}
 	if r.ContentLength != 0 {
+		// Whoever answers without reading the body does not wait for it either:
+		// net/http reads what is left before it sends the answer.
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
 		x.arm() // for net/http's own "100 Continue"
 		x.disarm()
 	}
@@ -93,18 +103,21 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p.spans != nil {
 		x.span = newSpan(r.Header)
 	}
-	p.commonHeaders(w.Header(), r, x.id)
 	if err := p.serve(x, r); err != nil {
 		p.fail(x, r, err)
 	}
 }
 
-// commonHeaders are on every answer, whoever makes it.
-func (p *Proxy) commonHeaders(h http.Header, r *http.Request, id string) {
-	h["X-Request-Id"] = []string{id}
-	h["Cache-Control"] = p.noStore
-	h["Vary"] = p.vary
-	p.cors.allow(h, r)
+// commonHeaders are on every answer, whoever makes it. They are set at the very
+// end: an informational answer of the upstream clears what was set before.
+func (p *Proxy) commonHeaders(x *exchange) {
+	h := x.Header()
+	h["X-Request-Id"] = []string{x.id}
+	if !x.docs {
+		h["Cache-Control"] = p.noStore
+		h["Vary"] = p.vary
+	}
+	p.cors.allow(h, x.origin)
 }
 
 // fail answers with an error, unless an answer has begun.

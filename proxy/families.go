@@ -51,7 +51,12 @@ func (a *asked[T]) of(ctx context.Context, x *exchange) (T, error) {
 		return v.value, nil
 	}
 	// Whoever asked first may leave; the others still want the answer.
-	ch := a.calls.DoChan(key, func() (any, error) {
+	ch := a.calls.DoChan(key, func() (_ any, err error) {
+		defer func() {
+			if v := recover(); v != nil { // it would end the process: it runs beside the request
+				err = fmt.Errorf("panic: %v", v)
+			}
+		}()
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askedTimeout)
 		defer cancel()
 		v, err := a.fetch(ctx, x)

@@ -221,7 +221,7 @@ func PublicEndpoints() iter.Seq2[string, string] {
 
 // public answers the pages that need no token, and reports whether it did.
 func (p *Proxy) public(x *exchange, r *http.Request) bool {
-	path := r.URL.EscapedPath()
+	path := wirePath(r)
 	docs := p.docs != nil && (path == "/openapi.yaml" || path == "/docs" || strings.HasPrefix(path, "/docs/"))
 	if !publicPaths[path] && !docs {
 		return false
@@ -236,8 +236,7 @@ func (p *Proxy) public(x *exchange, r *http.Request) bool {
 		e.Allow = []string{http.MethodGet, http.MethodHead}
 		x.err = e
 	case docs:
-		x.Header().Del("Vary")
-		x.Header().Del("Cache-Control")
+		x.docs = true
 		p.docs.ServeHTTP(x, r)
 	default:
 		x.err = p.health(x, path)

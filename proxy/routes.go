@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"iter"
 	"net/http"
 	"net/url"
@@ -26,6 +27,7 @@ type Route struct {
 	Scope   Scope    // narrows the request; without one the route serves nothing
 	Filter  filter   // narrows the answer; nil when the request's scope already does
 	Body    Body     // narrows a request whose body is not a form, in place of Scope
+	Formats bool     // the answer is no JSON: it comes as the caller's Accept or body asks
 	Answer  answerer // answers in the upstream's place
 
 	full string // the row's path as clients know it: log field and metric label
@@ -74,14 +76,14 @@ var Routes = []Route{
 	{Path: "/alerts", Methods: get, Params: []string{"partial_response"}, Scope: checked(nil), Filter: filterAlerts},
 	{Path: "/metadata", Methods: get, Params: []string{"metric", "limit", "limit_per_metric"}, Scope: checked(checkMetadataParams, "limit", "limit_per_metric"), Filter: filterMetadata},
 	{Path: "/targets", Methods: get, Params: []string{"state", "scrapePool"}, Scope: checked(nil), Filter: filterTargets},
-	{Path: "/targets/metadata", Methods: get, Params: []string{"match_target", "metric", "limit"}, Scope: checked(checkMetadataParams, "limit"), Filter: filterTargetsMetadata},
-	{Path: "/read", Methods: post, Body: scopeReadRequest},
-	{Path: "/format_query", Methods: getPost, Params: []string{"query"}, Scope: parsed},
-	{Path: "/parse_query", Methods: getPost, Params: []string{"query"}, Scope: parsed},
+	{Path: "/targets/metadata", Methods: get, Params: []string{"match_target", "metric", "limit"}, Scope: ownTargets, Filter: filterTargetsMetadata},
+	{Path: "/read", Methods: post, Body: scopeReadRequest, Formats: true},
+	{Path: "/format_query", Methods: getPost, Params: []string{"query"}, Scope: parsed(maxFormatTerms)},
+	{Path: "/parse_query", Methods: getPost, Params: []string{"query"}, Scope: parsed(0)},
 	{Path: "/status/buildinfo", Methods: get, Scope: checked(nil)},
 	{Path: "/explain", Base: metricsBase, Methods: getPost, Params: []string{"query"}, Scope: expression, Answer: explain},
-	{Path: "/federate", Base: "/", Methods: get, Params: []string{"match[]"}, Scope: selectors(federated)},
-	{Path: "/federate", Base: metricsBase, Methods: get, Params: []string{"match[]"}, Scope: selectors(federated)},
+	{Path: "/federate", Base: "/", Methods: get, Params: []string{"match[]"}, Scope: selectors(federated), Formats: true},
+	{Path: "/federate", Base: metricsBase, Methods: get, Params: []string{"match[]"}, Scope: selectors(federated), Formats: true},
 }
 
 // Endpoints yields the method and path of everything that needs a token.
@@ -149,7 +151,7 @@ func newRouter(rows []*Route) *router {
 
 // find returns the row and, where the row has one, the label name in the path.
 func (t *router) find(r *http.Request) (*Route, string, error) {
-	path := r.URL.EscapedPath()
+	path := wirePath(r)
 	row, name := t.fixed[path], ""
 	if row == nil {
 		var raw string
@@ -183,10 +185,17 @@ func (t *router) match(path string) (*Route, string) {
 	return nil, ""
 }
 
+// wirePath is a request's path as it came. URL.EscapedPath would escape a path
+// anew that holds a byte which should have been escaped, and hide the others.
+func wirePath(r *http.Request) string { return cmp.Or(r.URL.RawPath, r.URL.EscapedPath()) }
+
+// maxUnescapes is how many hops that decode a path are reckoned with.
+const maxUnescapes = 3
+
 // pathSegment tells one segment from a path that only looks like one to some
 // hop: separators and dots, plain or escaped, even twice.
-func pathSegment(raw string) bool {
-	for s := raw; ; {
+func pathSegment(s string) bool {
+	for range maxUnescapes {
 		if s == "" || s == "." || s == ".." || strings.ContainsAny(s, `/\`) {
 			return false
 		}
@@ -196,6 +205,7 @@ func pathSegment(raw string) bool {
 		}
 		s = next
 	}
+	return false
 }
 
 // labelName decodes the label name in a path, to be spelled again by us. Every

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"net/http"
 	"net/url"
 
 	"github.com/prometheus/prometheus/promql/parser"
@@ -86,16 +87,45 @@ func selectors(none absent) Scope {
 	}
 }
 
+// maxFormatTerms bounds a query that the upstream is asked to format: its
+// formatter takes seconds for a sum of a thousand terms.
+const maxFormatTerms = 300
+
 // parsed bounds and parses a query that reads no data, and sends it as it is.
-func parsed(ps params, _ *tenantMatcher, b *budget) (params, error) {
-	query, _ := ps.lookup("query")
-	if err := b.charge(query); err != nil {
-		return nil, inParameter("query", err)
+// A positive maxTerms is a narrower bound than the setting.
+func parsed(maxTerms int) Scope {
+	return func(ps params, _ *tenantMatcher, b *budget) (params, error) {
+		query, _ := ps.lookup("query")
+		if err := b.charge(query); err != nil {
+			return nil, inParameter("query", err)
+		}
+		if maxTerms > 0 && b.terms > maxTerms {
+			return nil, inParameter("query", overLimit("max_query_terms", http.StatusBadRequest,
+				"the query has too many terms to be formatted: at most %d operators, commas, brackets and names are accepted", maxTerms))
+		}
+		if _, err := promQL.ParseExpr(query); err != nil {
+			return nil, inParameter("query", refusedByParser(err))
+		}
+		return ps, nil
 	}
-	if _, err := promQL.ParseExpr(query); err != nil {
-		return nil, inParameter("query", refusedByParser(err))
+}
+
+// ownTargets narrows match_target, the selector of targets. The answer is
+// filtered as well; but an upstream that says "not found" must not say it of
+// somebody else's targets.
+func ownTargets(ps params, m *tenantMatcher, b *budget) (params, error) {
+	if err := checkMetadataParams(ps.values()); err != nil {
+		return nil, err
 	}
-	return ps, nil
+	chosen, _ := ps.lookup("match_target")
+	selector := m.own()
+	if chosen != "" {
+		var err error
+		if selector, err = m.selector(chosen, b, false); err != nil {
+			return nil, inParameter("match_target", err)
+		}
+	}
+	return append(ps.without("limit", "match_target"), param{"match_target", selector}), nil
 }
 
 // checked is for rows whose answer is filtered. It refuses what promfence's own
@@ -111,7 +141,7 @@ func checked(check func(url.Values) error, ours ...string) Scope {
 		}
 		ps = ps.without(ours...)
 		for i, p := range ps {
-			if p.name != "match[]" && p.name != "match_target" || p.value == "" {
+			if p.name != "match[]" {
 				continue
 			}
 			ms, err := parseSelector(p.value, b)

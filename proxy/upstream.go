@@ -29,8 +29,9 @@ func (p *Proxy) forward(x *exchange, s scopedRequest) {
 }
 
 // forwardedHeaders are the request headers that reach the upstream as the
-// caller sent them; what is not named here the upstream does not see.
-var forwardedHeaders = []string{"Accept", "Cache-Control", "User-Agent", "Traceparent", "Tracestate"}
+// caller sent them; what is not named here the upstream does not see. Accept is
+// forwarded where the row's answers come in several formats.
+var forwardedHeaders = []string{"Cache-Control", "User-Agent", "Traceparent", "Tracestate"}
 
 // withParams spells the upstream request of a row with parameters.
 func (p *Proxy) withParams(x *exchange, r *http.Request, labelName string, ps params) scopedRequest {
@@ -72,6 +73,9 @@ func (p *Proxy) upstreamRequest(x *exchange, r *http.Request, labelName string) 
 		if v := r.Header[name]; len(v) > 0 && len(v[0]) <= maxHeaderValue {
 			out.Header[name] = v[:1:1]
 		}
+	}
+	if accept := r.Header["Accept"]; x.route.Formats && len(accept) > 0 && len(accept[0]) <= maxHeaderValue {
+		out.Header["Accept"] = accept[:1:1]
 	}
 	encoding := acceptEncoding(r.Header)
 	if x.route.Filter != nil {
