@@ -132,7 +132,7 @@ func TestAcmeSeesWhatAcmeWouldSeeAloneHoweverTheQueryIsWritten(t *testing.T) {
 				}
 			}
 			for _, asked := range seen.Take() {
-				if loose := unscoped(asked.Params().Get("query"), "acme"); loose != "" {
+				if loose := upstream.Unscoped(asked.Params().Get("query"), "acme"); loose != "" {
 					t.Errorf("the upstream was asked %s, in which %s is nobody's", asked.Params().Get("query"), loose)
 				}
 			}

@@ -1,4 +1,6 @@
-package test_test
+// Package property_test holds the promise of non-interference over every
+// expression of Prometheus's own tests.
+package property_test
 
 import (
 	"fmt"

@@ -1,4 +1,4 @@
-package test_test
+package property_test
 
 import (
 	"context"
@@ -8,14 +8,13 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
-	"github.com/prometheus/prometheus/promql/promqltest"
 	"github.com/prometheus/prometheus/storage"
 
 	"github.com/promfence/promfence/auth"
 	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/test/upstream"
 )
 
 // A twin answers a query as the engine would, and on the way compares what it
@@ -54,7 +53,7 @@ func (w *twin) compare(ctx context.Context, q *worlds, text string, ask asker) {
 		w.refused(text, err)
 		return
 	}
-	if loose := unscoped(enforced, w.tenants.Names()...); loose != "" {
+	if loose := upstream.Unscoped(enforced, w.tenants.Names()...); loose != "" {
 		w.differences = append(w.differences, fmt.Sprintf("%s\n\tbecame %s\n\tin which %s is nobody's", text, enforced, loose))
 	}
 	w.compared++
@@ -83,27 +82,6 @@ func (w *twin) refused(text string, err error) {
 	default:
 		w.differences = append(w.differences, fmt.Sprintf("%s\n\trefused: %v", text, err))
 	}
-}
-
-// unscoped finds a selector that does not hold the tenants, in a walk that owes
-// nothing to the proxy's.
-func unscoped(query string, tenants ...string) (selector string) {
-	expr, err := parser.NewParser(promqltest.TestParserOpts).ParseExpr(query)
-	if err != nil {
-		return err.Error()
-	}
-	want := labels.MustNewMatcher(labels.MatchEqual, "tenant_id", tenants[0])
-	if len(tenants) > 1 {
-		want = labels.MustNewMatcher(labels.MatchRegexp, "tenant_id", strings.Join(tenants, "|"))
-	}
-	parser.Inspect(expr, func(node parser.Node, _ []parser.Node) error {
-		s, ok := node.(*parser.VectorSelector)
-		if ok && !slices.ContainsFunc(s.LabelMatchers, func(m *labels.Matcher) bool { return m.String() == want.String() }) {
-			selector = s.String()
-		}
-		return nil
-	})
-	return selector
 }
 
 var tenantLabel = regexp.MustCompile(`(, )?tenant_id="acme"`)

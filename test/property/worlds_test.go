@@ -1,4 +1,4 @@
-package test_test
+package property_test
 
 import (
 	"context"

@@ -109,3 +109,27 @@ func contains(text, want string) error {
 	}
 	return nil
 }
+
+func TestUnscopedFindsTheOneSelectorThatIsNobodys(t *testing.T) {
+	tests := map[string]struct {
+		query   string
+		tenants []string
+		want    string
+	}{
+		"none":                  {`sum(a{tenant_id="acme"})`, []string{"acme"}, ``},
+		"the other operand":     {`a + b{tenant_id="acme"}`, []string{"acme"}, `a`},
+		"a parameter":           {`topk(scalar(a), b{tenant_id="acme"})`, []string{"acme"}, `a`},
+		"another's":             {`a{tenant_id="globex"}`, []string{"acme"}, `a{tenant_id="globex"}`},
+		"a regexp for one":      {`a{tenant_id=~"acme"}`, []string{"acme"}, `a{tenant_id=~"acme"}`},
+		"several":               {`a{tenant_id=~"acme|beta"}`, []string{"acme", "beta"}, ``},
+		"one where several are": {`a{tenant_id=~"acme|beta|globex"}`, []string{"acme", "beta"}, `a{tenant_id=~"acme|beta|globex"}`},
+		"in a subquery":         {`max_over_time(rate(a[1m])[5m:])`, []string{"acme"}, `a`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := upstream.Unscoped(tt.query, tt.tenants...); got != tt.want {
+				t.Errorf("%q, want %q", got, tt.want)
+			}
+		})
+	}
+}
