@@ -25,6 +25,11 @@ func Prometheus(ctx context.Context, progress io.Writer) (string, error) {
 	})
 }
 
+// Promtool does the same for Prometheus's command line client.
+func Promtool(ctx context.Context, progress io.Writer) (string, error) {
+	return cached(ctx, progress, module, Program{Name: "Promtool", Package: module + "/cmd/promtool", Tags: "remove_all_sd"})
+}
+
 // cached returns the path of a program, building it first when this machine
 // hasn't yet. Its module's version, which p.Dir's go.mod names, is in the path.
 func cached(ctx context.Context, progress io.Writer, module string, p Program) (string, error) {
