@@ -103,7 +103,7 @@ func (s *regexpScan) run() {
 		switch c {
 		case '(':
 			s.groups = append(s.groups, s.sum)
-			s.sum, s.atom = 2, 0
+			s.sum, s.atom = 4, 0 // two instructions, and a level of the tree
 		case ')':
 			if n := len(s.groups); n > 0 {
 				group := s.sum
@@ -118,7 +118,7 @@ func (s *regexpScan) run() {
 		case '{':
 			s.repeat()
 		case '*', '+', '?', '|':
-			s.sum = saturate(s.sum + 1)
+			s.sum = saturate(s.sum + 2)
 		default:
 			s.push(1)
 		}

@@ -163,11 +163,11 @@ func comparable(a *answer) string {
 	}
 	slices.Sort(v.Warnings)
 	slices.Sort(v.Infos)
+	list, _ := v.Data.([]any) // of series, which come as they were first written
 	if data, ok := v.Data.(map[string]any); ok {
-		if result, ok := data["result"].([]any); ok {
-			slices.SortFunc(result, func(a, b any) int { return strings.Compare(spelled(a), spelled(b)) })
-		}
+		list, _ = data["result"].([]any)
 	}
+	slices.SortFunc(list, func(a, b any) int { return strings.Compare(spelled(a), spelled(b)) })
 	return fmt.Sprint(a.status, " ", position.ReplaceAllString(spelled(v), ""))
 }
 

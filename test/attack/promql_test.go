@@ -77,7 +77,9 @@ func selectorsOf() []family {
 	targets := []string{"/api/v1/series?", "/api/v1/labels?", "/api/v1/label/__name__/values?", "/api/v1/label/tenant_id/values?", "/api/v1/label/zqx04/values?", "/api/v1/metrics/series?start=0&", "/api/v1/series?limit=1&", "/api/v1/label/job/values?limit=1&"}
 	for _, s := range append([]string{"", "{}", `{a=""}`, `{tenant_id=~""}`, `{__name__=""}`, "1", "up + up", "up[5m]", "up offset 1m", "{", "up}", "(up)", "up or " + theirs, `up,` + theirs}, wanted...) {
 		for _, target := range targets {
-			f.attacks = append(f.attacks, attack{name: target + s, request: get(target + "match[]=" + url.QueryEscape(s)), twin: true})
+			// Which series a limit leaves is not the same twice.
+			twin := target != "/api/v1/series?limit=1&"
+			f.attacks = append(f.attacks, attack{name: target + s, request: get(target + "match[]=" + url.QueryEscape(s)), twin: twin})
 		}
 		f.attacks = append(f.attacks,
 			attack{name: "POST " + s, request: post("/api/v1/series", "match[]=shop_flag&match[]="+url.QueryEscape(s)), twin: true},
