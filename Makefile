@@ -17,6 +17,13 @@ help: ## this list
 build: redoc ## bin/promfence, static and stripped
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/promfence ./cmd/promfence
 
+release: redoc ## bin/release: promfence for Linux on amd64 and arm64, the same bytes from the same commit, with sha256 sums
+	rm -rf bin/release && mkdir -p bin/release
+	for arch in amd64 arm64; do \
+		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch GOFLAGS= go build -trimpath -buildvcs=true -ldflags='-s -w -buildid=' -o bin/release/promfence-linux-$$arch ./cmd/promfence || exit 1; \
+	done
+	cd bin/release && sha256sum promfence-linux-* >SHA256SUMS && cat SHA256SUMS
+
 demo: build ## promfence in front of a Prometheus with two tenants, on DEMO_ADDRESS (127.0.0.1:8080)
 	@cd test && CGO_ENABLED=0 go run ./prebuild ./demo ../bin/demo
 	@bin/demo
@@ -53,4 +60,4 @@ bench: build ## what promfence costs, in ratios to other proxies (4 minutes)
 
 include openapi/redoc.mk
 
-.PHONY: help build demo test lint fuzz bench
+.PHONY: help build release demo test lint fuzz bench
