@@ -195,15 +195,15 @@ func TestAPreflightNeedsNoToken(t *testing.T) {
 
 // The handler serves HTTP/2, in the clear and over TLS, with a body either way.
 func TestTheHandlerServesHTTP2(t *testing.T) {
-	real := upstream.Start(t, upstream.Options{})
-	real.Load(t, time.Now().Add(-time.Minute), 15*time.Second, `
+	behind := upstream.Start(t, upstream.Options{})
+	behind.Load(t, time.Now().Add(-time.Minute), 15*time.Second, `
 		up{tenant_id="acme"} 1+1x4
 		up{tenant_id="stranger"} 100+1x4
 	`)
 	idp := authtest.NewIssuer(t)
 	for name, tls := range map[string]bool{"in the clear": false, "over TLS": true} {
 		t.Run(name, func(t *testing.T) {
-			s := httptest.NewUnstartedServer(newHandler(t, idp, real.URL))
+			s := httptest.NewUnstartedServer(newHandler(t, idp, behind.URL))
 			s.Config.Protocols = new(http.Protocols)
 			s.Config.Protocols.SetHTTP1(true)
 			s.Config.Protocols.SetUnencryptedHTTP2(true)

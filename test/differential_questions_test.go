@@ -96,9 +96,25 @@ func questions(t *testing.T, w *twinWorld) []question {
 			ask(question{differs: differs}, "query", query)
 		}
 		for _, pairs := range [][]string{
-			{"limit", "2"}, {"limit", "0"}, {"stats", "true"}, {"stats", "all"}, {"stats", "some"}, {"lookback_delta", "1m"}, {"timeout", "10s"}, {"timeout", "5"},
-			{"dedup", "true", "partial_response", "false", "max_source_resolution", "0s", "engine", "thanos"}, {"unknown", "x"}, {"analyze", "true"}, {"storeMatch[]", "{a=\"b\"}"},
-			{"limit", "-1"}, {"limit", "x"}, {"limit", "99999999999999999999"}, {"lookback_delta", "x"}, {"timeout", "x"}, {"timeout", "1ns"}, {"timeout", ""},
+			{"limit", "2"},
+			{"limit", "0"},
+			{"stats", "true"},
+			{"stats", "all"},
+			{"stats", "some"},
+			{"lookback_delta", "1m"},
+			{"timeout", "10s"},
+			{"timeout", "5"},
+			{"dedup", "true", "partial_response", "false", "max_source_resolution", "0s", "engine", "thanos"},
+			{"unknown", "x"},
+			{"analyze", "true"},
+			{"storeMatch[]", "{a=\"b\"}"},
+			{"limit", "-1"},
+			{"limit", "x"},
+			{"limit", "99999999999999999999"},
+			{"lookback_delta", "x"},
+			{"timeout", "x"},
+			{"timeout", "1ns"},
+			{"timeout", ""},
 		} {
 			ask(question{Question: compare.Question{Unordered: pairs[0] != "limit"}}, append(pairs, "query", "sort(requests_total)")...)
 		}
@@ -106,7 +122,7 @@ func questions(t *testing.T, w *twinWorld) []question {
 		ask(question{}, "query", "limit", "query", "limit")
 	}
 	all = append(all, times(w, at, start, end)...)
-	all = append(all, lists(w, start, end)...)
+	all = append(all, lists(start, end)...)
 	all = append(all, filtered()...)
 	all = append(all, reads(t, w)...)
 	all = append(all, oddRequests(at)...)
@@ -143,7 +159,7 @@ func times(w *twinWorld, at, start, end string) (all []question) {
 }
 
 // lists are the endpoints that tell of names, values, series and exemplars.
-func lists(w *twinWorld, start, end string) (all []question) {
+func lists(start, end string) (all []question) {
 	ask := func(path string, differs difference, methods []string, params ...url.Values) {
 		for _, p := range params {
 			for _, method := range methods {
@@ -202,14 +218,16 @@ func lists(w *twinWorld, start, end string) (all []question) {
 func filtered() (all []question) {
 	for path, params := range map[string][]url.Values{
 		"/api/v1/rules": {
-			{}, form("type", "alert"), form("type", "record"), form("type", "x"), form("rule_name[]", "Burning"), form("rule_group[]", "second"), form("rule_name[]", "Stranger"),
+			{},
+			form("type", "alert"), form("type", "record"), form("type", "x"), form("rule_name[]", "Burning"), form("rule_group[]", "second"), form("rule_name[]", "Stranger"),
 			form("match[]", `{severity="page"}`), form("match[]", "{"), form("exclude_alerts", "true"), form("exclude_alerts", "x"), form("group_limit", "1"), form("group_limit", "2"), form("group_limit", "100"),
 			form("group_limit", "0"), form("group_limit", "x"), form("group_next_token", "abc"), form("group_limit", "1", "group_next_token", "nosuch"),
 		},
 		"/api/v1/alerts":  {{}},
 		"/api/v1/targets": {{}, form("state", "active"), form("state", "dropped"), form("state", "any"), form("state", "x"), form("scrapePool", "shop"), form("scrapePool", "stranger")},
 		"/api/v1/metadata": {
-			{}, form("metric", "scraped_total"), form("metric", "stranger_total"), form("metric", "nothing_of_that_name"), form("limit", "0"), form("limit", "x"),
+			{},
+			form("metric", "scraped_total"), form("metric", "stranger_total"), form("metric", "nothing_of_that_name"), form("limit", "0"), form("limit", "x"),
 			form("limit_per_metric", "1"), form("limit_per_metric", "x"), form("limit", "-1"),
 		},
 		"/api/v1/targets/metadata": {
@@ -266,11 +284,35 @@ func oddRequests(at string) (all []question) {
 		all = append(all, q)
 	}
 	for _, h := range []http.Header{
-		{"If-None-Match": {"*"}}, {"If-Modified-Since": {"Wed, 21 Oct 2099 07:28:00 GMT"}}, {"If-Match": {`"x"`}}, {"If-Unmodified-Since": {"Wed, 21 Oct 2015 07:28:00 GMT"}}, {"Range": {"bytes=0-3"}}, {"If-Range": {`"x"`}},
-		{"Cache-Control": {"no-cache"}}, {"Pragma": {"no-cache"}}, {"Accept": {"application/json"}}, {"Accept": {"text/html, */*;q=0.1"}}, {"Accept": {"application/xml"}}, {"Accept": {"x"}},
-		{"Accept-Encoding": {"gzip, deflate, br, zstd"}}, {"Accept-Encoding": {"*"}}, {"Accept-Encoding": {"br"}}, {"Accept-Encoding": {""}}, {"User-Agent": {"Grafana/12.0"}}, {"X-Dashboard-Uid": {"abc"}, "X-Panel-Id": {"1"}, "X-Grafana-Org-Id": {"1"}},
-		{"Cookie": {"a=b"}}, {"X-Forwarded-For": {"192.0.2.1"}}, {"X-Forwarded-Prefix": {"/x"}}, {"Forwarded": {"for=192.0.2.1"}}, {"Te": {"trailers"}}, {"Expect": {""}}, {"X-Http-Method-Override": {"DELETE"}},
-		{"Traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}, {"X-Prometheus-Scrape-Timeout-Seconds": {"1"}}, {"X-Scope-Orgid": {"stranger"}}, {"Thanos-Tenant": {"stranger"}},
+		{"If-None-Match": {"*"}},
+		{"If-Modified-Since": {"Wed, 21 Oct 2099 07:28:00 GMT"}},
+		{"If-Match": {`"x"`}},
+		{"If-Unmodified-Since": {"Wed, 21 Oct 2015 07:28:00 GMT"}},
+		{"Range": {"bytes=0-3"}},
+		{"If-Range": {`"x"`}},
+		{"Cache-Control": {"no-cache"}},
+		{"Pragma": {"no-cache"}},
+		{"Accept": {"application/json"}},
+		{"Accept": {"text/html, */*;q=0.1"}},
+		{"Accept": {"application/xml"}},
+		{"Accept": {"x"}},
+		{"Accept-Encoding": {"gzip, deflate, br, zstd"}},
+		{"Accept-Encoding": {"*"}},
+		{"Accept-Encoding": {"br"}},
+		{"Accept-Encoding": {""}},
+		{"User-Agent": {"Grafana/12.0"}},
+		{"X-Dashboard-Uid": {"abc"}, "X-Panel-Id": {"1"}, "X-Grafana-Org-Id": {"1"}},
+		{"Cookie": {"a=b"}},
+		{"X-Forwarded-For": {"192.0.2.1"}},
+		{"X-Forwarded-Prefix": {"/x"}},
+		{"Forwarded": {"for=192.0.2.1"}},
+		{"Te": {"trailers"}},
+		{"Expect": {""}},
+		{"X-Http-Method-Override": {"DELETE"}},
+		{"Traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}},
+		{"X-Prometheus-Scrape-Timeout-Seconds": {"1"}},
+		{"X-Scope-Orgid": {"stranger"}},
+		{"Thanos-Tenant": {"stranger"}},
 	} {
 		get(h)
 	}

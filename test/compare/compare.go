@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -76,9 +77,7 @@ func (q Question) Ask(t testing.TB, base, token string, now time.Time) Answer {
 	if body != nil {
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}
-	for name, values := range q.Header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, q.Header)
 	if token != "" {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}

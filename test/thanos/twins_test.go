@@ -138,11 +138,32 @@ func without(v any, name string) {
 
 // own are the parameters that Thanos adds to Prometheus's.
 var own = [][]string{
-	{}, {"dedup", "true"}, {"dedup", "false"}, {"partial_response", "true"}, {"partial_response", "false"}, {"max_source_resolution", "0s"}, {"max_source_resolution", "5m"},
-	{"max_source_resolution", "auto"}, {"replicaLabels[]", "replica"}, {"replicaLabels[]", "instance"}, {"replicaLabels[]", "replica", "replicaLabels[]", "code"}, {"replicaLabels[]", "tenant_id"},
-	{"engine", "prometheus"}, {"engine", "thanos"}, {"dedup", "false", "engine", "thanos", "partial_response", "false"},
-	{"dedup", "x"}, {"partial_response", "x"}, {"max_source_resolution", "x"}, {"engine", "x"},
-	{"tenant", "stranger"}, {"storeMatch[]", `{__address__=~".*"}`}, {"analyze", "true"}, {"lookback_delta", "1m"}, {"limit", "1"}, {"stats", "true"}, {"timeout", "10s"},
+	{},
+	{"dedup", "true"},
+	{"dedup", "false"},
+	{"partial_response", "true"},
+	{"partial_response", "false"},
+	{"max_source_resolution", "0s"},
+	{"max_source_resolution", "5m"},
+	{"max_source_resolution", "auto"},
+	{"replicaLabels[]", "replica"},
+	{"replicaLabels[]", "instance"},
+	{"replicaLabels[]", "replica", "replicaLabels[]", "code"},
+	{"replicaLabels[]", "tenant_id"},
+	{"engine", "prometheus"},
+	{"engine", "thanos"},
+	{"dedup", "false", "engine", "thanos", "partial_response", "false"},
+	{"dedup", "x"},
+	{"partial_response", "x"},
+	{"max_source_resolution", "x"},
+	{"engine", "x"},
+	{"tenant", "stranger"},
+	{"storeMatch[]", `{__address__=~".*"}`},
+	{"analyze", "true"},
+	{"lookback_delta", "1m"},
+	{"limit", "1"},
+	{"stats", "true"},
+	{"timeout", "10s"},
 }
 
 var expressions = []string{
@@ -172,7 +193,8 @@ func questions() (all []compare.Question) {
 		explained := strings.Contains(base, "explain")
 		for _, query := range expressions {
 			for _, pairs := range own {
-				if query != "requests_total" && !(len(pairs) == 2 && pairs[0] == "engine" && pairs[1] != "x" || len(pairs) == 0) || explained && query != "requests_total" {
+				plain := len(pairs) == 0 || len(pairs) == 2 && pairs[0] == "engine" && pairs[1] != "x"
+				if query != "requests_total" && (explained || !plain) {
 					continue
 				}
 				params := form(pairs...)
