@@ -47,7 +47,11 @@ func Operations() iter.Seq2[string, string] {
 // parse reads the embedded document; that it can be read is tested.
 func parse() *contents {
 	var c contents
-	if err := yaml.Unmarshal(document, &c); err != nil {
+	text, err := newCompressed("", "", document).plain()
+	if err == nil {
+		err = yaml.Unmarshal(text, &c)
+	}
+	if err != nil {
 		panic(err)
 	}
 	return &c

@@ -8,7 +8,6 @@ import (
 
 	"github.com/golang/snappy"
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/prompb"
 )
 
 // scopeReadRequest narrows a remote-read request: the body it returns asks for
@@ -21,37 +20,30 @@ func scopeReadRequest(compressed []byte, m *tenantMatcher, b *budget) ([]byte, e
 	if err != nil {
 		return nil, err
 	}
-	types, err := responseTypes(original.AcceptedResponseTypes)
-	if err != nil {
+	fresh := &readRequest{queries: make([]readQuery, len(original.queries))}
+	if fresh.types, err = responseTypes(original.types); err != nil {
 		return nil, err
 	}
-	matchers := make([][]*labels.Matcher, len(original.Queries))
-	fresh := &prompb.ReadRequest{AcceptedResponseTypes: types}
-	for i, q := range original.Queries {
-		if matchers[i], err = readMatchers(q.Matchers, b); err != nil {
+	matchers := make([][]*labels.Matcher, len(original.queries))
+	for i, q := range original.queries {
+		if matchers[i], err = readMatchers(q.matchers, b); err != nil {
 			return nil, inReadQuery(i, err)
 		}
-		if err := errors.Join(b.chargeHints(q.Hints), b.limits.checkReadRange(q.StartTimestampMs, q.EndTimestampMs)); err != nil {
+		if err := errors.Join(b.chargeHints(q.hints), b.limits.checkReadRange(q.start, q.end)); err != nil {
 			return nil, inReadQuery(i, err)
 		}
 		enforced, err := m.enforce(matchers[i])
 		if err != nil {
 			return nil, inReadQuery(i, err)
 		}
-		fresh.Queries = append(fresh.Queries, &prompb.Query{
-			StartTimestampMs: q.StartTimestampMs, EndTimestampMs: q.EndTimestampMs,
-			Matchers: protoMatchers(enforced), Hints: knownHints(q.Hints),
-		})
+		q.matchers = wireMatchers(enforced)
+		fresh.queries[i] = q
 	}
-	if err := b.chargeSelectors(len(fresh.Queries), m.Matcher); err != nil {
+	if err := b.chargeSelectors(len(fresh.queries), m.Matcher); err != nil {
 		return nil, err
 	}
-	raw, err := fresh.Marshal()
-	if err != nil {
-		return nil, internal(err)
-	}
-	out := snappy.Encode(nil, raw)
-	if err := verifyRead(out, original, types, matchers, m.Matcher); err != nil {
+	out := snappy.Encode(nil, fresh.append(nil))
+	if err := verifyRead(out, original, fresh.types, matchers, m.Matcher); err != nil {
 		return nil, internal(fmt.Errorf("%w: %w", errVerify, err))
 	}
 	return out, nil
@@ -59,7 +51,7 @@ func scopeReadRequest(compressed []byte, m *tenantMatcher, b *budget) ([]byte, e
 
 // decodeRead bounds what decoding allocates before it decodes: a few bytes of
 // snappy can claim gigabytes, and a few bytes of protobuf a thousand structs.
-func decodeRead(compressed []byte, b *budget) (*prompb.ReadRequest, error) {
+func decodeRead(compressed []byte, b *budget) (*readRequest, error) {
 	limit := b.limits.BodyBytes
 	if int64(len(compressed)) > limit {
 		return nil, tooLarge(limit)
@@ -78,11 +70,8 @@ func decodeRead(compressed []byte, b *budget) (*prompb.ReadRequest, error) {
 	if err := b.chargeRead(raw); err != nil {
 		return nil, err
 	}
-	req := &prompb.ReadRequest{}
-	if err := req.Unmarshal(raw); err != nil {
-		return nil, badRead(err)
-	}
-	return req, nil
+	req := &readRequest{}
+	return req, req.parse(raw, false)
 }
 
 func badRead(err error) error {
@@ -94,10 +83,11 @@ func badRead(err error) error {
 // responseTypes keeps the known encodings in the caller's order. A caller that
 // wants only others is refused here as by the upstream: left with an empty list,
 // the upstream would take it for one that wants samples.
-func responseTypes(wanted []prompb.ReadRequest_ResponseType) ([]prompb.ReadRequest_ResponseType, error) {
-	var known []prompb.ReadRequest_ResponseType
+func responseTypes(wanted []uint64) ([]uint64, error) {
+	const samples, streamedChunks = 0, 1
+	var known []uint64
 	for _, t := range wanted {
-		if _, ok := prompb.ReadRequest_ResponseType_name[int32(t)]; ok && !slices.Contains(known, t) {
+		if (t == samples || t == streamedChunks) && !slices.Contains(known, t) {
 			known = append(known, t)
 		}
 	}
@@ -107,34 +97,30 @@ func responseTypes(wanted []prompb.ReadRequest_ResponseType) ([]prompb.ReadReque
 	return known, nil
 }
 
-var matchTypes = map[prompb.LabelMatcher_Type]labels.MatchType{
-	prompb.LabelMatcher_EQ:  labels.MatchEqual,
-	prompb.LabelMatcher_NEQ: labels.MatchNotEqual,
-	prompb.LabelMatcher_RE:  labels.MatchRegexp,
-	prompb.LabelMatcher_NRE: labels.MatchNotRegexp,
-}
+// matchTypes are the types of matchers, by their number on the wire.
+var matchTypes = []labels.MatchType{labels.MatchEqual, labels.MatchNotEqual, labels.MatchRegexp, labels.MatchNotRegexp}
 
 // readMatchers reads a query's matchers, each after it was charged: compiling a
 // regular expression is where a short text costs seconds.
-func readMatchers(in []*prompb.LabelMatcher, b *budget) ([]*labels.Matcher, error) {
+func readMatchers(in []readMatcher, b *budget) ([]*labels.Matcher, error) {
 	out := make([]*labels.Matcher, 0, len(in)+1)
-	for _, p := range in {
-		kind, ok := matchTypes[p.Type]
-		if !ok {
+	for _, w := range in {
+		if w.kind >= uint64(len(matchTypes)) {
 			return nil, badData("a matcher has an unknown type")
 		}
-		if !utf8.ValidString(p.Name) || !utf8.ValidString(p.Value) {
+		kind := matchTypes[w.kind]
+		if !utf8.ValidString(w.name) || !utf8.ValidString(w.value) {
 			return nil, badData("a matcher is not valid UTF-8")
 		}
-		if err := b.chargeText(p.Name, p.Value); err != nil {
+		if err := b.chargeText(w.name, w.value); err != nil {
 			return nil, err
 		}
 		if kind == labels.MatchRegexp || kind == labels.MatchNotRegexp {
-			if err := b.chargePattern(p.Value); err != nil {
+			if err := b.chargePattern(w.value); err != nil {
 				return nil, err
 			}
 		}
-		m, err := labels.NewMatcher(kind, p.Name, p.Value)
+		m, err := labels.NewMatcher(kind, w.name, w.value)
 		if err != nil {
 			return nil, badData("a matcher's regular expression is not valid: %s", err)
 		}
@@ -143,28 +129,12 @@ func readMatchers(in []*prompb.LabelMatcher, b *budget) ([]*labels.Matcher, erro
 	return out, nil
 }
 
-func protoMatchers(in []*labels.Matcher) []*prompb.LabelMatcher {
-	out := make([]*prompb.LabelMatcher, len(in))
+func wireMatchers(in []*labels.Matcher) []readMatcher {
+	out := make([]readMatcher, len(in))
 	for i, m := range in {
-		kind := prompb.LabelMatcher_EQ
-		for p, t := range matchTypes {
-			if t == m.Type {
-				kind = p
-			}
-		}
-		out[i] = &prompb.LabelMatcher{Type: kind, Name: m.Name, Value: m.Value}
+		out[i] = readMatcher{kind: uint64(slices.Index(matchTypes, m.Type)), name: m.Name, value: m.Value} //nolint:gosec // G115: one of the four
 	}
 	return out
-}
-
-func knownHints(h *prompb.ReadHints) *prompb.ReadHints {
-	if h == nil {
-		return nil
-	}
-	return &prompb.ReadHints{
-		StepMs: h.StepMs, Func: h.Func, StartMs: h.StartMs, EndMs: h.EndMs,
-		Grouping: h.Grouping, By: h.By, RangeMs: h.RangeMs,
-	}
 }
 
 // inReadQuery says which query a refusal is about.

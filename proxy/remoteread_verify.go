@@ -6,37 +6,35 @@ import (
 
 	"github.com/golang/snappy"
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/prompb"
 )
 
-// verifyRead decodes a narrowed request as the upstream will and compares it
-// with the original: each query must hold its original matchers and the
-// enforced one exactly once, and nothing else may differ or be left unread.
-func verifyRead(compressed []byte, original *prompb.ReadRequest, types []prompb.ReadRequest_ResponseType, matchers [][]*labels.Matcher, want *labels.Matcher) error {
+// verifyRead decodes a narrowed request again and compares it with the original:
+// each query must hold its original matchers and the enforced one exactly once,
+// and nothing else may differ, or be more than we know.
+func verifyRead(compressed []byte, original *readRequest, types []uint64, matchers [][]*labels.Matcher, want *labels.Matcher) error {
 	raw, err := snappy.Decode(nil, compressed)
 	if err != nil {
 		return err
 	}
-	var again prompb.ReadRequest
-	if err := again.Unmarshal(raw); err != nil {
+	var again readRequest
+	if err := again.parse(raw, true); err != nil {
 		return err
 	}
-	if len(again.XXX_unrecognized) > 0 || !slices.Equal(again.AcceptedResponseTypes, types) || len(again.Queries) != len(original.Queries) {
+	if !slices.Equal(again.types, types) || len(again.queries) != len(original.queries) {
 		return errors.New("the remote-read request is another")
 	}
-	for i, q := range again.Queries {
-		o := original.Queries[i]
-		if len(q.XXX_unrecognized) > 0 || q.StartTimestampMs != o.StartTimestampMs || q.EndTimestampMs != o.EndTimestampMs || !sameHints(q.Hints, o.Hints) {
+	for i, q := range again.queries {
+		o := original.queries[i]
+		if q.start != o.start || q.end != o.end || !sameHints(q.hints, o.hints) {
 			return errors.New("a remote-read query is another")
 		}
-		got := make([]*labels.Matcher, len(q.Matchers))
-		for j, m := range q.Matchers {
-			kind, ok := matchTypes[m.Type]
-			if !ok || len(m.XXX_unrecognized) > 0 {
+		got := make([]*labels.Matcher, len(q.matchers))
+		for j, m := range q.matchers {
+			if m.kind >= uint64(len(matchTypes)) {
 				return errors.New("a remote-read matcher is another")
 			}
 			// Compared as text: nothing needs compiling twice.
-			got[j] = &labels.Matcher{Type: kind, Name: m.Name, Value: m.Value}
+			got[j] = &labels.Matcher{Type: matchTypes[m.kind], Name: m.name, Value: m.value}
 		}
 		if !enforcedOnce(want, matchers[i], got) {
 			return errors.New("a remote-read query lacks a matcher or has one too many")
@@ -45,11 +43,10 @@ func verifyRead(compressed []byte, original *prompb.ReadRequest, types []prompb.
 	return nil
 }
 
-func sameHints(a, b *prompb.ReadHints) bool {
+func sameHints(a, b *readHints) bool {
 	if a == nil || b == nil {
 		return a == nil && b == nil
 	}
-	return len(a.XXX_unrecognized) == 0 && a.StepMs == b.StepMs && a.Func == b.Func &&
-		a.StartMs == b.StartMs && a.EndMs == b.EndMs && a.By == b.By && a.RangeMs == b.RangeMs &&
-		slices.Equal(a.Grouping, b.Grouping)
+	return a.step == b.step && a.function == b.function && a.start == b.start && a.end == b.end &&
+		a.by == b.by && a.length == b.length && slices.Equal(a.grouping, b.grouping)
 }

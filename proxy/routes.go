@@ -63,7 +63,7 @@ var (
 var Routes = []Route{
 	{Path: "/query", Methods: getPost, Params: instant, Scope: expression},
 	{Path: "/query_range", Methods: getPost, Params: ranged, Scope: expression},
-	{Path: "/query_exemplars", Methods: getPost, Params: []string{"query", "start", "end", "partial_response"}, Scope: expression},
+	{Path: "/query_exemplars", Methods: getPost, Params: []string{"query", "start", "end", "partial_response"}, Scope: expression, Filter: filterExemplars},
 	{Path: "/series", Methods: getPost, Params: selected, Scope: selectors(required)},
 	{Path: "/labels", Methods: getPost, Params: selected, Scope: selectors(added)},
 	{Path: "/label/{name}/values", Methods: get, Params: selected, Scope: selectors(added)},

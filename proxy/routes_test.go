@@ -112,7 +112,7 @@ func TestPathsThatDoNotExist(t *testing.T) {
 		"/api/v1/status/config", "/api/v1/status/flags", "/api/v1/status/tsdb", "/metrics", "/graph", "/debug/pprof/",
 		"/api/v1/label/a/b/values", "/api/v1/label/../values", "/api/v1/label/%2e%2e/values", "/api/v1/label/a%2fb/values",
 		"/api/v1/label/a%5cb/values", "/api/v1/label/%252e%252e/values", "/api/v1/label//values", "/api/v1/label/job/values/",
-		"/api/v1/label/%2e/values",  "/api/v1/label/..%252f..%252fstatus/values", "/api/v1/metrics", "/api/v1/metrics/", "/api/v1/metrics/metrics/query",
+		"/api/v1/label/%2e/values", "/api/v1/label/..%252f..%252fstatus/values", "/api/v1/metrics", "/api/v1/metrics/", "/api/v1/metrics/metrics/query",
 		"/-/reload", "/-/quit", "/-/healthy/", "/docs", "/openapi.yaml", "/api/v1/federate", "/api/v1/scrape_pools", "/api/v1/explain",
 	} {
 		t.Run(path, func(t *testing.T) {

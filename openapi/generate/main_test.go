@@ -2,6 +2,8 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -20,6 +22,26 @@ func TestDocumentIsUpToDate(t *testing.T) {
 	}
 	if diff := cmp.Diff(strings.Split(string(want), "\n"), strings.Split(got.String(), "\n")); diff != "" {
 		t.Errorf("run go generate ./openapi (-openapi.yaml +source):\n%s", diff)
+	}
+}
+
+// TestDocumentIsCompressed holds that what is embedded is what is read.
+func TestDocumentIsCompressed(t *testing.T) {
+	want, err := os.ReadFile("../openapi.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open("../openapi.yaml.gz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := io.ReadAll(z); err != nil || !bytes.Equal(got, want) {
+		t.Errorf("run go generate ./openapi: openapi.yaml.gz is another document (%v)", err)
 	}
 }
 
