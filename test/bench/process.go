@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -100,6 +101,7 @@ func (p programs) start(s subject) (*process, error) {
 	if cmd.Stderr == nil {
 		cmd.Stderr = log
 	}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it ends with us, however we end
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}

@@ -110,7 +110,7 @@ func sameTenants(asked []byte) bool {
 	}
 	tenant := asked[i+len(meant):][:tenantLen]
 	n := bytes.Count(asked, meant)
-	return bytes.Count(asked, append(meant[:len(meant):len(meant)], tenant...)) == n &&
+	return bytes.Count(asked, fmt.Appendf(nil, "%s%s", meant, tenant)) == n &&
 		bytes.Count(asked, held) == n &&
 		bytes.Count(asked, fmt.Appendf(nil, "%s%s%%22", held, tenant)) == n
 }
