@@ -51,7 +51,9 @@ const (
 func (p programs) subjects() []subject {
 	upstream := "http://" + p.upstream
 	peer := func(role string) func(string) *exec.Cmd {
-		return func(address string) *exec.Cmd { return exec.Command(filepath.Join(p.bin, "peer"), role, address, upstream) }
+		return func(address string) *exec.Cmd {
+			return exec.Command(filepath.Join(p.bin, "peer"), role, address, upstream)
+		}
 	}
 	return []subject{
 		{nPromfence, true, p.promfence(filepath.Join(p.bin, "promfence"))},
