@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -51,9 +52,7 @@ func unfenced(tb testing.TB, route *Route, r *http.Request) string {
 		if err != nil || len(form) > 0 && len(inBody) > 0 {
 			return "a form in two places, or a broken one"
 		}
-		for name, values := range inBody {
-			form[name] = values
-		}
+		maps.Copy(form, inBody)
 	}
 	for name, values := range form {
 		if !route.knows(name) || !multiple(name) && len(values) != 1 {

@@ -78,7 +78,7 @@ func settingsTable(t *testing.T) string {
 var enforcement = map[string]string{
 	"/query":               "every selector of `query`",
 	"/query_range":         "every selector of `query`",
-	"/query_exemplars":     "every selector of `query`",
+	"/query_exemplars":     "answer filtered by each series' labels, beside every selector of `query`",
 	"/query_explain":       "every selector of `query` (Thanos)",
 	"/query_range_explain": "every selector of `query` (Thanos)",
 	"/series":              "every `match[]`; without any a 400, as upstream",

@@ -139,7 +139,7 @@ func (w *world) sameAlone(t *testing.T, a attack, got *answer) {
 	t.Helper()
 	r := request(strings.Replace(string(a.request), "/api/v1/metrics/", "/api/v1/", 1))
 	alone := send(t, strings.TrimPrefix(w.alone.URL, "http://"), "", r)
-	if want, got := comparable(alone), comparable(got); want != got {
+	if want, got := asComparable(alone), asComparable(got); want != got {
 		t.Errorf("acme alone would see\n%.2000s\nand sees\n%.2000s", want, got)
 	}
 }
@@ -148,8 +148,8 @@ func (w *world) sameAlone(t *testing.T, a attack, got *answer) {
 // own circumstances.
 var position = regexp.MustCompile(`\(\d+:\d+\)|\d+:\d+: | \(promfence's PromQL parser[^)]*\)|"file":"[^"]*"|"(lastEvaluation|activeAt)":"[^"]*"|"evaluationTime":[0-9.e-]+`)
 
-// comparable spells an answer without positions and the order of what has none.
-func comparable(a *answer) string {
+// asComparable spells an answer without positions and the order of what has none.
+func asComparable(a *answer) string {
 	var v struct {
 		Status, ErrorType string
 		Data              any

@@ -107,6 +107,7 @@ func (a *answer) parse(sent string) {
 			a.status, a.header = resp.StatusCode, resp.Header
 		}
 		body, _ := io.ReadAll(resp.Body) // what is left of a cut answer counts, too
+		_ = resp.Body.Close()
 		a.plain = append(a.plain, body...)
 		if resp.Header.Get("Content-Encoding") == "gzip" {
 			if z, err := gzip.NewReader(bytes.NewReader(body)); err == nil {
