@@ -35,6 +35,9 @@ func (p *Proxy) narrow(resp *http.Response) error {
 	resp.Header["X-Content-Type-Options"] = []string{"nosniff"}
 	resp.Body = &answerBody{newStallReader(resp.Body, p.upstreamStall), x}
 	switch {
+	case resp.StatusCode == http.StatusNoContent: // nothing, so nobody's
+		resp.Header.Del("Content-Encoding")
+		return nil
 	case resp.StatusCode >= http.StatusBadRequest:
 		return p.narrowError(resp, x)
 	case resp.StatusCode < http.StatusOK || resp.StatusCode >= http.StatusMultipleChoices,

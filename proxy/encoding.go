@@ -48,7 +48,7 @@ func plainBody(resp *http.Response) (io.Reader, error) {
 // upstream compressed is compressed again behind it: what cannot be read cannot
 // be vouched for.
 func (p *Proxy) hideWarnings(resp *http.Response, x *exchange) error {
-	if x.route.Formats || resp.StatusCode == http.StatusNoContent {
+	if x.route.Formats {
 		return nil // federation's text and remote read's protobuf have no warnings
 	}
 	mediaType, ok := jsonType(resp.Header.Get("Content-Type"))

@@ -11,6 +11,9 @@ import (
 const (
 	maxRegexpSize  = 40_000 // instructions, repetitions multiplied out
 	maxWideClasses = 50     // classes beyond ASCII, weighted
+	sizePattern    = 40     // of each pattern that is not plain: it is analyzed whole
+	sizeSpecial    = 2      // of what is more than a literal: its node and instructions
+	sizeGroup      = 4      // of a group or a class
 )
 
 // A regexpCost adds up over the patterns of one request.
@@ -23,14 +26,17 @@ type regexpCost struct {
 // differently from the compiler costs more here, never less.
 func (c *regexpCost) add(pattern string) {
 	if plainAlternation(pattern) {
-		return // free up to the query's byte limit: Grafana's variables look like this
+		// Words are free up to the query's byte limit: Grafana's variables look
+		// like this. Groups are not: it makes one.
+		c.size = min(c.size+sizeGroup*strings.Count(pattern, "("), 2*maxRegexpSize)
+		return
 	}
 	s := regexpScan{in: pattern, weight: 1}
 	if strings.Contains(pattern, "(?") {
 		s.weight = foldWeight(pattern)
 	}
 	s.run()
-	c.size = min(c.size+s.total(), 2*maxRegexpSize)
+	c.size = min(c.size+sizePattern+s.total(), 2*maxRegexpSize)
 	c.wide = min(c.wide+s.wide, 2*maxWideClasses)
 }
 
@@ -65,7 +71,7 @@ func plainAlternation(pattern string) bool {
 			}
 		}
 	}
-	return strings.Count(pattern, "(") <= 100
+	return true
 }
 
 func isWord(c byte) bool {
@@ -103,7 +109,7 @@ func (s *regexpScan) run() {
 		switch c {
 		case '(':
 			s.groups = append(s.groups, s.sum)
-			s.sum, s.atom = 4, 0 // two instructions, and a level of the tree
+			s.sum, s.atom = sizeGroup, 0
 		case ')':
 			if n := len(s.groups); n > 0 {
 				group := s.sum
@@ -114,11 +120,13 @@ func (s *regexpScan) run() {
 			s.class()
 		case '\\':
 			s.escape()
-			s.push(1)
+			s.push(sizeGroup)
+		case '.', '^', '$':
+			s.push(sizeSpecial)
 		case '{':
 			s.repeat()
 		case '*', '+', '?', '|':
-			s.sum = saturate(s.sum + 2)
+			s.sum = saturate(s.sum + sizeSpecial)
 		default:
 			s.push(1)
 		}
@@ -193,5 +201,5 @@ func (s *regexpScan) class() {
 	if wide {
 		s.wide += s.weight
 	}
-	s.push(1)
+	s.push(sizeGroup)
 }

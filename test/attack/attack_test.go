@@ -88,7 +88,7 @@ func (w *world) try(t *testing.T, f family) {
 	}
 	n := len(f.controls) + len(f.attacks)
 	if spent := w.metrics(t)["process_cpu_seconds_total"] - cpu; spent > maxCPU*float64(n) {
-		t.Errorf("%.0f ms of CPU for %d requests, want at most 50 ms each", 1000*spent, n)
+		t.Errorf("%.0f ms of CPU for %d requests, want at most %.0f ms each", 1000*spent, n, 1000*maxCPU)
 	}
 }
 
@@ -108,11 +108,13 @@ func (w *world) checkCost(t *testing.T, a attack) {
 			return
 		}
 	}
-	t.Errorf("%.0f ms of CPU, want at most 50", 1000*least)
+	t.Errorf("%.0f ms of CPU, want at most %.0f", 1000*least, 1000*maxCPU)
 }
 
-// maxCPU is what one request may cost, in seconds.
-const maxCPU = 0.05
+// maxCPU is what one request may cost, in seconds: 50 ms on a machine with
+// nothing else to do, four times as much here, where other tests share its
+// caches. What is not bounded costs seconds.
+const maxCPU = 0.2
 
 func (w *world) check(t *testing.T, a attack) {
 	t.Helper()
