@@ -18,7 +18,7 @@ func holding(t *testing.T) (behind *upstream.Recorder, began <-chan struct{}, re
 		select {
 		case <-free:
 			w.Header().Set("Content-Type", "application/json")
-			_, _ = w.Write([]byte(`{"status":"success","data":[]}`))
+			_, _ = w.Write([]byte(`{"status":"success","data":{"resultType":"vector","result":[]}}`))
 		case <-r.Context().Done():
 		}
 	}))

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/promfence/promfence/auth/authtest"
+	"github.com/promfence/promfence/test/contract"
 	"github.com/promfence/promfence/test/upstream"
 )
 
@@ -215,6 +216,10 @@ func do(t *testing.T, req *http.Request) reply {
 	body, err := io.ReadAll(resp.Body)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if resp.Header.Get("X-Request-Id") != "" { // it is promfence's
+		// Only the answer: these tests send what no documented client would.
+		contract.CheckAnswer(t, req, resp, body)
 	}
 	return reply{resp.StatusCode, resp.Header, string(body)}
 }
