@@ -90,7 +90,7 @@ func TestEveryRefusalHasItsStatusAndTellsTheCallerWhy(t *testing.T) {
 				t.Fatal(err)
 			}
 			path, query, _ := strings.Cut(tt.path, "?")
-			req.URL.Path = path // for whoever reads the request; what is sent is
+			req.URL.Path = path                                                                            // for whoever reads the request; what is sent is
 			req.URL.Opaque, req.URL.RawQuery = "//"+req.URL.Host+path, strings.ReplaceAll(query, " ", "+") // as it stands
 			req.Header.Set("Authorization", "Bearer "+f.token(t, "acme"))
 			if tt.contentType != "" {
