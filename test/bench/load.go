@@ -139,7 +139,7 @@ func (p *process) round(from requests, l load) (sample, error) {
 	elapsed := time.Since(begin)
 	after, err := p.cpu()
 	if err := cmp.Or(append(errs, err)...); err != nil {
-		return nil, fmt.Errorf("%s: %w", p.name, err)
+		return nil, fmt.Errorf("%s: %w; its log ends in %q", p.name, err, p.said())
 	}
 	var took []time.Duration
 	var size int64

@@ -115,9 +115,14 @@ func (p programs) start(s subject) (*process, error) {
 		}
 		time.Sleep(25 * time.Millisecond)
 	}
-	said, _ := os.ReadFile(run.log)
-	run.stop()
-	return nil, fmt.Errorf("%s does not listen on %s: %s", s.name, address, said)
+	defer run.stop()
+	return nil, fmt.Errorf("%s does not listen on %s: %s", s.name, address, run.said())
+}
+
+// said is the end of what the process has logged.
+func (p *process) said() string {
+	log, _ := os.ReadFile(p.log) // without one it said nothing
+	return string(log[max(0, len(log)-500):])
 }
 
 // stop ends the process.
