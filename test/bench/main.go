@@ -44,8 +44,8 @@ func run() error {
 		return err
 	}
 	b := bench{programs: programs{bin: filepath.Dir(self)}}
-	flag.IntVar(&b.rounds, "rounds", 5, "turns of each subject")
-	flag.DurationVar(&b.round, "round", time.Second, "how long a turn takes")
+	flag.IntVar(&b.rounds, "rounds", 11, "turns of each subject")
+	flag.DurationVar(&b.round, "round", 400*time.Millisecond, "how long a turn takes")
 	only := flag.String("only", "", "only scenarios whose name begins so: dashboard|unique, for one")
 	against := flag.String("against", "", "only subjects whose name begins so")
 	candidate := flag.String("candidate", "", "another promfence binary to compare with the one beside this program")
@@ -143,15 +143,19 @@ func (b *bench) prepare(p *process, s scenario) (err error) {
 
 // turns lets the processes take turns, the first one last in the next round.
 func (b *bench) turns(ps []*process, s scenario) (*results, error) {
-	r := &results{rounds: b.rounds}
+	rounds := b.rounds
+	if s.rounds > 0 {
+		rounds = min(rounds, s.rounds)
+	}
+	r := &results{}
 	for _, p := range ps {
 		r.columns = append(r.columns, column{name: p.name})
 	}
-	for n := range b.rounds {
+	for n := range rounds {
 		for i := range ps {
 			at := (n + i) % len(ps)
 			stop := func() error { return nil }
-			if b.profiled && ps[at].name == nPromfence && n == b.rounds-1 {
+			if b.profiled && ps[at].name == nPromfence && n == rounds-1 {
 				stop = b.record(ps[at], s.load.time)
 			}
 			sample, err := ps[at].round(s.from, s.load)

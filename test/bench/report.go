@@ -16,7 +16,6 @@ const (
 
 // results are the columns of one scenario's table; promfence is the first.
 type results struct {
-	rounds  int
 	columns []column
 }
 
