@@ -121,25 +121,35 @@ func newTwinWorld(t *testing.T) *twinWorld {
 	}
 	w.crowd.Load(t, start, step, strangeSeries)
 	w.crowd.Write(t, trace("stranger", "stranger", w.now))
-	for _, u := range []*upstream.Upstream{w.alone, w.crowd} {
-		w.settle(t, u)
-	}
+	w.settle(t, w.alone, "What acme says.")
+	w.settle(t, w.crowd, "What acme says.", "What a stranger says.")
 	return w
 }
 
 // bounded makes some queries fail in the engine.
 var bounded = []string{"--query.max-samples=3000"}
 
-// settle waits for the first scrapes and evaluations.
-func (w *twinWorld) settle(t *testing.T, u *upstream.Upstream) {
+// settle waits for the first scrapes and evaluations. What is not loaded yet is
+// not listed as unfinished either, so it waits for what must be there as well.
+func (w *twinWorld) settle(t *testing.T, u *upstream.Upstream, helps ...string) {
 	t.Helper()
-	err := upstream.Poll(t.Context(), 20*time.Second, func() error {
-		for path, unfinished := range map[string]string{
-			"/api/v1/rules":   `"health":"unknown"`,
-			"/api/v1/targets": `"health":"unknown"`,
-		} {
-			if _, body := fetch(t, u.URL+path, "", nil); strings.Contains(body, unfinished) {
+	wanted := map[string][]string{
+		"/api/v1/rules":   {`"name":"third"`},
+		"/api/v1/targets": {`"job":"down"`, `"job":"cart"`, `"job":"shop"`},
+		"/api/v1/series?match[]=%7Balertname=~%22Pending|Burning%22%7D": {`"alertstate":"pending"`, `"alertstate":"firing"`, "ALERTS_FOR_STATE"},
+		"/api/v1/metadata?metric=scraped_total":                         helps,
+		"/api/v1/metadata?metric=scraped_seconds":                       {"How long."},
+	}
+	err := upstream.Poll(t.Context(), 30*time.Second, func() error {
+		for path, texts := range wanted {
+			_, body := fetch(t, u.URL+path, "", nil)
+			if strings.Contains(body, `"health":"unknown"`) {
 				return io.ErrUnexpectedEOF
+			}
+			for _, text := range texts {
+				if !strings.Contains(body, text) {
+					return io.ErrUnexpectedEOF
+				}
 			}
 		}
 		return nil
