@@ -110,12 +110,8 @@ func (b *budget) chargeRegexp(item parser.Item) error {
 	if err != nil {
 		return nil //nolint:nilerr // the parser reports it, with its position
 	}
-	if b.regexps++; b.regexps > maxRegexps {
-		return badData("%d: too many regular expressions: at most %d are accepted", item.Pos+1, maxRegexps)
-	}
-	b.cost.add(pattern)
-	if b.cost.size > maxRegexpSize || b.cost.wide > maxWideClasses {
-		return badData("%d: the regular expressions are too costly: shorten repetitions such as {1,1000}, and use fewer character classes beyond ASCII", item.Pos+1)
+	if err := b.chargePattern(pattern); err != nil {
+		return badData("%d: %s", item.Pos+1, err)
 	}
 	return nil
 }

@@ -35,20 +35,19 @@ func (e *apiError) Unwrap() error { return e.Err }
 
 // errorTypes names the errorType of every status that promfence answers with.
 var errorTypes = map[int]string{
-	http.StatusBadRequest:                  "bad_data",
-	http.StatusUnauthorized:                "unauthorized",
-	http.StatusForbidden:                   "forbidden",
-	http.StatusNotFound:                    "not_found",
-	http.StatusMethodNotAllowed:            "method_not_allowed",
-	http.StatusRequestTimeout:              "timeout",
-	http.StatusRequestEntityTooLarge:       "too_large",
-	http.StatusUnsupportedMediaType:        "unsupported_media_type",
-	http.StatusTooManyRequests:             "too_many_requests",
-	http.StatusInternalServerError:         "internal",
-	http.StatusBadGateway:                  "bad_gateway",
-	http.StatusServiceUnavailable:          "unavailable",
-	http.StatusGatewayTimeout:              "timeout",
-	http.StatusRequestHeaderFieldsTooLarge: "too_large",
+	http.StatusBadRequest:            "bad_data",
+	http.StatusUnauthorized:          "unauthorized",
+	http.StatusForbidden:             "forbidden",
+	http.StatusNotFound:              "not_found",
+	http.StatusMethodNotAllowed:      "method_not_allowed",
+	http.StatusRequestTimeout:        "timeout",
+	http.StatusRequestEntityTooLarge: "too_large",
+	http.StatusUnsupportedMediaType:  "unsupported_media_type",
+	http.StatusTooManyRequests:       "too_many_requests",
+	http.StatusInternalServerError:   "internal",
+	http.StatusBadGateway:            "bad_gateway",
+	http.StatusServiceUnavailable:    "unavailable",
+	http.StatusGatewayTimeout:        "timeout",
 }
 
 func failure(status int, format string, args ...any) *apiError {
