@@ -20,7 +20,9 @@ import (
 
 // serve builds the parts in order, serves until ctx ends, and drains.
 func serve(ctx context.Context, in input) error {
-	in.stderr = zerolog.SyncWriter(in.stderr) // the loggers of all generations write to it
+	lines := &lineWriter{out: in.stderr} // the loggers of all generations write to it
+	defer lines.flush()
+	in.stderr = lines
 	cfg, err := load(in)
 	if err != nil {
 		return err
@@ -105,7 +107,7 @@ func newLogger(c config.Log, w io.Writer) zerolog.Logger {
 	if err != nil {
 		level = zerolog.InfoLevel // config knows the levels; more in the log is the safe side
 	}
-	return zerolog.New(zerolog.SyncWriter(w)).Level(level).With().Timestamp().Logger()
+	return zerolog.New(w).Level(level).With().Timestamp().Logger()
 }
 
 // announce writes the line of every start, and what the settings weaken. What
