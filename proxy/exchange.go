@@ -35,6 +35,7 @@ type exchange struct {
 	status    int
 	bytes     int64
 	stall     time.Duration // how long the caller may take nothing
+	armed     time.Time     // when that began last
 	http2     bool
 	err       error // why the answer is what it is
 }
@@ -82,8 +83,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// Whoever answers without reading the body does not wait for it either:
 		// net/http reads what is left before it sends the answer.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
-		x.arm() // for net/http's own "100 Continue"
-		x.disarm()
+		if r.Header["Expect"] != nil {
+			x.arm() // for net/http's own "100 Continue"
+			x.disarm()
+		}
 	}
 	p.metrics.inFlight.Inc()
 	defer func() {

@@ -205,7 +205,9 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	// A writer without deadlines (a test's recorder) has no slow peer either.
 	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout))
 	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
-	_ = rc.SetReadDeadline(time.Time{})
+	if err != nil || r.ProtoMajor > 1 { // else net/http has done so at the body's end
+		_ = rc.SetReadDeadline(time.Time{})
+	}
 	switch {
 	case isTimeout(err):
 		return nil, &apiError{Status: http.StatusRequestTimeout, Type: "timeout", Message: "the request's body took too long to arrive", Err: err}

@@ -13,10 +13,17 @@ import (
 // does not keep our memory and the upstream's.
 const stallTimeout = time.Minute
 
-// arm begins the time in which what is written next must be on its way.
+// arm begins the time in which what is written next must be on its way. One
+// that has just begun will do: setting a deadline costs more than a look at the
+// clock.
 func (x *exchange) arm() {
+	now := time.Now()
+	if now.Sub(x.armed) < x.stall/100 {
+		return
+	}
+	x.armed = now
 	// A writer without deadlines (a test's recorder) has no slow peer either.
-	_ = http.NewResponseController(x.ResponseWriter).SetWriteDeadline(time.Now().Add(x.stall))
+	_ = http.NewResponseController(x.ResponseWriter).SetWriteDeadline(now.Add(x.stall))
 }
 
 // disarm ends it. HTTP/2 resets a stream when its deadline passes, even while
@@ -24,6 +31,7 @@ func (x *exchange) arm() {
 // deadline only when it writes, and arm sets it anew.
 func (x *exchange) disarm() {
 	if x.http2 {
+		x.armed = time.Time{}
 		_ = http.NewResponseController(x.ResponseWriter).SetWriteDeadline(time.Time{})
 	}
 }

@@ -221,7 +221,7 @@ func isTimeout(err error) bool {
 // A bufferPool lends the buffers that answers are copied with.
 type bufferPool struct{ pool sync.Pool }
 
-const copyBuffer = 32 << 10
+const copyBuffer = 64 << 10
 
 func (b *bufferPool) Get() []byte {
 	if buf, ok := b.pool.Get().(*[copyBuffer]byte); ok {
