@@ -101,8 +101,10 @@ func TestTakesANewConfigMap(t *testing.T) {
 	}
 	swap("v4", "server: {shutdown_timeout: 1s}\nadmin: {pprof: true}")
 	until(t, p.admin+"/debug/pprof/cmdline", 200)
-	if got := p.count(t, "promfence_config_last_reload_successful"); got != "1" {
-		t.Errorf("settings are well again, and the metric is %s", got)
+	for end := time.Now().Add(patience); p.count(t, "promfence_config_last_reload_successful") != "1"; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("settings are well again, and the metric does not say so")
+		}
 	}
 }
 
