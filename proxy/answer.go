@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -16,6 +17,8 @@ import (
 // caching, cookie, challenge and redirect headers do not.
 var answerHeaders = []string{"Content-Type", "Content-Encoding", "Content-Length", "Retry-After"}
 
+var nosniff = []string{"nosniff"}
+
 // narrow is what happens to every answer before the caller sees a byte of it:
 // headers from an allow list, errors in our words, the row's filter. An answer
 // that we cannot place is an answer that nobody gets.
@@ -25,14 +28,12 @@ func (p *Proxy) narrow(resp *http.Response) error {
 		return internal(errors.New("an answer without its request"))
 	}
 	x.upstream, x.record.status = time.Since(x.forwarded), resp.StatusCode
-	original := resp.Header
-	resp.Header = make(http.Header, len(answerHeaders)+1)
-	for _, name := range answerHeaders {
-		if v := original[name]; len(v) > 0 {
-			resp.Header[name] = v[:1:1]
-		}
+	location := resp.Header.Get("Location")
+	maps.DeleteFunc(resp.Header, func(name string, _ []string) bool { return !slices.Contains(answerHeaders, name) })
+	for name, v := range resp.Header {
+		resp.Header[name] = v[:1:1]
 	}
-	resp.Header["X-Content-Type-Options"] = []string{"nosniff"}
+	resp.Header["X-Content-Type-Options"] = nosniff
 	resp.Body = &answerBody{newStallReader(resp.Body, p.upstreamStall), x}
 	switch {
 	case resp.StatusCode == http.StatusNoContent: // nothing, so nobody's
@@ -43,7 +44,7 @@ func (p *Proxy) narrow(resp *http.Response) error {
 	case resp.StatusCode < http.StatusOK || resp.StatusCode >= http.StatusMultipleChoices,
 		x.route.Filter != nil && resp.StatusCode != http.StatusOK:
 		e := failure(http.StatusBadGateway, "the upstream gave an answer that is not one of its query API")
-		e.Err = fmt.Errorf("status %d, Location %q", resp.StatusCode, clip(original.Get("Location")))
+		e.Err = fmt.Errorf("status %d, Location %q", resp.StatusCode, clip(location))
 		return e
 	case x.route.Filter != nil:
 		return p.filterAnswer(resp, x)

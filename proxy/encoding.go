@@ -13,18 +13,20 @@ import (
 	"github.com/klauspost/compress/gzip"
 )
 
+var zipped, plain = []string{"gzip"}, []string{"identity"}
+
 // acceptEncoding is what the upstream may answer in: gzip if the caller takes
 // it, or plain. Both can be read on the way.
-func acceptEncoding(h http.Header) string {
+func acceptEncoding(h http.Header) []string {
 	for _, line := range h["Accept-Encoding"] {
 		for coding := range strings.SplitSeq(line, ",") {
 			name, q, _ := strings.Cut(coding, ";")
 			if strings.EqualFold(strings.TrimSpace(name), "gzip") && !zeroQuality(q) {
-				return "gzip"
+				return zipped
 			}
 		}
 	}
-	return "identity"
+	return plain
 }
 
 func zeroQuality(q string) bool {
@@ -55,11 +57,11 @@ func (p *Proxy) hideWarnings(resp *http.Response, x *exchange) error {
 	if !ok {
 		return unfilterable(fmt.Errorf("Content-Type %q", clip(resp.Header.Get("Content-Type"))))
 	}
-	plain, err := plainBody(resp)
+	src, err := plainBody(resp)
 	if err != nil {
 		return unfilterable(err)
 	}
-	w := &warningReader{src: plain, errors: mediaType == "application/x-ndjson"}
+	w := &warningReader{src: src, errors: mediaType == "application/x-ndjson"}
 	x.warnings = w
 	body := struct {
 		io.Reader
@@ -78,8 +80,8 @@ func (p *Proxy) hideWarnings(resp *http.Response, x *exchange) error {
 // nobody asked for is not. A server that names no type has it guessed as one of
 // the last two.
 func jsonType(contentType string) (mediaType string, ok bool) {
-	if contentType == "" {
-		return "", true
+	if contentType == "" || contentType == "application/json" {
+		return contentType, true
 	}
 	mediaType, _, err := mime.ParseMediaType(contentType)
 	if err != nil {

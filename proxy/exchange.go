@@ -20,8 +20,9 @@ type exchange struct {
 	http.ResponseWriter
 	proxy     *Proxy
 	id        string
-	origin    string // the page that asks, for CORS
-	docs      bool   // the answer is the same for all, and may be kept
+	idHeader  [1]string // the same, as a header's value
+	origin    string    // the page that asks, for CORS
+	docs      bool      // the answer is the same for all, and may be kept
 	start     time.Time
 	route     *Route
 	identity  auth.Identity
@@ -79,6 +80,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		ResponseWriter: w, proxy: p, start: time.Now(), id: requestID(r), origin: r.Header.Get("Origin"),
 		stall: p.stall, http2: r.ProtoMajor > 1,
 	}
+	x.idHeader[0] = x.id
 	if r.ContentLength != 0 {
 		// Whoever answers without reading the body does not wait for it either:
 		// net/http reads what is left before it sends the answer.
@@ -115,7 +117,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // end: an informational answer of the upstream clears what was set before.
 func (p *Proxy) commonHeaders(x *exchange) {
 	h := x.Header()
-	h["X-Request-Id"] = []string{x.id}
+	h["X-Request-Id"] = x.idHeader[:]
 	if !x.docs {
 		h["Cache-Control"] = p.noStore
 		h["Vary"] = p.vary

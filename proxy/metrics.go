@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -11,6 +12,7 @@ import (
 
 // metrics are promfence's own, served on the admin listener.
 type metrics struct {
+	known        sync.Map // series to *counted
 	requests     *prometheus.CounterVec
 	duration     *prometheus.HistogramVec
 	upstream     *prometheus.HistogramVec
@@ -98,9 +100,34 @@ func (m *metrics) request(route, method string, status int, took, upstream time.
 	default:
 		method = "other" // a caller's text must not make a series
 	}
-	m.requests.WithLabelValues(route, method, statusText(status)).Inc()
-	m.duration.WithLabelValues(route).Observe(took.Seconds())
+	s := m.of(series{route, method, status})
+	s.requests.Inc()
+	s.duration.Observe(took.Seconds())
 	if upstream > 0 {
-		m.upstream.WithLabelValues(route).Observe(upstream.Seconds())
+		s.upstream.Observe(upstream.Seconds())
 	}
+}
+
+// A series is what decides which metrics a request counts in: a bounded set.
+type series struct {
+	route, method string
+	status        int
+}
+
+type counted struct {
+	requests           prometheus.Counter
+	duration, upstream prometheus.Observer
+}
+
+// of finds the metrics of a series without a look-up of each by its labels.
+func (m *metrics) of(s series) *counted {
+	if known, ok := m.known.Load(s); ok {
+		return known.(*counted)
+	}
+	c := &counted{
+		m.requests.WithLabelValues(s.route, s.method, statusText(s.status)),
+		m.duration.WithLabelValues(s.route), m.upstream.WithLabelValues(s.route),
+	}
+	m.known.Store(s, c)
+	return c
 }

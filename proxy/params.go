@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"io"
 	"mime"
 	"net/http"
@@ -123,16 +124,36 @@ next:
 
 // encode spells the list as a query string or form, in our spelling throughout.
 func (ps params) encode() string {
-	var b strings.Builder
+	size := 0
+	for _, p := range ps {
+		size += len(p.name) + len(p.value) + len(p.value)/2 + 2
+	}
+	b := make([]byte, 0, size)
 	for i, p := range ps {
 		if i > 0 {
-			b.WriteByte('&')
+			b = append(b, '&')
 		}
-		b.WriteString(url.QueryEscape(p.name))
-		b.WriteByte('=')
-		b.WriteString(url.QueryEscape(p.value))
+		b = appendEscaped(b, p.name)
+		b = append(b, '=')
+		b = appendEscaped(b, p.value)
 	}
-	return b.String()
+	return string(b)
+}
+
+// appendEscaped spells s as url.QueryEscape does, in one pass.
+func appendEscaped(b []byte, s string) []byte {
+	const hex = "0123456789ABCDEF"
+	for i := range len(s) {
+		switch c := s[i]; {
+		case isWord(c) || c == '-' || c == '.' || c == '~':
+			b = append(b, c)
+		case c == ' ':
+			b = append(b, '+')
+		default:
+			b = append(b, '%', hex[c>>4], hex[c&15])
+		}
+	}
+	return b
 }
 
 // readForm returns the form in a POST's body; every other method has none.
@@ -174,13 +195,19 @@ func readProtobuf(w http.ResponseWriter, r *http.Request, maxBody int64) ([]byte
 	return readBody(w, r, maxBody)
 }
 
+// form is the media type of a POST's parameters.
+const form = "application/x-www-form-urlencoded"
+
 func isForm(h http.Header) bool {
 	types := h.Values("Content-Type")
 	if len(types) != 1 || !identity(h) {
 		return false
 	}
+	if types[0] == form { // as most clients spell it
+		return true
+	}
 	mediaType, ps, err := mime.ParseMediaType(types[0])
-	if err != nil || mediaType != "application/x-www-form-urlencoded" {
+	if err != nil || mediaType != form {
 		return false
 	}
 	delete(ps, "charset")
@@ -204,7 +231,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 	rc := http.NewResponseController(w)
 	// A writer without deadlines (a test's recorder) has no slow peer either.
 	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout))
-	body, err := io.ReadAll(io.LimitReader(r.Body, limit+1))
+	body, err := readAll(io.LimitReader(r.Body, limit+1), r.ContentLength)
 	if err != nil || r.ProtoMajor > 1 { // else net/http has done so at the body's end
 		_ = rc.SetReadDeadline(time.Time{})
 	}
@@ -217,6 +244,13 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, erro
 		return nil, tooLarge(limit)
 	}
 	return body, nil
+}
+
+// readAll is io.ReadAll with room for what is announced.
+func readAll(src io.Reader, length int64) ([]byte, error) {
+	b := bytes.NewBuffer(make([]byte, 0, max(0, length)+bytes.MinRead))
+	_, err := b.ReadFrom(src)
+	return b.Bytes(), err
 }
 
 func tooLarge(limit int64) error {

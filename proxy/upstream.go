@@ -65,10 +65,12 @@ func (p *Proxy) upstreamRequest(x *exchange, r *http.Request, labelName string) 
 	out := (&http.Request{
 		Method: r.Method, URL: &url.URL{}, Host: p.target.Host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header: make(http.Header, len(forwardedHeaders)+4),
+		Header: make(http.Header, 8), // a map of more is twice as large, and rarely needed
 	}).WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
-	escaped := p.prefix + x.route.upstreamPath(labelName)
-	out.URL.Path, out.URL.RawPath = unescaped(escaped), escaped
+	out.URL.Path = p.prefix + x.route.upstreamPath(labelName)
+	if p.prefix != "" || labelName != "" { // they are escaped
+		out.URL.Path, out.URL.RawPath = unescaped(out.URL.Path), out.URL.Path
+	}
 	for _, name := range forwardedHeaders {
 		if v := r.Header[name]; len(v) > 0 && len(v[0]) <= maxHeaderValue {
 			out.Header[name] = v[:1:1]
@@ -79,10 +81,10 @@ func (p *Proxy) upstreamRequest(x *exchange, r *http.Request, labelName string) 
 	}
 	encoding := acceptEncoding(r.Header)
 	if x.route.Filter != nil {
-		encoding = "identity" // a filter's answer is small, and read whole
+		encoding = plain // a filter's answer is small, and read whole
 	}
-	out.Header.Set("Accept-Encoding", encoding)
-	out.Header.Set("X-Request-Id", x.id)
+	out.Header["Accept-Encoding"] = encoding
+	out.Header["X-Request-Id"] = x.idHeader[:]
 	x.span.propagate(out.Header)
 	p.setOwnHeaders(out.Header, x.matcher)
 	return out
@@ -144,16 +146,12 @@ func (p *Proxy) newUpstream(o Options) *httputil.ReverseProxy {
 type withoutTrailers struct{ *http.Transport }
 
 func (t withoutTrailers) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := t.Transport.RoundTrip(r)
+	resp, err := t.send(r)
 	for range staleConnections {
 		if !hungUp(err) || r.GetBody == nil || r.Context().Err() != nil {
 			break
 		}
-		again := *r
-		if again.Body, err = r.GetBody(); err != nil {
-			return nil, err
-		}
-		resp, err = t.Transport.RoundTrip(&again)
+		resp, err = t.send(r)
 	}
 	if err != nil {
 		return nil, err
@@ -161,6 +159,17 @@ func (t withoutTrailers) RoundTrip(r *http.Request) (*http.Response, error) {
 	detached := *resp
 	detached.Trailer = nil
 	return &detached, nil
+}
+
+// send hands the transport a body that it sees to be in memory: headers and body
+// then leave in one write. ReverseProxy's wrapper hides that.
+func (t withoutTrailers) send(r *http.Request) (*http.Response, error) {
+	if r.GetBody == nil {
+		return t.Transport.RoundTrip(r)
+	}
+	out := *r
+	out.Body, _ = r.GetBody() // setBody's, which cannot fail
+	return t.Transport.RoundTrip(&out)
 }
 
 // staleConnections is how many connections in a row may turn out to be closed.

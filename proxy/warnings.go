@@ -141,6 +141,9 @@ func (w *warningReader) rewrite(b []byte) (int, error) {
 // key reports whether before, with the tail of what went out, ends in a key
 // whose texts we look at.
 func (w *warningReader) key(before []byte) bool {
+	if n := len(before); n > 1 && before[n-1] == '"' && before[n-2] != 's' && before[n-2] != 'r' {
+		return false // most keys, without a closer look
+	}
 	if len(before) < keptTail {
 		before = append(w.tail[:len(w.tail):len(w.tail)], before...)
 	}
