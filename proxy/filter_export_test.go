@@ -26,6 +26,7 @@ var Filters = map[string]func(dst io.Writer, src io.Reader, v FilterView) error{
 	"targets":          exportFilter(filterTargets),
 	"targets/metadata": exportFilter(filterTargetsMetadata),
 	"metadata":         exportFilter(filterMetadata),
+	"query_exemplars":  exportFilter(filterExemplars),
 }
 
 // What the request's side refuses before a filter runs.

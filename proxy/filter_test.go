@@ -30,7 +30,13 @@ var answers = map[string]string{
 	"targets":          data(`{"activeTargets":[` + ownTarget + `,` + betaTarget + `,` + ownTarget + `],"droppedTargets":[` + betaTarget + `],"droppedTargetCounts":{"MARKER":1}}`),
 	"targets/metadata": data(`[` + ownEntry + `,` + betaEntry + `,` + ownEntry + `]`),
 	"metadata":         data(`{"up":[{"type":"gauge","help":"MARKER","unit":""}],"MARKER":[{"type":"gauge","help":"MARKER","unit":""}]}`),
+	"query_exemplars":  data(`[` + ownExemplars + `,` + betaExemplars + `,` + ownExemplars + `]`),
 }
+
+const (
+	ownExemplars  = `{"seriesLabels":{"__name__":"m","tenant_id":"acme"},"exemplars":[{"labels":{"trace_id":"own"},"value":"1","timestamp":1.5}]}`
+	betaExemplars = `{"seriesLabels":{"__name__":"MARKER","tenant_id":"beta"},"exemplars":[{"labels":{"trace_id":"MARKER"},"value":"907331","timestamp":1.5}]}`
+)
 
 // answerView sees something in each sample.
 func answerView(tb testing.TB) proxy.FilterView {
@@ -86,7 +92,7 @@ func TestFiltersRefuse(t *testing.T) {
 }
 
 // nullAllowed spoils an answer that would be good: a null list stays one.
-var nullAllowed = map[string]string{"targets/metadata": "x"}
+var nullAllowed = map[string]string{"targets/metadata": "x", "query_exemplars": "x"}
 
 func manyFields() string {
 	var b strings.Builder
