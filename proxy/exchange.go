@@ -1,14 +1,17 @@
 package proxy
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/rs/zerolog"
 
 	"github.com/promfence/promfence/auth"
 )
@@ -28,6 +31,7 @@ type exchange struct {
 	identity  auth.Identity
 	matcher   *tenantMatcher // the identity's tenants', once it is proven
 	params    params         // the caller's own, for the row's filter
+	scoped    *http.Request  // what goes to the upstream
 	forwarded time.Time
 	upstream  time.Duration // to the upstream's response header
 	warnings  *warningReader
@@ -41,12 +45,15 @@ type exchange struct {
 	err       error // why the answer is what it is
 }
 
-// exchangeKey finds the exchange across the call from ReverseProxy to narrow.
+// exchangeKey finds the exchange on ReverseProxy's way to the transport and back.
 type exchangeKey struct{}
 
-func exchangeOf(ctx context.Context) (*exchange, bool) {
-	x, ok := ctx.Value(exchangeKey{}).(*exchange)
-	return x, ok
+func exchangeOf(r *http.Request) (*exchange, error) {
+	x, ok := r.Context().Value(exchangeKey{}).(*exchange)
+	if !ok {
+		return nil, internal(errors.New("a request without its exchange"))
+	}
+	return x, nil
 }
 
 // WriteHeader passes the final status only: an informational answer of the
@@ -152,12 +159,12 @@ func (p *Proxy) account(x *exchange, r *http.Request) {
 	}
 	method := clip(r.Method)
 	p.metrics.request(route, method, x.status, took, x.upstream)
+	if x.matcher != nil {
+		p.metrics.tenants.request(x.matcher.Matcher, x.status, took, x.err)
+	}
 	p.audit(x, route, method, took)
 	p.trace(x, route, method, took)
-	e := p.log.Info()
-	if x.status >= http.StatusInternalServerError {
-		e = p.log.Error()
-	}
+	e := p.log.WithLevel(lineLevel(route, x.status))
 	x.describe(e, route, method)
 	e.Int("status", x.status).Dur("ms", took).Int64("bytes", x.bytes)
 	if x.upstream > 0 {
@@ -171,6 +178,19 @@ func (p *Proxy) account(x *exchange, r *http.Request) {
 		e.Str("error", clipLog(x.err.Error()))
 	}
 	e.Msg("request")
+}
+
+// lineLevel keeps probes that find what they hope for out of the log: there are
+// two every few seconds. That promfence is not ready is no error of a request.
+func lineLevel(route string, status int) zerolog.Level {
+	switch probe := strings.HasPrefix(route, "/-/"); {
+	case probe && status < http.StatusBadRequest:
+		return zerolog.DebugLevel
+	case !probe && status >= http.StatusInternalServerError:
+		return zerolog.ErrorLevel
+	default:
+		return zerolog.InfoLevel
+	}
 }
 
 // clipLog bounds what an upstream's or a caller's text may add to the log.
@@ -188,7 +208,9 @@ func requestID(r *http.Request) string {
 	}
 	var b [12]byte
 	_, _ = rand.Read(b[:]) // never fails, by its documentation
-	return base64.RawURLEncoding.EncodeToString(b[:])
+	var text [16]byte
+	base64.RawURLEncoding.Encode(text[:], b[:])
+	return string(text[:])
 }
 
 func harmlessID(s string) bool {

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -155,6 +156,29 @@ func TestHealth(t *testing.T) {
 	wantError(t, resp, body, http.StatusServiceUnavailable, "unavailable", "shutting down")
 	if resp, _ := f.Get(t, "/api/v1/query?query=up"); resp.StatusCode != http.StatusOK {
 		t.Errorf("a request while draining: %d", resp.StatusCode)
+	}
+}
+
+// Probes come every few seconds: what they hope for is no news.
+func TestProbesAreLoggedWhenTheyFail(t *testing.T) {
+	f := newFence(t, func(o *proxy.Options) { o.Logger = o.Logger.Level(zerolog.DebugLevel) })
+	for _, path := range []string{"/-/healthy", "/-/ready"} {
+		f.Get(t, path)
+	}
+	f.Proxy.Drain()
+	f.Get(t, "/-/ready")
+	f.Get(t, "/-/healthy")
+	f.Do(t, f.Request(t, http.MethodPost, "/-/healthy", ""))
+	f.Get(t, "/docs")
+	var got []string
+	for _, line := range f.lines(t, 6) {
+		got = append(got, fmt.Sprint(line["level"], line["route"], line["status"]))
+	}
+	want := []string{
+		"debug/-/healthy200", "debug/-/ready200", "info/-/ready503", "debug/-/healthy200", "info/-/healthy405", "info/docs404",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("the lines (-want +got):\n%s", diff)
 	}
 }
 

@@ -21,6 +21,7 @@ type metrics struct {
 	enforcement  prometheus.Counter
 	hidden       prometheus.Counter
 	rejected     *prometheus.CounterVec
+	tenants      *tenantMetrics
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -50,6 +51,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "promfence_rejected_total", Help: "Requests refused because of a limit, by the setting in the section limits.",
 		}, []string{"limit"}),
+		tenants: newTenantMetrics(),
 	}
 	for _, limit := range limitNames {
 		m.rejected.WithLabelValues(limit) // exists before it happens
@@ -63,6 +65,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		register(r, &m.enforcement)
 		register(r, &m.hidden)
 		register(r, &m.rejected)
+		register(r, &m.tenants)
 	}
 	return m
 }

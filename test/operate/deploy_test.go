@@ -62,7 +62,7 @@ func TestDashboardAndAlertsAskForMetricsThatExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := map[string]bool{"promfence_auth_failures_total": true} // exists from the first on
+	known := map[string]bool{"promfence_auth_failures_total": true, "promfence_tenant_rejected_total": true} // exist from the first on
 	for line := range strings.Lines(metrics) {
 		name, _, _ := strings.Cut(line, "{")
 		name, _, _ = strings.Cut(name, " ")

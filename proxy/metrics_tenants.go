@@ -1,0 +1,134 @@
+package proxy
+
+import (
+	"maps"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/prometheus/model/labels"
+)
+
+// countedTenants is how many tenants have metrics of their own: those that come
+// first. The others share one, because a tenant's name comes from a token, and
+// what a token says must not grow without end in memory and in whoever scrapes.
+const countedTenants = 100
+
+// Values of the label tenant that stand for more than one.
+const (
+	otherTenants   = "other"   // those who came when countedTenants were there
+	severalTenants = "several" // tokens with more than one tenant, whatever their names
+)
+
+// classes are the values of the label class.
+var classes = [...]string{"2xx", "4xx", "5xx"}
+
+// tenantMetrics tell who asks how much, who keeps the upstream busy, and who is
+// refused for a limit. They are one collector, so that settings that are read
+// again go on with the tenants that are known, and the cap holds.
+type tenantMetrics struct {
+	requests, seconds, rejected *prometheus.CounterVec
+	other, several              *tenantCounts
+
+	mu    sync.Mutex                               // of whoever adds to known
+	known atomic.Pointer[map[string]*tenantCounts] // by name; replaced, never changed
+}
+
+// tenantCounts are one tenant's, found without a look-up by labels.
+type tenantCounts struct {
+	name     string
+	requests [len(classes)]prometheus.Counter
+	seconds  prometheus.Counter
+}
+
+func newTenantMetrics() *tenantMetrics {
+	m := &tenantMetrics{
+		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "promfence_tenant_requests_total", Help: "Requests with a valid token, by tenant and class of the status code.",
+		}, []string{"tenant", "class"}),
+		seconds: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "promfence_tenant_request_seconds_total", Help: "Time that requests took, by tenant: its rate is how many are under way.",
+		}, []string{"tenant"}),
+		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "promfence_tenant_rejected_total", Help: "Requests refused because of a limit, by tenant and by the setting in the section limits.",
+		}, []string{"tenant", "limit"}),
+	}
+	m.known.Store(&map[string]*tenantCounts{})
+	m.other, m.several = m.counts(otherTenants), m.counts(severalTenants)
+	return m
+}
+
+// Describe makes it a prometheus.Collector.
+func (m *tenantMetrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, v := range []*prometheus.CounterVec{m.requests, m.seconds, m.rejected} {
+		v.Describe(ch)
+	}
+}
+
+// Collect makes it a prometheus.Collector.
+func (m *tenantMetrics) Collect(ch chan<- prometheus.Metric) {
+	for _, v := range []*prometheus.CounterVec{m.requests, m.seconds, m.rejected} {
+		v.Collect(ch)
+	}
+}
+
+// request counts a request that was proven to be the tenants' of who.
+func (m *tenantMetrics) request(who *labels.Matcher, status int, took time.Duration, err error) {
+	c := m.several
+	if who.Type == labels.MatchEqual {
+		c = m.of(who.Value)
+	}
+	class := 0
+	switch {
+	case status < http.StatusOK || status >= http.StatusInternalServerError: // below 200: no answer was begun
+		class = 2
+	case status >= http.StatusBadRequest:
+		class = 1
+	}
+	c.requests[class].Inc()
+	c.seconds.Add(took.Seconds())
+	if err == nil {
+		return
+	}
+	if limit := asAPIError(err).Limit; limit != "" {
+		m.rejected.WithLabelValues(c.name, limit).Inc()
+	}
+}
+
+func (m *tenantMetrics) of(tenant string) *tenantCounts {
+	known := *m.known.Load()
+	if c, ok := known[tenant]; ok {
+		return c
+	}
+	if len(known) >= countedTenants {
+		return m.other
+	}
+	return m.admit(tenant)
+}
+
+// admit gives a tenant metrics of its own, if there is room.
+func (m *tenantMetrics) admit(tenant string) *tenantCounts {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	known := *m.known.Load()
+	if c, ok := known[tenant]; ok {
+		return c
+	}
+	if len(known) >= countedTenants {
+		return m.other
+	}
+	more := maps.Clone(known)
+	more[tenant] = m.counts(tenant)
+	m.known.Store(&more)
+	return more[tenant]
+}
+
+func (m *tenantMetrics) counts(tenant string) *tenantCounts {
+	c := &tenantCounts{name: tenant, seconds: m.seconds.WithLabelValues(tenant)}
+	for i, class := range classes {
+		c.requests[i] = m.requests.WithLabelValues(tenant, class)
+	}
+	return c
+}

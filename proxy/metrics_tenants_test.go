@@ -1,0 +1,164 @@
+package proxy_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/proxy"
+)
+
+func TestTenantMetrics(t *testing.T) {
+	f := newFence(t, func(o *proxy.Options) { o.Limits.MaxPoints = 10 })
+	f.Answer(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/labels") {
+			w.WriteHeader(http.StatusInternalServerError)
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write([]byte(success))
+	})
+	n := 0
+	for _, tt := range []struct {
+		tenant any
+		path   string
+	}{
+		{"acme", "/api/v1/query?query=up"},
+		{"acme", "/api/v1/query?query=up("},
+		{"acme", "/nowhere"},
+		{"beta", "/api/v1/query_range?query=up&start=0&end=11&step=1"},
+		{"beta", "/api/v1/labels"},
+		{[]string{"acme", "beta"}, "/api/v1/query?query=up"},
+		{[]string{"gamma"}, "/api/v1/query?query=up"},
+		{"", "/api/v1/query?query=up"},
+	} {
+		r := f.Request(t, http.MethodGet, tt.path, "")
+		r.Header.Set("Authorization", "Bearer "+f.Issuer.Token(t, tt.tenant, nil))
+		f.Do(t, r)
+		n++
+	}
+	f.lines(t, n)
+	const want = `
+# HELP promfence_tenant_rejected_total Requests refused because of a limit, by tenant and by the setting in the section limits.
+# TYPE promfence_tenant_rejected_total counter
+promfence_tenant_rejected_total{limit="max_points",tenant="beta"} 1
+# HELP promfence_tenant_requests_total Requests with a valid token, by tenant and class of the status code.
+# TYPE promfence_tenant_requests_total counter
+promfence_tenant_requests_total{class="2xx",tenant="acme"} 1
+promfence_tenant_requests_total{class="2xx",tenant="beta"} 0
+promfence_tenant_requests_total{class="2xx",tenant="gamma"} 1
+promfence_tenant_requests_total{class="2xx",tenant="other"} 0
+promfence_tenant_requests_total{class="2xx",tenant="several"} 1
+promfence_tenant_requests_total{class="4xx",tenant="acme"} 2
+promfence_tenant_requests_total{class="4xx",tenant="beta"} 1
+promfence_tenant_requests_total{class="4xx",tenant="gamma"} 0
+promfence_tenant_requests_total{class="4xx",tenant="other"} 0
+promfence_tenant_requests_total{class="4xx",tenant="several"} 0
+promfence_tenant_requests_total{class="5xx",tenant="acme"} 0
+promfence_tenant_requests_total{class="5xx",tenant="beta"} 1
+promfence_tenant_requests_total{class="5xx",tenant="gamma"} 0
+promfence_tenant_requests_total{class="5xx",tenant="other"} 0
+promfence_tenant_requests_total{class="5xx",tenant="several"} 0
+`
+	if err := testutil.GatherAndCompare(f.Metrics, strings.NewReader(want), "promfence_tenant_requests_total", "promfence_tenant_rejected_total"); err != nil {
+		t.Error(err)
+	}
+	if got := ofTenant(t, f.Metrics, "promfence_tenant_request_seconds_total", "acme"); got <= 0 {
+		t.Errorf("acme's requests took %v s", got)
+	}
+}
+
+// ofTenant adds up a counter's series of a tenant.
+func ofTenant(t *testing.T, r *prometheus.Registry, name, tenant string) (sum float64) {
+	t.Helper()
+	all, err := r.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, family := range all {
+		for _, m := range family.GetMetric() {
+			for _, l := range m.GetLabel() {
+				if family.GetName() == name && l.GetName() == "tenant" && l.GetValue() == tenant {
+					sum += m.GetCounter().GetValue()
+				}
+			}
+		}
+	}
+	return sum
+}
+
+// believing takes a header for the tenant.
+type believing struct{}
+
+func (believing) Authenticate(r *http.Request) (auth.Identity, error) {
+	tenants, err := auth.ParseTenants(r.Header["Tenant"]...)
+	return auth.Identity{Tenants: tenants}, err
+}
+
+// However many tenants come, at once or after settings were read again, the
+// metrics stay few, and no request is left uncounted.
+func TestTenantMetricsAreBounded(t *testing.T) {
+	registry := prometheus.NewRegistry()
+	const tenants, rounds = proxy.CountedTenants + 50, 2
+	for round := range rounds {
+		f := newFence(t, func(o *proxy.Options) { o.Auth, o.Registerer = believing{}, registry })
+		var all sync.WaitGroup
+		for i := range tenants {
+			all.Go(func() {
+				r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/metrics/explain?query=up", nil)
+				r.Header.Set("Tenant", fmt.Sprintf("tenant-%d", i+round*25))
+				f.Proxy.ServeHTTP(httptest.NewRecorder(), r)
+			})
+		}
+		all.Wait()
+	}
+	const own = 3 * (proxy.CountedTenants + 2) // three classes, and besides the tenants other and several
+	if n, err := testutil.GatherAndCount(registry, "promfence_tenant_requests_total"); err != nil || n != own {
+		t.Errorf("%d series, want %d; %v", n, own, err)
+	}
+	sum := ofTenant(t, registry, "promfence_tenant_requests_total", "other")
+	if sum < 50+25 {
+		t.Errorf("%v requests of others", sum)
+	}
+	for i := range tenants + 25 {
+		sum += ofTenant(t, registry, "promfence_tenant_requests_total", fmt.Sprintf("tenant-%d", i))
+	}
+	if sum != tenants*rounds {
+		t.Errorf("%v requests are counted, want %d", sum, tenants*rounds)
+	}
+}
+
+func TestCountingATenantsRequestAllocatesNothing(t *testing.T) {
+	count := proxy.CountTenants()
+	for i := range proxy.CountedTenants + 10 {
+		who := labels.MustNewMatcher(labels.MatchEqual, "tenant_id", fmt.Sprintf("tenant-%d", i))
+		count(who)
+		if n := testing.AllocsPerRun(100, func() { count(who) }); n != 0 {
+			t.Errorf("%v allocations for %s", n, who)
+		}
+	}
+}
+
+func BenchmarkCountTenant(b *testing.B) {
+	count := proxy.CountTenants()
+	who := make([]*labels.Matcher, proxy.CountedTenants+1)
+	for i := range who {
+		who[i] = labels.MustNewMatcher(labels.MatchEqual, "tenant_id", fmt.Sprintf("tenant-%d", i))
+		count(who[i])
+	}
+	for name, i := range map[string]int{"known": 50, "other": proxy.CountedTenants} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				count(who[i])
+			}
+		})
+	}
+}
