@@ -4,10 +4,8 @@ package browser_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"os"
 	"os/exec"
@@ -21,41 +19,15 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
-	"github.com/rs/zerolog"
 
-	"github.com/promfence/promfence/auth"
-	"github.com/promfence/promfence/openapi"
-	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/test/fence"
 )
 
-// nobody refuses every caller: the page needs no token.
-type nobody struct{}
-
-func (nobody) Authenticate(*http.Request) (auth.Identity, error) {
-	return auth.Identity{}, &auth.Error{Reason: auth.Missing, Message: "no token"}
-}
-
-// serve starts promfence with an upstream that must not be asked.
+// serve starts promfence with nothing around it: the page needs no token, no
+// keys and no upstream.
 func serve(t *testing.T) *url.URL {
 	t.Helper()
-	p, err := proxy.New(proxy.Options{
-		Auth:  nobody{},
-		Ready: func() error { return errors.New("no keys") },
-		Upstream: &url.URL{
-			Scheme: "http", Host: "127.0.0.1:1",
-		},
-		UpstreamTimeout: time.Second, MaxIdleConnections: 1,
-		Label: "tenant_id", OnConflict: proxy.Intersect,
-		Limits: proxy.Limits{QueryBytes: 1 << 16, QueryDepth: 100, QueryTerms: 2000, BodyBytes: 1 << 20},
-		Logger: zerolog.Nop(),
-		Docs:   openapi.Handler(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := httptest.NewServer(p)
-	t.Cleanup(s.Close)
-	u, err := url.Parse(s.URL)
+	u, err := url.Parse(fence.Launch(t, "UPSTREAM_URL=http://127.0.0.1:1", "AUTH_ISSUER=http://127.0.0.1:1", "AUTH_AUDIENCE=any").URL)
 	if err != nil {
 		t.Fatal(err)
 	}

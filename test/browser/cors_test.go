@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,15 +16,9 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/promfence/promfence/auth/authtest"
-	"github.com/promfence/promfence/test/oidc/fence"
+	"github.com/promfence/promfence/test/fence"
 	"github.com/promfence/promfence/test/upstream"
 )
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	fence.Remove()
-	os.Exit(code)
-}
 
 // website serves an empty page from an origin of its own.
 func website(t *testing.T) *url.URL {
@@ -74,20 +67,16 @@ func (p *page) fetch(t *testing.T, method, address, token, body string) seen {
 // A world is a promfence before an upstream that has an answer to everything.
 type world struct {
 	*fence.Fence
-	idp    *authtest.Issuer
 	behind *upstream.Recorder
 }
 
 func start(t *testing.T, settings ...string) world {
 	t.Helper()
-	w := world{idp: authtest.NewIssuer(t), behind: upstream.Stub(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	behind := upstream.Stub(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = fmt.Fprint(w, `{"status":"success","data":{"resultType":"scalar","result":[1,"42"]}}`)
-	}))}
-	w.Fence = fence.Start(t, append([]string{
-		"UPSTREAM_URL=" + w.behind.URL, "AUTH_ISSUER=" + w.idp.URL, "AUTH_AUDIENCE=" + authtest.Audience,
-	}, settings...)...)
-	return w
+	}))
+	return world{fence.Before(t, behind.URL, settings...), behind}
 }
 
 // asked are the requests that reached the upstream since the last call.
@@ -102,7 +91,7 @@ func (w world) asked() []string {
 func TestAPageOnAnotherOriginReadsEveryAnswer(t *testing.T) {
 	w := start(t)
 	p := open(t, website(t))
-	token := w.idp.Token(t, "acme", nil)
+	token := w.Token(t, "acme")
 	address := w.URL + "/api/v1/metrics/query"
 
 	tests := []struct {
@@ -116,7 +105,7 @@ func TestAPageOnAnotherOriginReadsEveryAnswer(t *testing.T) {
 		{"a token that is none", "GET", address + "?query=up", "hunter2", "", 401, `"errorType":"unauthorized"`, nil},
 		{"no token", "GET", address + "?query=up", "", "", 401, `"errorType":"unauthorized"`, nil},
 		{"a path that is not served", "GET", w.URL + "/api/v1/admin/tsdb/snapshot", token, "", 404, `"errorType":"not_found"`, nil},
-		{"a token without a tenant", "GET", address + "?query=up", w.idp.Token(t, nil, nil), "", 403, `"errorType":"forbidden"`, nil},
+		{"a token without a tenant", "GET", address + "?query=up", w.Token(t, nil), "", 403, `"errorType":"forbidden"`, nil},
 		{"readiness", "GET", w.URL + "/-/ready", "", "", 200, "", nil},
 	}
 	for _, tt := range tests {
@@ -148,7 +137,7 @@ func TestAPageOnAnotherOriginSeesWhenToComeBack(t *testing.T) {
 	}
 	t.Run("from a limit", func(t *testing.T) {
 		w := start(t, "LIMITS_REQUESTS_PER_SECOND=1", "LIMITS_BURST=1")
-		p, token := open(t, page), w.idp.Token(t, "acme", nil)
+		p, token := open(t, page), w.Token(t, "acme")
 		err := upstream.Poll(t.Context(), 20*time.Second, func() error {
 			return comeBack(p.fetch(t, "GET", w.URL+"/api/v1/metrics/query?query=up", token, ""), http.StatusTooManyRequests)
 		})
@@ -159,7 +148,7 @@ func TestAPageOnAnotherOriginSeesWhenToComeBack(t *testing.T) {
 	t.Run("while there are no keys", func(t *testing.T) {
 		idp := authtest.NewIssuer(t)
 		idp.Fail(http.StatusInternalServerError)
-		f := fence.Launch(t, "UPSTREAM_URL=http://127.0.0.1:1", "AUTH_ISSUER="+idp.URL, "AUTH_AUDIENCE="+authtest.Audience)
+		f := fence.Launch(t, append(fence.Trust(idp), "UPSTREAM_URL=http://127.0.0.1:1")...)
 		got := open(t, page).fetch(t, "GET", f.URL+"/api/v1/metrics/query?query=up", idp.Token(t, "acme", nil), "")
 		if err := comeBack(got, http.StatusServiceUnavailable); err != nil {
 			t.Error(err)
@@ -170,7 +159,7 @@ func TestAPageOnAnotherOriginSeesWhenToComeBack(t *testing.T) {
 func TestAnswersAreForListedOriginsOnly(t *testing.T) {
 	listed, other := website(t), website(t)
 	w := start(t, "CORS_ALLOWED_ORIGINS=https://elsewhere.example,"+listed.Scheme+"://"+listed.Host)
-	token := w.idp.Token(t, "acme", nil)
+	token := w.Token(t, "acme")
 	address := w.URL + "/api/v1/metrics/query?query=up"
 
 	got := open(t, listed).fetch(t, "GET", address, token, "")

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/promfence/promfence/auth/authtest"
-	"github.com/promfence/promfence/test/oidc/fence"
+	"github.com/promfence/promfence/test/fence"
 )
 
 // A minter makes one token of an issuer's.

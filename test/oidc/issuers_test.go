@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/promfence/promfence/auth/authtest"
-	"github.com/promfence/promfence/test/oidc/fence"
+	"github.com/promfence/promfence/test/fence"
 )
 
 // forge signs what the issuer could have said, with somebody's key.

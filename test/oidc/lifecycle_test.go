@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/promfence/promfence/auth/authtest"
-	"github.com/promfence/promfence/test/oidc/fence"
+	"github.com/promfence/promfence/test/fence"
 	"github.com/promfence/promfence/test/upstream"
 )
 

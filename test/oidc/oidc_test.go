@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 
-	"github.com/promfence/promfence/test/oidc/fence"
+	"github.com/promfence/promfence/test/fence"
 	"github.com/promfence/promfence/test/upstream"
 )
 
@@ -27,7 +27,6 @@ type tests struct{ *testing.M }
 func (m tests) Run() int {
 	code := m.M.Run()
 	http.DefaultClient.CloseIdleConnections()
-	fence.Remove()
 	return code
 }
 

@@ -15,7 +15,7 @@ type Target struct {
 	Job     string
 	Metrics string            // what it exposes, in the text format
 	Labels  map[string]string // its labels, among them the tenant's
-	Address string            // of a target that the test runs itself; Metrics is unused then
+	Address string            // of what the test exposes itself; Metrics is unused then
 }
 
 // configuration spells the server's configuration file.
@@ -42,11 +42,11 @@ func configuration(t testing.TB, o Options) string {
 		}
 		address := target.Address
 		if address == "" {
-			address = expose(t, target.Metrics)
+			address = Expose(t, target.Metrics)
 		}
 		job.Static = append(job.Static, static{[]string{address}, target.Labels})
 	}
-	text, err := yaml.Marshal(map[string]any{
+	sections := map[string]any{
 		"global":         map[string]any{"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
 		"rule_files":     []string{"*.rules.yml"},
 		"scrape_configs": jobs,
@@ -54,15 +54,20 @@ func configuration(t testing.TB, o Options) string {
 			"tsdb":      map[string]any{"out_of_order_time_window": "12h"}, // Load may bring the past after the present.
 			"exemplars": map[string]any{"max_exemplars": 10_000},
 		},
-	})
+	}
+	if err := yaml.Unmarshal([]byte(o.Config), &sections); err != nil {
+		t.Fatal(err)
+	}
+	text, err := yaml.Marshal(sections)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return string(text)
 }
 
-// expose serves a text for scraping and returns host:port.
-func expose(t testing.TB, text string) string {
+// Expose serves a text for scraping and returns host:port, for a target that
+// several servers scrape.
+func Expose(t testing.TB, text string) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain; version=0.0.4")

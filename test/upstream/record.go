@@ -68,8 +68,11 @@ func Record(t testing.TB, target string) *Recorder {
 
 // PassOn is a plain reverse proxy that changes nothing and delays nothing.
 func PassOn(target *url.URL) http.Handler {
+	transport := http.DefaultTransport.(*http.Transport).Clone()
+	transport.DisableCompression = true
 	return &httputil.ReverseProxy{
 		FlushInterval: -1,
+		Transport:     transport,
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetURL(target)
 			pr.Out.Host = pr.In.Host

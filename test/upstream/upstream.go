@@ -7,19 +7,13 @@
 package upstream
 
 import (
-	"bufio"
-	"bytes"
-	"encoding/json"
-	"fmt"
+	"errors"
 	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
-	"syscall"
+	"regexp"
 	"testing"
-	"time"
 
 	"github.com/promfence/promfence/test/gobuild"
 )
@@ -28,14 +22,16 @@ import (
 type Options struct {
 	Rules   map[string]string // rule files by name, evaluated every second
 	Targets []Target          // scraped every second
+	Config  string            // sections of prometheus.yml in the place of those that tests usually have
 	Args    []string          // more flags, such as --query.timeout=1s
 }
 
-// An Upstream is a running Prometheus server, stopped when its test ends.
+// An Upstream is a running Prometheus server, gone when its test ends.
 type Upstream struct {
-	URL string // http://127.0.0.1:PORT, without a slash at the end
+	*Process
 
-	output buffer
+	URL string // http://127.0.0.1:PORT, without a slash at the end
+	Dir string // where its data is
 }
 
 // features are switched on so that no query is refused for being experimental:
@@ -55,82 +51,31 @@ func Start(t testing.TB, o Options) *Upstream {
 	for name, text := range o.Rules {
 		writeFile(t, filepath.Join(dir, name+".rules.yml"), text)
 	}
-	args := append([]string{
+	u := &Upstream{Dir: filepath.Join(dir, "data")}
+	u.Process = Spawn(t, exec.Command(binary, append([]string{
 		"--config.file=" + filepath.Join(dir, "prometheus.yml"),
-		"--storage.tsdb.path=" + filepath.Join(dir, "data"),
+		"--storage.tsdb.path=" + u.Dir,
 		"--web.listen-address=127.0.0.1:0",
 		"--web.enable-remote-write-receiver",
 		"--enable-feature=" + features,
 		"--log.format=json",
-	}, o.Args...)
-	u := &Upstream{}
-	u.run(t, exec.Command(binary, args...))
-	u.awaitReady(t)
+	}, o.Args...)...))
+	u.Await(t, u.listens)
+	u.Await(t, func() error { return Ready(t.Context(), u.URL) })
 	return u
 }
 
-// run starts the server and learns its port from the line in which it says so:
-// choosing a free port beforehand would race with whoever else does.
-func (u *Upstream) run(t testing.TB, cmd *exec.Cmd) {
-	t.Helper()
-	r, w := io.Pipe()
-	cmd.Stderr = io.MultiWriter(&u.output, w)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	exited := make(chan struct{})
-	go func() {
-		defer close(exited)
-		_ = cmd.Wait()
-		_ = w.Close()
-	}()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-exited:
-		case <-time.After(20 * time.Second):
-			_ = cmd.Process.Kill()
-			<-exited
-		}
-		if t.Failed() && testing.Verbose() {
-			t.Logf("prometheus said:\n%s", u.output.String())
-		}
-	})
-	address := listening(r)
-	go func() { _, _ = io.Copy(io.Discard, r) }()
-	if address == "" {
-		t.Fatalf("prometheus ended before it listened:\n%s", u.output.String())
-	}
-	u.URL = "http://" + address
-}
+var listening = regexp.MustCompile(`"msg":"Listening on".*"address":"([^"]+)"`)
 
-// listening reads log lines until one tells the address; "" when they end first.
-func listening(r io.Reader) string {
-	for lines := bufio.NewScanner(r); lines.Scan(); {
-		var line struct{ Msg, Address string }
-		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "Listening on" {
-			return line.Address
-		}
+// listens takes the address from the log: choosing a free port beforehand would
+// race with whoever else does.
+func (u *Upstream) listens() error {
+	said := listening.FindStringSubmatch(u.Log())
+	if said == nil {
+		return errors.New("it does not listen")
 	}
-	return ""
-}
-
-func (u *Upstream) awaitReady(t testing.TB) {
-	t.Helper()
-	err := Poll(t.Context(), 30*time.Second, func() error {
-		resp, err := http.Get(u.URL + "/-/ready")
-		if err != nil {
-			return err
-		}
-		defer resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			return fmt.Errorf("ready answers %s", resp.Status)
-		}
-		return nil
-	})
-	if err != nil {
-		t.Fatalf("prometheus is not ready: %v\n%s", err, u.output.String())
-	}
+	u.URL = "http://" + said[1]
+	return nil
 }
 
 func writeFile(t testing.TB, path, text string) {
@@ -138,22 +83,4 @@ func writeFile(t testing.TB, path, text string) {
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-}
-
-// A buffer is a bytes.Buffer that a process may write while a test reads.
-type buffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *buffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *buffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
