@@ -11,6 +11,7 @@ import (
 
 	"github.com/promfence/promfence/auth/authtest"
 	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/test/fence"
 	"github.com/promfence/promfence/test/upstream"
 )
 
@@ -25,9 +26,9 @@ func answering(t *testing.T) *upstream.Recorder {
 
 func TestWhoProvesNoTenantIsTurnedAwayBeforeTheUpstream(t *testing.T) {
 	behind := answering(t)
-	f := startFence(t, behind.URL)
-	other, key := authtest.NewIssuer(t), f.issuer.Key()
-	claims := func(tenant any, more map[string]any) map[string]any { return f.issuer.Claims(tenant, more) }
+	f := fence.Before(t, behind.URL)
+	other, key := authtest.NewIssuer(t), f.Issuer.Key()
+	claims := func(tenant any, more map[string]any) map[string]any { return f.Issuer.Claims(tenant, more) }
 	forger := authtest.NewKey(t, "RS256")
 	forger.ID = key.ID
 	confused := authtest.Key{ID: key.ID, Alg: "HS256", Private: key.PEM(t)}
@@ -51,7 +52,7 @@ func TestWhoProvesNoTenantIsTurnedAwayBeforeTheUpstream(t *testing.T) {
 		"the algorithm none":                 {"Bearer " + unsigned(t, claims("acme", nil)), 401},
 		"the public key as a shared secret":  {"Bearer " + confused.Token(t, nil, claims("acme", nil)), 401},
 		"a foreign issuer":                   {"Bearer " + other.Token(t, "acme", nil), 401},
-		"a foreign issuer's key, our issuer": {"Bearer " + other.Token(t, "acme", map[string]any{"iss": f.issuer.URL}), 401},
+		"a foreign issuer's key, our issuer": {"Bearer " + other.Token(t, "acme", map[string]any{"iss": f.Issuer.URL}), 401},
 		"a foreign audience":                 {"Bearer " + key.Token(t, nil, claims("acme", map[string]any{"aud": "grafana"})), 401},
 		"no audience":                        {"Bearer " + key.Token(t, nil, claims("acme", map[string]any{"aud": nil})), 401},
 		"two tokens in one line":             {"Bearer " + valid + ", Bearer " + valid, 401},
@@ -93,8 +94,8 @@ func TestWhoProvesNoTenantIsTurnedAwayBeforeTheUpstream(t *testing.T) {
 
 func TestATokenInTheURLOrOnTwoLinesIsNone(t *testing.T) {
 	behind := answering(t)
-	f := startFence(t, behind.URL)
-	valid := f.token(t, "acme")
+	f := fence.Before(t, behind.URL)
+	valid := f.Token(t, "acme")
 	for _, name := range []string{"access_token", "token", "jwt"} {
 		if status, _ := fetch(t, f.URL+"/api/v1/query", "", form("query", "up", name, valid)); status != 401 {
 			t.Errorf("%s in the URL: %d", name, status)
@@ -117,8 +118,8 @@ func TestWithoutKeysTheAnswerIsLaterNotNever(t *testing.T) {
 	behind := answering(t)
 	issuer := authtest.NewIssuer(t)
 	issuer.Fail(http.StatusInternalServerError)
-	f := launch(t, issuer, behind.URL)
-	got := send(t, http.MethodGet, f.URL+"/api/v1/query", f.token(t, "acme"), form("query", "up"))
+	f := fence.Launch(t, append(fence.Trust(issuer), "UPSTREAM_URL="+behind.URL)...)
+	got := send(t, http.MethodGet, f.URL+"/api/v1/query", issuer.Token(t, "acme", nil), form("query", "up"))
 	if got.status != 503 || got.header.Get("Retry-After") == "" || !strings.Contains(got.body, `"errorType":"unavailable"`) {
 		t.Errorf("while the issuer is down: %d, Retry-After %q: %s", got.status, got.header.Get("Retry-After"), got.body)
 	}
@@ -130,7 +131,7 @@ func TestWithoutKeysTheAnswerIsLaterNotNever(t *testing.T) {
 	}
 	issuer.Fail(0)
 	err := upstream.Poll(t.Context(), 20*time.Second, func() error {
-		if status, body := fetch(t, f.URL+"/api/v1/query", f.token(t, "acme"), form("query", "up")); status != 200 {
+		if status, body := fetch(t, f.URL+"/api/v1/query", issuer.Token(t, "acme", nil), form("query", "up")); status != 200 {
 			return fmt.Errorf("%d %s", status, body)
 		}
 		return nil
@@ -142,8 +143,8 @@ func TestWithoutKeysTheAnswerIsLaterNotNever(t *testing.T) {
 
 func TestNoCredentialReachesTheUpstreamOrTheLog(t *testing.T) {
 	behind := answering(t)
-	f := startFence(t, behind.URL, "LOG_LEVEL=debug")
-	valid := f.token(t, "acme")
+	f := fence.Before(t, behind.URL, "LOG_LEVEL=debug")
+	valid := f.Token(t, "acme")
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.URL+"/api/v1/query?query=up", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -161,7 +162,7 @@ func TestNoCredentialReachesTheUpstreamOrTheLog(t *testing.T) {
 		}
 	}
 	signature := valid[strings.LastIndex(valid, "."):]
-	if text := f.log.text(); strings.Contains(text, signature) || strings.Contains(text, "secret-globex") {
+	if text := f.Log(); strings.Contains(text, signature) || strings.Contains(text, "secret-globex") {
 		t.Errorf("the log has a credential:\n%s", text)
 	}
 }

@@ -3,21 +3,18 @@ package test_test
 import (
 	"bufio"
 	"compress/gzip"
-	"fmt"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
-	"github.com/promfence/promfence/auth"
-	"github.com/promfence/promfence/auth/authtest"
-	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/test/fence"
 	"github.com/promfence/promfence/test/upstream"
 )
 
@@ -102,8 +99,8 @@ func TestASlowAnswerStreams(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newSlow(t, tt.kind, tt.begin, tt.end)
-			f := startFence(t, s.URL)
-			token := f.token(t, "acme")
+			f := fence.Before(t, s.URL)
+			token := f.Token(t, "acme")
 			// The best of some: a test's machine has other things to do.
 			best := map[string]time.Duration{}
 			for range 10 {
@@ -130,8 +127,8 @@ func TestASlowAnswerStreams(t *testing.T) {
 
 // Answers and refusals alike leave a connection that serves the next request.
 func TestAConnectionServesManyRequests(t *testing.T) {
-	f := startFence(t, answering(t).URL)
-	token := f.token(t, "acme")
+	f := fence.Before(t, answering(t).URL)
+	token := f.Token(t, "acme")
 	client := &http.Client{Transport: &http.Transport{}}
 	for i, tt := range []struct {
 		method, path, token, body string
@@ -177,7 +174,7 @@ func TestAConnectionServesManyRequests(t *testing.T) {
 
 // A browser's preflight is answered without a token, as the upstream would.
 func TestAPreflightNeedsNoToken(t *testing.T) {
-	f := startFence(t, answering(t).URL)
+	f := fence.Before(t, answering(t).URL)
 	for _, path := range []string{"/api/v1/query", "/api/v1/metrics/query_range", "/federate"} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, f.URL+path, nil)
 		if err != nil {
@@ -193,43 +190,32 @@ func TestAPreflightNeedsNoToken(t *testing.T) {
 	}
 }
 
-// The handler serves HTTP/2, in the clear and over TLS, with a body either way.
-func TestTheHandlerServesHTTP2(t *testing.T) {
+// The program serves HTTP/2, in the clear and over TLS, with a body either way.
+func TestTheProgramServesHTTP2(t *testing.T) {
 	behind := upstream.Start(t, upstream.Options{})
 	behind.Load(t, time.Now().Add(-time.Minute), 15*time.Second, `
 		up{tenant_id="acme"} 1+1x4
 		up{tenant_id="stranger"} 100+1x4
 	`)
-	idp := authtest.NewIssuer(t)
-	for name, tls := range map[string]bool{"in the clear": false, "over TLS": true} {
+	certified, trust := certificate(t)
+	for name, settings := range map[string][]string{"in the clear": nil, "over TLS": certified} {
 		t.Run(name, func(t *testing.T) {
-			s := httptest.NewUnstartedServer(newHandler(t, idp, behind.URL))
-			s.Config.Protocols = new(http.Protocols)
-			s.Config.Protocols.SetHTTP1(true)
-			s.Config.Protocols.SetUnencryptedHTTP2(true)
-			s.Config.Protocols.SetHTTP2(true)
-			s.EnableHTTP2 = true
-			if tls {
-				s.StartTLS()
-			} else {
-				s.Start()
-			}
-			t.Cleanup(s.Close)
-			transport := &http.Transport{TLSClientConfig: s.Client().Transport.(*http.Transport).TLSClientConfig, Protocols: new(http.Protocols)}
-			transport.Protocols.SetHTTP2(tls)
-			transport.Protocols.SetUnencryptedHTTP2(!tls)
+			f := fence.Before(t, behind.URL, settings...)
+			transport := &http.Transport{TLSClientConfig: trust, Protocols: new(http.Protocols)}
+			transport.Protocols.SetHTTP2(settings != nil)
+			transport.Protocols.SetUnencryptedHTTP2(settings == nil)
 			t.Cleanup(transport.CloseIdleConnections)
 			for _, method := range []string{http.MethodGet, http.MethodPost} {
 				params, body := "?query=sum(up)", ""
 				if method == http.MethodPost {
 					params, body = "", "query=sum(up)"
 				}
-				req, err := http.NewRequestWithContext(t.Context(), method, s.URL+"/api/v1/query"+params, strings.NewReader(body))
+				req, err := http.NewRequestWithContext(t.Context(), method, f.URL+"/api/v1/query"+params, strings.NewReader(body))
 				if err != nil {
 					t.Fatal(err)
 				}
 				req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-				req.Header.Set("Authorization", "Bearer "+idp.Token(t, "acme", nil))
+				req.Header.Set("Authorization", "Bearer "+f.Token(t, "acme"))
 				resp, err := transport.RoundTrip(req)
 				if err != nil {
 					t.Fatal(err)
@@ -244,28 +230,19 @@ func TestTheHandlerServesHTTP2(t *testing.T) {
 	}
 }
 
-// newHandler is a promfence in this process.
-func newHandler(t *testing.T, idp *authtest.Issuer, upstreamURL string) http.Handler {
+// certificate returns settings for TLS with a test server's certificate, and what
+// a client needs to trust it.
+func certificate(t *testing.T) ([]string, *tls.Config) {
 	t.Helper()
-	a, err := auth.New(auth.Options{Issuer: idp.URL, Audience: authtest.Audience, JWKSURL: idp.JWKSURL})
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	own := s.TLS.Certificates[0]
+	key, err := x509.MarshalPKCS8PrivateKey(own.PrivateKey)
 	if err != nil {
 		t.Fatal(err)
 	}
-	go func() { _ = a.Run(t.Context()) }()
-	if err := upstream.Poll(t.Context(), 10*time.Second, a.Ready); err != nil {
-		t.Fatal(err)
-	}
-	target, err := url.Parse(upstreamURL)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := proxy.New(proxy.Options{
-		Auth: a, Ready: a.Ready, Upstream: target, UpstreamTimeout: time.Minute, MaxIdleConnections: 10,
-		Label: "tenant_id", OnConflict: proxy.Intersect, Logger: zerolog.Nop(),
-		Limits: proxy.Limits{QueryBytes: 1 << 16, QueryDepth: 100, QueryTerms: 2000, BodyBytes: 1 << 20},
-	})
-	if err != nil {
-		t.Fatal(fmt.Errorf("promfence: %w", err))
-	}
-	return p
+	dir := t.TempDir()
+	writeFile(t, dir+"/cert", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: own.Certificate[0]})))
+	writeFile(t, dir+"/key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key})))
+	return []string{"SERVER_TLS_CERT_FILE=" + dir + "/cert", "SERVER_TLS_KEY_FILE=" + dir + "/key"}, s.Client().Transport.(*http.Transport).TLSClientConfig
 }

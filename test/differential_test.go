@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/promfence/promfence/test/compare"
+	"github.com/promfence/promfence/test/fence"
 )
 
 // A question is asked of an upstream that holds only acme's data and of promfence
@@ -55,8 +56,8 @@ const (
 // answers are the same but for the differences above.
 func TestPromfenceIsTransparent(t *testing.T) {
 	w := newTwinWorld(t)
-	f := startFence(t, w.crowd.URL)
-	token := f.token(t, "acme")
+	f := fence.Before(t, w.crowd.URL)
+	token := f.Token(t, "acme")
 	seen := map[difference]int{}
 	told := 0
 	for _, q := range questions(t, w) {

@@ -2,13 +2,9 @@ package test_test
 
 import (
 	"io"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/prometheus/prometheus/prompb"
 
 	"github.com/promfence/promfence/test/upstream"
 )
@@ -96,7 +92,7 @@ groups:
 func newTwinWorld(t *testing.T) *twinWorld {
 	t.Helper()
 	acme := func(job, text string) upstream.Target {
-		return upstream.Target{Job: job, Address: exposition(t, text), Labels: map[string]string{"tenant_id": "acme"}}
+		return upstream.Target{Job: job, Address: upstream.Expose(t, text), Labels: map[string]string{"tenant_id": "acme"}}
 	}
 	// The same addresses for both servers.
 	own := []upstream.Target{
@@ -117,10 +113,10 @@ func newTwinWorld(t *testing.T) *twinWorld {
 	start := w.now.Add(-40 * step)
 	for _, u := range []*upstream.Upstream{w.alone, w.crowd} {
 		u.Load(t, start, step, twinSeries)
-		u.Write(t, trace("acme", "trace-1", w.now.Add(-time.Minute)), trace("acme", "trace-2", w.now))
+		u.Write(t, upstream.Traced("trace-1", w.now.Add(-time.Minute), "tenant_id", "acme"), upstream.Traced("trace-2", w.now, "tenant_id", "acme"))
 	}
 	w.crowd.Load(t, start, step, strangeSeries)
-	w.crowd.Write(t, trace("stranger", "stranger", w.now))
+	w.crowd.Write(t, upstream.Traced("stranger", w.now, "tenant_id", "stranger"))
 	w.settle(t, w.alone, "What acme says.")
 	w.settle(t, w.crowd, "What acme says.", "What a stranger says.")
 	return w
@@ -157,24 +153,4 @@ func (w *twinWorld) settle(t *testing.T, u *upstream.Upstream, helps ...string) 
 	if err != nil {
 		t.Fatal("rules or targets stay without a first result")
 	}
-}
-
-// trace is a sample with an exemplar on it.
-func trace(tenant, id string, at time.Time) prompb.TimeSeries {
-	return prompb.TimeSeries{
-		Labels:    []prompb.Label{{Name: "__name__", Value: "traced_total"}, {Name: "tenant_id", Value: tenant}},
-		Samples:   []prompb.Sample{{Timestamp: at.UnixMilli(), Value: 1}},
-		Exemplars: []prompb.Exemplar{{Labels: []prompb.Label{{Name: "trace_id", Value: id}}, Value: 1, Timestamp: at.UnixMilli()}},
-	}
-}
-
-// exposition serves a text for scraping and returns host:port.
-func exposition(t *testing.T, text string) string {
-	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-		_, _ = io.WriteString(w, text)
-	}))
-	t.Cleanup(s.Close)
-	return strings.TrimPrefix(s.URL, "http://")
 }

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/promfence/promfence/test/fence"
 	"github.com/promfence/promfence/test/upstream"
 )
 
@@ -27,18 +28,18 @@ func holding(t *testing.T) (behind *upstream.Recorder, began <-chan struct{}, re
 
 func TestTerminationLetsRequestsInFlightFinish(t *testing.T) {
 	behind, began, release := holding(t)
-	f := startFence(t, behind.URL, "SERVER_SHUTDOWN_DELAY=1s")
-	token, answers := f.token(t, "acme"), make(chan int, 2)
+	f := fence.Before(t, behind.URL, "SERVER_SHUTDOWN_DELAY=1s")
+	token, answers := f.Token(t, "acme"), make(chan int, 2)
 	ask := func() {
 		status, _ := fetch(t, f.URL+"/api/v1/query", token, form("query", "up"))
 		answers <- status
 	}
 	go ask()
 	<-began
-	if err := f.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := f.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.logged(t, "shutting down"); err != nil {
+	if err := logged(t, f, "shutting down"); err != nil {
 		t.Fatal(err)
 	}
 	if status, _ := fetch(t, f.URL+"/-/ready", "", nil); status != http.StatusServiceUnavailable {
@@ -53,23 +54,24 @@ func TestTerminationLetsRequestsInFlightFinish(t *testing.T) {
 		}
 	}
 	select {
-	case <-f.exited:
+	case <-f.Exited:
 	case <-time.After(20 * time.Second):
 		t.Fatal("it does not end")
 	}
-	if code := f.cmd.ProcessState.ExitCode(); code != 0 {
-		t.Errorf("exit code %d, want 0:\n%s", code, f.log.text())
+	if code := f.Cmd.ProcessState.ExitCode(); code != 0 {
+		t.Errorf("exit code %d, want 0:\n%s", code, f.Log())
 	}
 }
 
 func TestTerminationDoesNotWaitForEver(t *testing.T) {
 	behind, began, _ := holding(t)
-	f := startFence(t, behind.URL, "SERVER_SHUTDOWN_TIMEOUT=300ms")
+	f := fence.Before(t, behind.URL, "SERVER_SHUTDOWN_TIMEOUT=300ms")
+	f.Fails = true
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.URL+"/api/v1/query?query=up", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.Header.Set("Authorization", "Bearer "+f.token(t, "acme"))
+	req.Header.Set("Authorization", "Bearer "+f.Token(t, "acme"))
 	cut := make(chan error, 1)
 	go func() {
 		resp, err := http.DefaultClient.Do(req)
@@ -79,18 +81,18 @@ func TestTerminationDoesNotWaitForEver(t *testing.T) {
 		cut <- err
 	}()
 	<-began
-	if err := f.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+	if err := f.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	select {
-	case <-f.exited:
+	case <-f.Exited:
 	case <-time.After(10 * time.Second):
 		t.Fatal("it does not end")
 	}
 	if err := <-cut; err == nil {
 		t.Error("the request got an answer that nobody gave")
 	}
-	if code := f.cmd.ProcessState.ExitCode(); code == 0 {
+	if code := f.Cmd.ProcessState.ExitCode(); code == 0 {
 		t.Error("exit code 0, though a request was cut off")
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/prometheus/prompb"
 
 	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/test/fence"
 	"github.com/promfence/promfence/test/upstream"
 )
 
@@ -72,8 +73,8 @@ func base(path string) (string, string) {
 func TestEveryEndpointShowsAcmeItsOwnAndNothingElse(t *testing.T) {
 	w := newWorld(t)
 	w.settle(t)
-	f := startFence(t, w.crowd.URL)
-	token, all := f.token(t, "acme"), asks(w)
+	f := fence.Before(t, w.crowd.URL)
+	token, all := f.Token(t, "acme"), asks(w)
 	for method, path := range proxy.Endpoints() {
 		b, rest := base(path)
 		if rest == "/read" {
@@ -138,8 +139,8 @@ func (w *world) settle(t *testing.T) {
 func TestNoParameterOrHeaderOpensAnEndpointToOthers(t *testing.T) {
 	w := newWorld(t)
 	w.settle(t)
-	f := startFence(t, w.crowd.URL)
-	token, all := f.token(t, "acme"), asks(w)
+	f := fence.Before(t, w.crowd.URL)
+	token, all := f.Token(t, "acme"), asks(w)
 	tries := []url.Values{
 		form("match[]", `{tenant_id="globex"}`),
 		form("match[]", `{tenant_id=~".*"}`, "match[]", `{tenant_id=""}`),
@@ -181,7 +182,7 @@ func TestNoParameterOrHeaderOpensAnEndpointToOthers(t *testing.T) {
 
 func TestRemoteReadBringsOnlyAcmesSeries(t *testing.T) {
 	w := newWorld(t)
-	f := startFence(t, w.crowd.URL)
+	f := fence.Before(t, w.crowd.URL)
 	query := func(matchers ...*prompb.LabelMatcher) *prompb.Query {
 		return &prompb.Query{StartTimestampMs: w.now.Add(-time.Hour).UnixMilli(), EndTimestampMs: w.now.UnixMilli(), Matchers: matchers}
 	}
@@ -198,7 +199,7 @@ func TestRemoteReadBringsOnlyAcmesSeries(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Header.Set("Authorization", "Bearer "+f.token(t, "acme"))
+		req.Header.Set("Authorization", "Bearer "+f.Token(t, "acme"))
 		req.Header.Set("Content-Type", "application/x-protobuf")
 		req.Header.Set("Content-Encoding", "snappy")
 		req.Header.Set("X-Prometheus-Remote-Read-Version", "0.1.0")
@@ -228,8 +229,8 @@ func TestRemoteReadBringsOnlyAcmesSeries(t *testing.T) {
 
 func TestParametersOfURLAndBodyAreOneSet(t *testing.T) {
 	w := newWorld(t)
-	f := startFence(t, w.crowd.URL)
-	token := f.token(t, "acme")
+	f := fence.Before(t, w.crowd.URL)
+	token := f.Token(t, "acme")
 	tests := map[string]struct {
 		path, inURL, inBody string
 		status              int

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/promfence/promfence/test/fence"
 	"github.com/promfence/promfence/test/upstream"
 )
 
@@ -46,7 +47,7 @@ func refused(t *testing.T, got reply) refusal {
 
 func TestEveryRefusalHasItsStatusAndTellsTheCallerWhy(t *testing.T) {
 	behind := answering(t)
-	f := startFence(t, behind.URL)
+	f := fence.Before(t, behind.URL)
 	tests := map[string]struct {
 		method, path, body, contentType string
 		status                          int
@@ -92,7 +93,7 @@ func TestEveryRefusalHasItsStatusAndTellsTheCallerWhy(t *testing.T) {
 			path, query, _ := strings.Cut(tt.path, "?")
 			req.URL.Path = path                                                                            // for whoever reads the request; what is sent is
 			req.URL.Opaque, req.URL.RawQuery = "//"+req.URL.Host+path, strings.ReplaceAll(query, " ", "+") // as it stands
-			req.Header.Set("Authorization", "Bearer "+f.token(t, "acme"))
+			req.Header.Set("Authorization", "Bearer "+f.Token(t, "acme"))
 			if tt.contentType != "" {
 				req.Header.Set("Content-Type", tt.contentType)
 			}
@@ -143,13 +144,13 @@ func TestAnUpstreamInTroubleIsSaidWithoutItsAddress(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			f := startFence(t, tt.upstream, "UPSTREAM_TIMEOUT=300ms")
+			f := fence.Before(t, tt.upstream, "UPSTREAM_TIMEOUT=300ms")
 			address, err := url.Parse(tt.upstream)
 			if err != nil {
 				t.Fatal(err)
 			}
 			for _, path := range []string{"/api/v1/query", "/api/v1/rules", "/api/v1/metrics/series"} {
-				got := send(t, http.MethodGet, f.URL+path, f.token(t, "acme"), form("query", "up", "match[]", "up"))
+				got := send(t, http.MethodGet, f.URL+path, f.Token(t, "acme"), form("query", "up", "match[]", "up"))
 				if got.status != tt.status {
 					t.Errorf("%s: %d, want %d: %s", path, got.status, tt.status, got.body)
 				}
@@ -175,12 +176,12 @@ func TestAnAnswerThatIsCutShortDoesNotLookWhole(t *testing.T) {
 				_ = http.NewResponseController(w).Flush()
 				panic(http.ErrAbortHandler)
 			}))
-			f := startFence(t, behind.URL)
+			f := fence.Before(t, behind.URL)
 			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.URL+path+"?query=up", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
-			req.Header.Set("Authorization", "Bearer "+f.token(t, "acme"))
+			req.Header.Set("Authorization", "Bearer "+f.Token(t, "acme"))
 			resp, err := http.DefaultClient.Do(req)
 			if err != nil {
 				return // As good as an error while reading.
@@ -190,7 +191,7 @@ func TestAnAnswerThatIsCutShortDoesNotLookWhole(t *testing.T) {
 			if err == nil && resp.StatusCode == http.StatusOK {
 				t.Errorf("a whole answer: %s", body)
 			}
-			if err := f.logged(t, "cut short"); err != nil && resp.StatusCode == http.StatusOK {
+			if err := logged(t, f, "cut short"); err != nil && resp.StatusCode == http.StatusOK {
 				t.Error(err)
 			}
 		})
@@ -204,14 +205,14 @@ func TestACallerWhoGoesAwayEndsTheUpstreamsWork(t *testing.T) {
 		<-r.Context().Done()
 		ended <- struct{}{}
 	}))
-	f := startFence(t, behind.URL)
+	f := fence.Before(t, behind.URL)
 	for _, path := range []string{"/api/v1/query", "/api/v1/rules"} {
 		ctx, cancel := context.WithCancel(t.Context())
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, f.URL+path+"?query=up", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Header.Set("Authorization", "Bearer "+f.token(t, "acme"))
+		req.Header.Set("Authorization", "Bearer "+f.Token(t, "acme"))
 		go func() {
 			<-began
 			cancel()
@@ -233,22 +234,22 @@ func TestACallerWhoGoesAwayEndsTheUpstreamsWork(t *testing.T) {
 
 func TestOneLogLineTellsARequestAndNoSecret(t *testing.T) {
 	behind := answering(t)
-	f := startFence(t, behind.URL)
-	token := f.token(t, "acme")
+	f := fence.Before(t, behind.URL)
+	token := f.Token(t, "acme")
 	got := send(t, http.MethodGet, f.URL+"/api/v1/metrics/query", token, form("query", "my_private_metric"))
 	id := got.header.Get("X-Request-Id")
-	if err := f.logged(t, id); err != nil || id == "" {
+	if err := logged(t, f, id); err != nil || id == "" {
 		t.Fatalf("request id %q: %v", id, err)
 	}
 	var found []map[string]any
-	for line := range strings.Lines(f.log.text()) {
+	for line := range strings.Lines(f.Log()) {
 		var l map[string]any
 		if json.Unmarshal([]byte(line), &l) == nil && l["req_id"] == id {
 			found = append(found, l)
 		}
 	}
 	if len(found) != 1 {
-		t.Fatalf("%d lines for the request, want 1:\n%s", len(found), f.log.text())
+		t.Fatalf("%d lines for the request, want 1:\n%s", len(found), f.Log())
 	}
 	for field, want := range map[string]any{
 		"tenant": "acme", "subject": "alice", "route": "/api/v1/metrics/query", "method": "GET", "status": 200.0, "bytes": float64(len(got.body)),
@@ -262,20 +263,20 @@ func TestOneLogLineTellsARequestAndNoSecret(t *testing.T) {
 			t.Errorf("no %s in %v", field, found[0])
 		}
 	}
-	if text := f.log.text(); strings.Contains(text, "my_private_metric") || strings.Contains(text, token) {
+	if text := f.Log(); strings.Contains(text, "my_private_metric") || strings.Contains(text, token) {
 		t.Errorf("the log has the query or the token:\n%s", text)
 	}
-	if _, text := fetch(t, f.admin+"/metrics", "", nil); !strings.Contains(text, "promfence_") || strings.Contains(text, "my_private_metric") {
+	if _, text := fetch(t, f.Admin+"/metrics", "", nil); !strings.Contains(text, "promfence_") || strings.Contains(text, "my_private_metric") {
 		t.Errorf("the admin listener's metrics:\n%s", text)
 	}
 }
 
 // logged waits until the process has logged a text.
-func (f *fence) logged(t *testing.T, text string) error {
+func logged(t *testing.T, f *fence.Fence, text string) error {
 	t.Helper()
 	return upstream.Poll(t.Context(), 5*time.Second, func() error {
-		if !strings.Contains(f.log.text(), text) {
-			return fmt.Errorf("nothing with %q in the log:\n%s", text, f.log.text())
+		if !strings.Contains(f.Log(), text) {
+			return fmt.Errorf("nothing with %q in the log:\n%s", text, f.Log())
 		}
 		return nil
 	})

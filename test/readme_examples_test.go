@@ -17,6 +17,7 @@ import (
 
 	"github.com/promfence/promfence/auth"
 	"github.com/promfence/promfence/config"
+	"github.com/promfence/promfence/test/fence"
 )
 
 // An example is a block of code in the README. Its first line, a comment, says
@@ -38,7 +39,7 @@ func examples(t *testing.T, kind string) []example {
 // check runs promfence check, which says what is wrong with settings.
 func check(t *testing.T, environ []string, args ...string) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), binary, append([]string{"check"}, args...)...)
+	cmd := exec.CommandContext(t.Context(), fence.Binary(t, false), append([]string{"check"}, args...)...)
 	cmd.Env = environ
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v: %s", err, out)

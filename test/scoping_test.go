@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/promfence/promfence/test/fence"
 	"github.com/promfence/promfence/test/upstream"
 )
 
@@ -100,8 +101,8 @@ var ways = map[string]string{
 func TestAcmeSeesWhatAcmeWouldSeeAloneHoweverTheQueryIsWritten(t *testing.T) {
 	w := newWorld(t)
 	seen := upstream.Record(t, w.crowd.URL)
-	f := startFence(t, seen.URL)
-	token := f.token(t, "acme")
+	f := fence.Before(t, seen.URL)
+	token := f.Token(t, "acme")
 	at := w.now.Format(time.RFC3339)
 	for name, query := range ways {
 		t.Run(name, func(t *testing.T) {
@@ -142,7 +143,7 @@ func TestAcmeSeesWhatAcmeWouldSeeAloneHoweverTheQueryIsWritten(t *testing.T) {
 
 func TestTheUpstreamIsAskedForTheTenantInEverySelector(t *testing.T) {
 	behind := answering(t)
-	f := startFence(t, behind.URL)
+	f := fence.Before(t, behind.URL)
 	tests := map[string]struct {
 		tenant      any
 		query, want string
@@ -156,7 +157,7 @@ func TestTheUpstreamIsAskedForTheTenantInEverySelector(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			status, body := fetch(t, f.URL+"/api/v1/metrics/query", f.token(t, tt.tenant), form("query", tt.query))
+			status, body := fetch(t, f.URL+"/api/v1/metrics/query", f.Token(t, tt.tenant), form("query", tt.query))
 			if status != http.StatusOK {
 				t.Fatalf("%d: %s", status, body)
 			}
@@ -174,8 +175,8 @@ func TestTheUpstreamIsAskedForTheTenantInEverySelector(t *testing.T) {
 
 func TestSeveralTenantsInOneTokenSeeTheirUnionAndNoMore(t *testing.T) {
 	w := newWorld(t)
-	f := startFence(t, w.crowd.URL)
-	token := f.token(t, []string{"acme", "beta"})
+	f := fence.Before(t, w.crowd.URL)
+	token := f.Token(t, []string{"acme", "beta"})
 	_, body := fetch(t, f.URL+"/api/v1/query", token, form("query", `sum by (tenant_id) (limit)`, "time", w.now.Format(time.RFC3339)))
 	got := ""
 	for _, series := range result(t, body) {
@@ -213,8 +214,8 @@ func TestAConflictIsEmptyOrRefusedNeverSomebodyElses(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			f := startFence(t, seen.URL, tt.setting)
-			token := f.token(t, "acme")
+			f := fence.Before(t, seen.URL, tt.setting)
+			token := f.Token(t, "acme")
 			for path, params := range map[string]map[string][]string{
 				"/query":  form("query", `requests_total{tenant_id="globex"}`),
 				"/series": form("match[]", `requests_total{tenant_id="globex"}`),

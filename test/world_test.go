@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/prometheus/prompb"
-
 	"github.com/promfence/promfence/test/upstream"
 )
 
@@ -79,22 +77,11 @@ func newWorld(t *testing.T) *world {
 	start := w.now.Add(-20 * step)
 	for _, u := range []*upstream.Upstream{w.crowd, w.alone} {
 		u.Load(t, start, step, of("acme", 1)+ownSeries)
-		u.Write(t, exemplar("acme", "trace-of-acme", w.now))
+		u.Write(t, upstream.Traced("trace-of-acme", w.now, "tenant_id", "acme"))
 	}
 	w.crowd.Load(t, start, step, of("globex", 5000)+of("beta", 900)+of("", 70000)+strangersSeries)
-	w.crowd.Write(t, exemplar("globex", "trace-of-GLOBEX", w.now))
+	w.crowd.Write(t, upstream.Traced("trace-of-GLOBEX", w.now, "tenant_id", "globex"))
 	return w
-}
-
-// exemplar is a sample of its own with a trace on it.
-func exemplar(tenant, trace string, at time.Time) prompb.TimeSeries {
-	return prompb.TimeSeries{
-		Labels: []prompb.Label{{Name: "__name__", Value: "traced_total"}, {Name: "tenant_id", Value: tenant}},
-		Samples: []prompb.Sample{
-			{Timestamp: at.UnixMilli(), Value: 1},
-		},
-		Exemplars: []prompb.Exemplar{{Labels: []prompb.Label{{Name: "trace_id", Value: trace}}, Value: 1, Timestamp: at.UnixMilli()}},
-	}
 }
 
 var (

@@ -3,20 +3,14 @@ package clients_test
 import (
 	"encoding/json"
 	"fmt"
-	"io"
-	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/promfence/promfence/test/gobuild"
 	"github.com/promfence/promfence/test/upstream"
 )
 
@@ -58,7 +52,8 @@ remote_read:
 // same compares what a second Prometheus answers when it reads from either.
 func same(t *testing.T, w *world, config func(server, token string) string, queries ...string) {
 	t.Helper()
-	alone, fenced := second(t, config(w.alone, "none")), second(t, config(w.fence, w.token))
+	alone := upstream.Start(t, upstream.Options{Config: config(w.alone, "none")}).URL
+	fenced := upstream.Start(t, upstream.Options{Config: config(w.fence, w.token)}).URL
 	for _, query := range queries {
 		want, got := "", ""
 		err := upstream.Poll(t.Context(), 20*time.Second, func() error {
@@ -96,48 +91,4 @@ func instant(t *testing.T, base, query string, at time.Time) string {
 		t.Fatalf("%v in %s", err, body)
 	}
 	return string(answer.Data.Result)
-}
-
-// second runs a Prometheus with this configuration and returns its URL.
-func second(t *testing.T, config string) string {
-	t.Helper()
-	binary, err := gobuild.Prometheus(t.Context(), io.Discard)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	file := filepath.Join(dir, "prometheus.yml")
-	if err := os.WriteFile(file, []byte(config+"storage: {tsdb: {out_of_order_time_window: 1h}}\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	_ = l.Close()
-	cmd := exec.Command(binary, "--config.file="+file, "--storage.tsdb.path="+filepath.Join(dir, "data"), "--web.listen-address="+address, "--enable-feature=promql-experimental-functions")
-	var output strings.Builder
-	cmd.Stderr = &output
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	err = upstream.Poll(t.Context(), 20*time.Second, func() error {
-		resp, err := http.Get("http://" + address + "/-/ready")
-		if err != nil {
-			return err
-		}
-		_ = resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			return fmt.Errorf("ready: %s", resp.Status)
-		}
-		return nil
-	})
-	if err != nil {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		t.Fatalf("%v\n%s", err, output.String())
-	}
-	return "http://" + address
 }

@@ -7,12 +7,9 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/prometheus/prometheus/prompb"
 
 	"github.com/promfence/promfence/auth/authtest"
 	"github.com/promfence/promfence/test/contract"
@@ -91,12 +88,7 @@ func TestClientsCannotTell(t *testing.T) {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	target := func(tenant, text string) upstream.Target {
-		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-			_, _ = io.WriteString(w, text)
-		}))
-		t.Cleanup(s.Close)
-		return upstream.Target{Job: tenant + "-job", Address: strings.TrimPrefix(s.URL, "http://"), Labels: map[string]string{"tenant_id": tenant}}
+		return upstream.Target{Job: tenant + "-job", Address: upstream.Expose(t, text), Labels: map[string]string{"tenant_id": tenant}}
 	}
 	own := []upstream.Target{target("acme", "# HELP scraped_total What acme says.\n# TYPE scraped_total counter\nscraped_total 1\n")}
 	all := append(own, target(stranger, "# HELP stranger_total stranger\n# TYPE stranger_total counter\nstranger_total 1\n"))
@@ -105,10 +97,10 @@ func newWorld(t *testing.T) *world {
 	w := &world{alone: alone.URL, crowd: crowd.URL, idp: authtest.NewIssuer(t), now: time.Now().Truncate(time.Minute)}
 	for _, u := range []*upstream.Upstream{alone, crowd} {
 		u.Load(t, w.now.Add(-40*step), step, ownSeries)
-		u.Write(t, traced("acme", "of-acme", w.now))
+		u.Write(t, upstream.Traced("of-acme", w.now, "tenant_id", "acme"))
 	}
 	crowd.Load(t, w.now.Add(-40*step), step, strangeSeries)
-	crowd.Write(t, traced(stranger, stranger, w.now))
+	crowd.Write(t, upstream.Traced(stranger, w.now, "tenant_id", stranger))
 	w.fence = contract.Promfence(t, w.idp, w.crowd)
 	w.token = w.idp.Token(t, "acme", nil)
 	w.fenced = &http.Client{Transport: bearer{w.token}}
@@ -116,15 +108,6 @@ func newWorld(t *testing.T) *world {
 		settle(t, u)
 	}
 	return w
-}
-
-// traced is a sample with an exemplar on it.
-func traced(tenant, id string, at time.Time) prompb.TimeSeries {
-	return prompb.TimeSeries{
-		Labels:    []prompb.Label{{Name: "__name__", Value: "traced_total"}, {Name: "tenant_id", Value: tenant}},
-		Samples:   []prompb.Sample{{Timestamp: at.UnixMilli(), Value: 1}},
-		Exemplars: []prompb.Exemplar{{Labels: []prompb.Label{{Name: "trace_id", Value: id}}, Value: 1, Timestamp: at.UnixMilli()}},
-	}
 }
 
 // settle waits for the first scrapes and evaluations.

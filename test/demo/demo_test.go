@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/promfence/promfence/test/fence"
 )
 
 // TestMain lets the test binary be the demo, so that the tests see a process:
@@ -30,7 +32,7 @@ func TestThePrintedLinesShowWhatTheyPromise(t *testing.T) {
 		missing(t, "curl")
 	}
 	address := freeAddress(t)
-	d := start(t, address, promfence(t))
+	d := start(t, address, fence.Binary(t, false))
 	screen := d.read(t, "Ctrl-C ends it")
 
 	lines := []string{}
@@ -156,18 +158,6 @@ func (p *process) wait(t *testing.T) (code int, said string) {
 		t.Fatal(err)
 	}
 	return p.cmd.ProcessState.ExitCode(), p.stderr.String()
-}
-
-// promfence builds the binary that make build would.
-func promfence(t *testing.T) string {
-	t.Helper()
-	path := filepath.Join(t.TempDir(), "promfence")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./cmd/promfence")
-	cmd.Dir = filepath.Join("..", "..")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("build promfence: %v\n%s", err, out)
-	}
-	return path
 }
 
 func freeAddress(t *testing.T) string {

@@ -67,22 +67,22 @@ func run(ctx context.Context, out, progress io.Writer, binary, address string) e
 	defer issuer.stop()
 
 	say("starting promfence on " + address)
-	fence, err := startPromfence(ctx, binary, address, prometheus.url(), issuer)
+	program, err := startPromfence(ctx, binary, address, prometheus.url(), issuer)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = fence.stop() }()
+	defer func() { _ = program.stop() }()
 
-	if err := show(ctx, out, fence.url, issuer, prometheus.recorder); err != nil {
+	if err := show(ctx, out, program.url, issuer, prometheus.recorder); err != nil {
 		return err
 	}
-	fence.speak(progress)
+	program.speak(progress)
 	select {
 	case <-ctx.Done():
 		say("\nstopping")
-		return fence.stop()
-	case <-fence.exited:
-		return fmt.Errorf("promfence ended by itself: %s", fence.lastWords())
+		return program.stop()
+	case <-program.Exited:
+		return fmt.Errorf("promfence ended by itself: %s", program.lastWords())
 	}
 }
 

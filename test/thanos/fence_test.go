@@ -4,18 +4,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/prometheus/prometheus/prompb"
-	"github.com/rs/zerolog"
-
-	"github.com/promfence/promfence/auth"
 	"github.com/promfence/promfence/auth/authtest"
-	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/test/fence"
 	"github.com/promfence/promfence/test/thanos"
 	"github.com/promfence/promfence/test/upstream"
 )
@@ -76,37 +70,17 @@ const strangeRules = `
 // twins are two of them: alone holds acme's data, crowd besides it a stranger's.
 func twins(t *testing.T) (alone, crowd *thanos.Thanos) {
 	t.Helper()
-	own := upstream.Target{Job: "shop", Address: exposition(t, "# HELP scraped_total What acme says.\n# TYPE scraped_total counter\nscraped_total 1\n"), Labels: map[string]string{"tenant_id": "acme"}}
-	strange := upstream.Target{Job: stranger, Address: exposition(t, "# HELP stranger_total stranger\n# TYPE stranger_total counter\nstranger_total 1\n"), Labels: map[string]string{"tenant_id": stranger}}
-	alone = thanos.Start(t, thanos.Options{Rules: "groups:" + ownRules, Targets: []upstream.Target{own}})
-	crowd = thanos.Start(t, thanos.Options{Rules: "groups:" + ownRules + strangeRules, Targets: []upstream.Target{own, strange}})
+	own := upstream.Target{Job: "shop", Address: upstream.Expose(t, "# HELP scraped_total What acme says.\n# TYPE scraped_total counter\nscraped_total 1\n"), Labels: map[string]string{"tenant_id": "acme"}}
+	strange := upstream.Target{Job: stranger, Address: upstream.Expose(t, "# HELP stranger_total stranger\n# TYPE stranger_total counter\nstranger_total 1\n"), Labels: map[string]string{"tenant_id": stranger}}
+	alone = thanos.Start(t, upstream.Options{Rules: map[string]string{"rules": "groups:" + ownRules}, Targets: []upstream.Target{own}})
+	crowd = thanos.Start(t, upstream.Options{Rules: map[string]string{"rules": "groups:" + ownRules + strangeRules}, Targets: []upstream.Target{own, strange}})
 	for _, th := range []*thanos.Thanos{alone, crowd} {
 		th.Load(t, "acme", begin, step, ownSeries)
-		th.Receive(t, "acme", traced("of-acme"))
+		th.Receive(t, "acme", upstream.Traced("of-acme", now))
 	}
 	crowd.Load(t, stranger, begin, step, strangeSeries)
-	crowd.Receive(t, stranger, traced(stranger))
+	crowd.Receive(t, stranger, upstream.Traced(stranger, now))
 	return alone, crowd
-}
-
-// traced is a sample with an exemplar on it.
-func traced(id string) prompb.TimeSeries {
-	return prompb.TimeSeries{
-		Labels:    []prompb.Label{{Name: "__name__", Value: "traced_total"}},
-		Samples:   []prompb.Sample{{Timestamp: now.UnixMilli(), Value: 1}},
-		Exemplars: []prompb.Exemplar{{Labels: []prompb.Label{{Name: "trace_id", Value: id}}, Value: 1, Timestamp: now.UnixMilli()}},
-	}
-}
-
-// exposition serves a text for scraping and returns host:port.
-func exposition(t *testing.T, text string) string {
-	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-		_, _ = io.WriteString(w, text)
-	}))
-	t.Cleanup(s.Close)
-	return strings.TrimPrefix(s.URL, "http://")
 }
 
 // settle waits until a query node sees both stores, the first scrape and the
@@ -152,31 +126,9 @@ func get(t *testing.T, address string) (string, error) {
 	return string(text), err
 }
 
-// fence runs promfence in front of a query node, which it tells the tenant.
-func fence(t *testing.T, idp *authtest.Issuer, base string) string {
+// fenced runs promfence in front of a query node, which it tells the tenant, and
+// returns its URL.
+func fenced(t *testing.T, idp *authtest.Issuer, base string) string {
 	t.Helper()
-	const header = "THANOS-TENANT"
-	a, err := auth.New(auth.Options{Issuer: idp.URL, Audience: authtest.Audience, JWKSURL: idp.JWKSURL, TenantHeader: header})
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() { _ = a.Run(t.Context()) }()
-	if err := upstream.Poll(t.Context(), 10*time.Second, a.Ready); err != nil {
-		t.Fatal(err)
-	}
-	target, err := url.Parse(base)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p, err := proxy.New(proxy.Options{
-		Auth: a, Ready: a.Ready, Upstream: target, UpstreamTimeout: time.Minute, TenantHeader: header, MaxIdleConnections: 10,
-		Label: "tenant_id", OnConflict: proxy.Intersect, Logger: zerolog.Nop(),
-		Limits: proxy.Limits{QueryBytes: 1 << 16, QueryDepth: 100, QueryTerms: 2000, BodyBytes: 1 << 20},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s := httptest.NewServer(p)
-	t.Cleanup(s.Close)
-	return s.URL
+	return fence.Start(t, append(fence.Trust(idp), "UPSTREAM_URL="+base, "UPSTREAM_TENANT_HEADER=THANOS-TENANT")...).URL
 }

@@ -40,16 +40,16 @@ func many(t *testing.T, th *thanos.Thanos, tenant string) {
 }
 
 func TestAnOutageTellsNothingOfOthers(t *testing.T) {
-	own := upstream.Target{Job: "shop", Address: exposition(t, "# HELP scraped_total What acme says.\n# TYPE scraped_total counter\nscraped_total 1\n"), Labels: map[string]string{"tenant_id": "acme"}}
-	th := thanos.Start(t, thanos.Options{Rules: "groups:" + ownRules + strangeRules, Targets: []upstream.Target{own}})
+	own := upstream.Target{Job: "shop", Address: upstream.Expose(t, "# HELP scraped_total What acme says.\n# TYPE scraped_total counter\nscraped_total 1\n"), Labels: map[string]string{"tenant_id": "acme"}}
+	th := thanos.Start(t, upstream.Options{Rules: map[string]string{"rules": "groups:" + ownRules + strangeRules}, Targets: []upstream.Target{own}})
 	th.Load(t, "acme", begin, step, ownSeries)
-	th.Receive(t, "acme", traced("of-acme"))
+	th.Receive(t, "acme", upstream.Traced("of-acme", now))
 	many(t, th, "acme")
 	many(t, th, stranger)
 	base := th.Query(t)
 	settle(t, base)
 	idp := authtest.NewIssuer(t)
-	w := &watch{telling: telling(th), base: fence(t, idp, base), token: idp.Token(t, "acme", nil), marks: map[string]int{}}
+	w := &watch{telling: telling(th), base: fenced(t, idp, base), token: idp.Token(t, "acme", nil), marks: map[string]int{}}
 
 	// The receiver is killed while callers ask, and they go on asking.
 	ctx, stop := context.WithTimeout(t.Context(), 30*time.Second)
@@ -188,12 +188,12 @@ func read(resp *http.Response) (string, error) {
 
 // A large answer is the upstream's to the last byte.
 func TestALargeAnswerComesWhole(t *testing.T) {
-	th := thanos.Start(t, thanos.Options{})
+	th := thanos.Start(t, upstream.Options{})
 	many(t, th, "acme")
 	many(t, th, stranger)
 	base := th.Query(t)
 	idp := authtest.NewIssuer(t)
-	through, token := fence(t, idp, base), idp.Token(t, "acme", nil)
+	through, token := fenced(t, idp, base), idp.Token(t, "acme", nil)
 	path := fmt.Sprintf("/api/v1/query_range?query=%s&start=%d&end=%d&step=5&dedup=false", url.QueryEscape(`sort_desc(many_total{tenant_id="acme"})`), begin.Unix(), now.Unix())
 	direct := ""
 	err := upstream.Poll(t.Context(), 20*time.Second, func() (err error) {

@@ -37,7 +37,7 @@ func TestPromfenceIsTransparentInFrontOfThanos(t *testing.T) {
 			direct, base := alone.Query(t, tt.args...), crowd.Query(t, slices.Concat(tt.args, tt.more)...)+tt.prefix
 			settle(t, direct)
 			settle(t, base)
-			through := fence(t, idp, base)
+			through := fenced(t, idp, base)
 			asked, told := 0, 0
 			for _, q := range questions() {
 				enforces := strings.HasPrefix(name, "which")

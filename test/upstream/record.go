@@ -74,6 +74,8 @@ func PassOn(target *url.URL) http.Handler {
 		FlushInterval: -1,
 		Transport:     transport,
 		Rewrite: func(pr *httputil.ProxyRequest) {
+			pr.Out.Header = pr.In.Header.Clone() // those too that a proxy should drop
+			pr.Out.URL.RawQuery = pr.In.URL.RawQuery
 			pr.SetURL(target)
 			pr.Out.Host = pr.In.Host
 		},

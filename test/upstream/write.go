@@ -58,17 +58,36 @@ func timeSeries(name labels.Labels, values []parser.SequenceValue, start time.Ti
 	return s
 }
 
+// Traced is a sample of traced_total with an exemplar on it, whose trace_id is
+// id. Pairs are more of the series' labels.
+func Traced(id string, at time.Time, pairs ...string) prompb.TimeSeries {
+	ls := labels.FromStrings(append([]string{"__name__", "traced_total"}, pairs...)...)
+	return prompb.TimeSeries{
+		Labels:    prompb.FromLabels(ls, nil),
+		Samples:   []prompb.Sample{{Timestamp: at.UnixMilli(), Value: 1}},
+		Exemplars: []prompb.Exemplar{{Labels: []prompb.Label{{Name: "trace_id", Value: id}}, Value: 1, Timestamp: at.UnixMilli()}},
+	}
+}
+
 // Write sends series by remote write; they are readable when it returns.
 func (u *Upstream) Write(t testing.TB, series ...prompb.TimeSeries) {
+	t.Helper()
+	RemoteWrite(t, u.URL+"/api/v1/write", http.Header{}, series...)
+}
+
+// RemoteWrite sends series to a server that may want to be told the tenant by a
+// header.
+func RemoteWrite(t testing.TB, address string, header http.Header, series ...prompb.TimeSeries) {
 	t.Helper()
 	body, err := (&prompb.WriteRequest{Timeseries: series}).Marshal()
 	if err != nil {
 		t.Fatal(err)
 	}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, u.URL+"/api/v1/write", bytes.NewReader(snappy.Encode(nil, body)))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, address, bytes.NewReader(snappy.Encode(nil, body)))
 	if err != nil {
 		t.Fatal(err)
 	}
+	req.Header = header
 	req.Header.Set("Content-Encoding", "snappy")
 	req.Header.Set("Content-Type", "application/x-protobuf")
 	req.Header.Set("X-Prometheus-Remote-Write-Version", "0.1.0")

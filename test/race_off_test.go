@@ -1,5 +1,0 @@
-//go:build !race
-
-package test_test
-
-const race = false
