@@ -37,7 +37,7 @@ test: redoc ## all tests of both modules, with the race detector
 	@command -v curl >/dev/null || echo 'left out: the lines of the demo, for want of curl: apt-get install curl'
 	@command -v openssl >/dev/null || echo "left out: the README's way to mint a token, for want of openssl: apt-get install openssl"
 	@command -v npm >/dev/null || echo 'left out: the typed client, for want of npm: apt-get install npm'
-	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || [ -n '$(CHROMIUM)' ] || echo 'left out: /docs in a browser, for want of one: apt-get install chromium'
+	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || [ -n '$(CHROMIUM)' ] || echo 'left out: /docs and CORS in a browser, for want of one: apt-get install chromium'
 
 lint: ## gofumpt, go vet, golangci-lint and go mod tidy, nothing changed
 	@unformatted="$$($(TOOL) gofumpt -l .)" && { [ -z "$$unformatted" ] || { echo "make lint: run gofumpt on"; echo "$$unformatted"; exit 1; }; }
