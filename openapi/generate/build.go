@@ -20,13 +20,13 @@ const (
 )
 
 // usualErrors are the error responses of every endpoint that needs a token.
-var usualErrors = []int{400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 500, 502, 503, 504}
+var usualErrors = []int{400, 401, 403, 404, 405, 408, 413, 415, 422, 429, 500, 501, 502, 503, 504}
 
 // errorResponses names the component of each error status.
 var errorResponses = map[int]string{
 	400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 405: "MethodNotAllowed", 408: "RequestTimeout",
 	413: "TooLarge", 415: "UnsupportedMediaType", 422: "Unprocessable", 429: "TooManyRequests", 500: "Internal",
-	502: "BadGateway", 503: "Unavailable", 504: "GatewayTimeout",
+	501: "NotImplemented", 502: "BadGateway", 503: "Unavailable", 504: "GatewayTimeout",
 }
 
 // An endpoint is an entry of source/endpoints.yaml, whose head explains it.

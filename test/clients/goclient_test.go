@@ -76,10 +76,10 @@ func calls(now time.Time) map[string]func(context.Context, v1.API) result {
 			return of(v, nil, err)
 		},
 		"TargetsMetadata": func(ctx context.Context, a v1.API) result {
-			v, err := a.TargetsMetadata(ctx, "", "", "9")
+			v, err := a.TargetsMetadata(ctx, "", "", "")
 			return of(v, nil, err)
 		},
-		"Metadata": func(ctx context.Context, a v1.API) result { v, err := a.Metadata(ctx, "", "9"); return of(v, nil, err) },
+		"Metadata": func(ctx context.Context, a v1.API) result { v, err := a.Metadata(ctx, "", ""); return of(v, nil, err) },
 		"Metadata of one": func(ctx context.Context, a v1.API) result {
 			v, err := a.Metadata(ctx, "scraped_total", "1")
 			return of(v, nil, err)
@@ -219,7 +219,7 @@ func clientGolangFallsBackToGET(t *testing.T, w *world) {
 		t.Fatal(err)
 	}
 	pass := upstream.PassOn(target)
-	for _, status := range []int{http.StatusForbidden, http.StatusMethodNotAllowed} {
+	for _, status := range []int{http.StatusForbidden, http.StatusMethodNotAllowed, http.StatusNotImplemented} {
 		reader := upstream.Stub(t, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 			if r.Method == http.MethodPost {
 				rw.Header().Set("Allow", "GET")

@@ -85,6 +85,8 @@ func (a *asker) answers(t *testing.T) {
 		"targets":               {"/targets", `"activeTargets"`},
 		"active targets":        {"/targets?state=active", `"down"`},
 		"metadata":              {"/metadata", `"Orders."`},
+		"metadata, all of it":   {"/metadata?metric=&limit=&limit_per_metric=", `"Orders."`},
+		"all targets' metadata": {"/targets/metadata?match_target=&metric=&limit=", `"counter"`},
 		"metadata of one":       {"/targets/metadata?metric=shop_orders_total", `"counter"`},
 		"metadata of a target":  {"/targets/metadata?match_target=" + url.QueryEscape(`{job="shop"}`), `"metric"`},
 		"a formatted query":     {"/format_query?query=1%2B1", `1 + 1`},
