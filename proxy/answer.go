@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -15,18 +14,14 @@ import (
 
 // answerHeaders are the upstream's headers that reach the caller. Its CORS,
 // caching, cookie, challenge and redirect headers do not.
-var answerHeaders = []string{"Content-Type", "Content-Encoding", "Content-Length", "Retry-After"}
+var answerHeaders = []string{"Content-Type", "Content-Encoding", "Content-Length", "Date", "Retry-After"}
 
 var nosniff = []string{"nosniff"}
 
 // narrow is what happens to every answer before the caller sees a byte of it:
 // headers from an allow list, errors in our words, the row's filter. An answer
 // that we cannot place is an answer that nobody gets.
-func (p *Proxy) narrow(resp *http.Response) error {
-	x, ok := exchangeOf(resp.Request.Context())
-	if !ok {
-		return internal(errors.New("an answer without its request"))
-	}
+func (p *Proxy) narrow(resp *http.Response, x *exchange) error {
 	x.upstream, x.record.status = time.Since(x.forwarded), resp.StatusCode
 	location := resp.Header.Get("Location")
 	maps.DeleteFunc(resp.Header, func(name string, _ []string) bool { return !slices.Contains(answerHeaders, name) })
@@ -96,7 +91,7 @@ func (p *Proxy) narrowError(resp *http.Response, x *exchange) error {
 	}
 	if status == http.StatusMethodNotAllowed {
 		// The row has another method, or the upstream lacks the endpoint.
-		e.Allow = slices.DeleteFunc(slices.Clone(x.route.Methods), func(m string) bool { return m == resp.Request.Method })
+		e.Allow = slices.DeleteFunc(slices.Clone(x.route.Methods), func(m string) bool { return m == x.scoped.Method })
 	}
 	return e
 }

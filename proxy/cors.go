@@ -39,7 +39,9 @@ func (c cors) allow(h http.Header, origin string) {
 	default:
 		return
 	}
-	h["Access-Control-Expose-Headers"] = exposed
+	if origin != "" { // only a page's script cares which it may read
+		h["Access-Control-Expose-Headers"] = exposed
+	}
 }
 
 func (c cors) allows(origin string) bool { return c.all || slices.Contains(c.origins, origin) }

@@ -56,10 +56,9 @@ func exchangeOf(r *http.Request) (*exchange, error) {
 	return x, nil
 }
 
-// WriteHeader passes the final status only: an informational answer of the
-// upstream would carry headers that nobody narrowed.
+// WriteHeader takes the first status, and adds what is on every answer.
 func (x *exchange) WriteHeader(status int) {
-	if status < http.StatusOK || x.status != 0 {
+	if x.status != 0 {
 		return
 	}
 	x.status = status
@@ -120,8 +119,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// commonHeaders are on every answer, whoever makes it. They are set at the very
-// end: an informational answer of the upstream clears what was set before.
+// commonHeaders are on every answer, whoever makes it.
 func (p *Proxy) commonHeaders(x *exchange) {
 	h := x.Header()
 	h["X-Request-Id"] = x.idHeader[:]

@@ -132,5 +132,5 @@ func (p *Proxy) ask(ctx context.Context, x *exchange, path string, query url.Val
 	req.Header.Set("Accept-Encoding", "identity")
 	req.Header.Set("X-Request-Id", x.id)
 	p.setOwnHeaders(req.Header, x.matcher)
-	return p.upstream.Transport.RoundTrip(req)
+	return p.transport.send(req)
 }

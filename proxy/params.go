@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -126,34 +127,59 @@ next:
 func (ps params) encode() string {
 	size := 0
 	for _, p := range ps {
-		size += len(p.name) + len(p.value) + len(p.value)/2 + 2
+		size += escapedLen(p.name) + escapedLen(p.value) + len("=&")
 	}
-	b := make([]byte, 0, size)
+	var b strings.Builder
+	b.Grow(size)
 	for i, p := range ps {
 		if i > 0 {
-			b = append(b, '&')
+			b.WriteByte('&')
 		}
-		b = appendEscaped(b, p.name)
-		b = append(b, '=')
-		b = appendEscaped(b, p.value)
+		writeEscaped(&b, p.name)
+		b.WriteByte('=')
+		writeEscaped(&b, p.value)
 	}
-	return string(b)
+	return b.String()
 }
 
-// appendEscaped spells s as url.QueryEscape does, in one pass.
-func appendEscaped(b []byte, s string) []byte {
-	const hex = "0123456789ABCDEF"
+// unreserved are the bytes that stand for themselves (RFC 3986, section 2.3).
+var unreserved = func() (set [256]bool) {
+	for c := range set {
+		set[c] = isWord(byte(c)) || strings.IndexByte("-.~", byte(c)) >= 0
+	}
+	return set
+}()
+
+func escapedLen(s string) int {
+	n := len(s)
 	for i := range len(s) {
-		switch c := s[i]; {
-		case isWord(c) || c == '-' || c == '.' || c == '~':
-			b = append(b, c)
-		case c == ' ':
-			b = append(b, '+')
-		default:
-			b = append(b, '%', hex[c>>4], hex[c&15])
+		if c := s[i]; !unreserved[c] && c != ' ' {
+			n += len("%00") - 1
 		}
 	}
-	return b
+	return n
+}
+
+// writeEscaped spells s as url.QueryEscape does.
+func writeEscaped(b *strings.Builder, s string) {
+	const hex = "0123456789ABCDEF"
+	from := 0
+	for i := range len(s) {
+		c := s[i]
+		if unreserved[c] {
+			continue
+		}
+		b.WriteString(s[from:i])
+		from = i + 1
+		if c == ' ' {
+			b.WriteByte('+')
+		} else {
+			b.WriteByte('%')
+			b.WriteByte(hex[c>>4])
+			b.WriteByte(hex[c&15])
+		}
+	}
+	b.WriteString(s[from:])
 }
 
 // readForm returns the form in a POST's body; every other method has none.
@@ -170,13 +196,13 @@ func readForm(w http.ResponseWriter, r *http.Request, maxBody int64) (string, er
 		return "", nil
 	}
 	body, err := readBody(w, r, maxBody)
-	if err != nil || len(body) == 0 {
+	if err != nil || body == "" {
 		return "", err
 	}
 	if !isForm(r.Header) {
 		return "", failure(http.StatusUnsupportedMediaType, "want Content-Type: application/x-www-form-urlencoded, without Content-Encoding")
 	}
-	return string(body), nil
+	return body, nil
 }
 
 // protobuf is the media type of remote read.
@@ -192,7 +218,8 @@ func readProtobuf(w http.ResponseWriter, r *http.Request, maxBody int64) ([]byte
 	if mediaType != protobuf || len(encodings) != 1 || !strings.EqualFold(encodings[0], "snappy") {
 		return nil, failure(http.StatusUnsupportedMediaType, "want Content-Type: %s and Content-Encoding: snappy", protobuf)
 	}
-	return readBody(w, r, maxBody)
+	body, err := readBody(w, r, maxBody)
+	return []byte(body), err
 }
 
 // form is the media type of a POST's parameters.
@@ -224,33 +251,45 @@ func identity(h http.Header) bool {
 }
 
 // readBody reads a body of at most limit bytes that arrives within bodyTimeout.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
+func readBody(w http.ResponseWriter, r *http.Request, limit int64) (string, error) {
 	if r.ContentLength > limit {
-		return nil, tooLarge(limit)
+		return "", tooLarge(limit)
 	}
 	rc := http.NewResponseController(w)
 	// A writer without deadlines (a test's recorder) has no slow peer either.
 	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout))
-	body, err := readAll(io.LimitReader(r.Body, limit+1), r.ContentLength)
+	buf, _ := bodies.Get().(*bytes.Buffer)
+	defer putBack(buf)
+	src := io.Reader(r.Body)
+	if r.ContentLength < 0 { // else net/http reads no more than was announced
+		src = io.LimitReader(src, limit+1)
+	}
+	_, err := buf.ReadFrom(src)
 	if err != nil || r.ProtoMajor > 1 { // else net/http has done so at the body's end
 		_ = rc.SetReadDeadline(time.Time{})
 	}
 	switch {
 	case isTimeout(err):
-		return nil, &apiError{Status: http.StatusRequestTimeout, Type: "timeout", Message: "the request's body took too long to arrive", Err: err}
+		return "", &apiError{Status: http.StatusRequestTimeout, Type: "timeout", Message: "the request's body took too long to arrive", Err: err}
 	case err != nil:
-		return nil, &apiError{Status: http.StatusBadRequest, Type: "bad_data", Message: "the request's body could not be read", Err: err}
-	case int64(len(body)) > limit:
-		return nil, tooLarge(limit)
+		return "", &apiError{Status: http.StatusBadRequest, Type: "bad_data", Message: "the request's body could not be read", Err: err}
+	case int64(buf.Len()) > limit:
+		return "", tooLarge(limit)
 	}
-	return body, nil
+	return buf.String(), nil
 }
 
-// readAll is io.ReadAll with room for what is announced.
-func readAll(src io.Reader, length int64) ([]byte, error) {
-	b := bytes.NewBuffer(make([]byte, 0, max(0, length)+bytes.MinRead))
-	_, err := b.ReadFrom(src)
-	return b.Bytes(), err
+// bodies lends the buffers that bodies are read into.
+var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// keptBody bounds what a pooled buffer holds on to.
+const keptBody = 64 << 10
+
+func putBack(buf *bytes.Buffer) {
+	if buf.Cap() <= keptBody {
+		buf.Reset()
+		bodies.Put(buf)
+	}
 }
 
 func tooLarge(limit int64) error {

@@ -67,6 +67,7 @@ type Proxy struct {
 	docs         http.Handler
 	routes       *router
 	upstream     *httputil.ReverseProxy
+	transport    *transport
 	target       *url.URL
 	prefix       string // the upstream's path prefix, escaped, without a trailing slash
 	tenantHeader string
@@ -110,7 +111,8 @@ func New(o Options) (*Proxy, error) {
 	}
 	p.ownHeader, p.stall, p.upstreamStall = o.UpstreamHeader, cmp.Or(o.StallTimeout, stallTimeout), o.UpstreamTimeout
 	p.shared.rules, p.shared.metadata = o.SharedRules, o.SharedMetadata
-	p.upstream = p.newUpstream(o)
+	p.transport = newTransport(o)
+	p.upstream = p.newUpstream(p.transport)
 	p.names, p.texts = newAsked(p.metricNames), newAsked(p.targetTexts)
 	return p, nil
 }
@@ -279,7 +281,5 @@ func (p *Proxy) Ready() error {
 // Close gives up the idle connections of a Proxy that gets no more requests;
 // those under way end as they would.
 func (p *Proxy) Close() {
-	if t, ok := p.upstream.Transport.(interface{ CloseIdleConnections() }); ok {
-		t.CloseIdleConnections()
-	}
+	p.transport.CloseIdleConnections()
 }

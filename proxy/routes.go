@@ -30,7 +30,8 @@ type Route struct {
 	Formats bool     // the answer is no JSON: it comes as the caller's Accept or body asks
 	Answer  answerer // answers in the upstream's place
 
-	full string // the row's path as clients know it: log field and metric label
+	full     string // the row's path as clients know it: log field and metric label
+	upstream string // and as the upstream does: not below its API if the row has a Base of its own
 }
 
 var (
@@ -111,7 +112,10 @@ func expand(rows []Route) []*Route {
 		}
 		for _, base := range bases {
 			at := row
-			at.full = base + row.Path
+			at.full, at.upstream = base+row.Path, apiBase+row.Path
+			if row.Base != "" {
+				at.upstream = row.Path
+			}
 			all = append(all, &at)
 		}
 	}
@@ -122,11 +126,10 @@ func (r *Route) knows(name string) bool { return slices.Contains(r.Params, name)
 
 // upstreamPath is the row's path as the upstream spells it, escaped.
 func (r *Route) upstreamPath(name string) string {
-	path := strings.Replace(r.Path, "{name}", url.PathEscape(name), 1)
-	if r.Path == "/federate" {
-		return path
+	if name == "" {
+		return r.upstream
 	}
-	return apiBase + path
+	return strings.Replace(r.upstream, "{name}", url.PathEscape(name), 1)
 }
 
 // A router finds a request's row by its path as it stands on the wire: an

@@ -22,11 +22,21 @@ type scopedRequest struct {
 	params params // as narrowed, for the rows that promfence answers itself
 }
 
-// forward is the only way to the upstream.
+// forward is the only way to the upstream. ReverseProxy gets a request that
+// holds nothing: what it copies, adds or passes on of one (X-Forwarded-For,
+// upgrades, informational answers) has nothing to work on, and the transport
+// sends the scoped request as it was spelled.
 func (p *Proxy) forward(x *exchange, s scopedRequest) {
-	x.forwarded = time.Now()
-	p.upstream.ServeHTTP(x, s.r)
+	x.forwarded, x.scoped = time.Now(), s.r
+	shell := &http.Request{URL: p.target, Header: noAgent}
+	p.upstream.ServeHTTP(x, shell.WithContext(context.WithValue(s.r.Context(), exchangeKey{}, x)))
 }
+
+// noAgent keeps ReverseProxy from adding that there is none.
+var noAgent = http.Header{"User-Agent": nil}
+
+// formType is what a POST to the upstream carries.
+var formType = []string{form}
 
 // forwardedHeaders are the request headers that reach the upstream as the
 // caller sent them; what is not named here the upstream does not see. Accept is
@@ -42,7 +52,7 @@ func (p *Proxy) withParams(x *exchange, r *http.Request, labelName string, ps pa
 	}
 	if r.Method == http.MethodPost {
 		setBody(out, encoded)
-		out.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		out.Header["Content-Type"] = formType
 	} else {
 		out.URL.RawQuery = encoded
 	}
@@ -63,10 +73,10 @@ func (p *Proxy) withBody(x *exchange, r *http.Request, body []byte) scopedReques
 // headers from the allow list.
 func (p *Proxy) upstreamRequest(x *exchange, r *http.Request, labelName string) *http.Request {
 	out := (&http.Request{
-		Method: r.Method, URL: &url.URL{}, Host: p.target.Host,
+		Method: r.Method, URL: &url.URL{Scheme: p.target.Scheme, Host: p.target.Host}, Host: p.target.Host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: make(http.Header, 8), // a map of more is twice as large, and rarely needed
-	}).WithContext(context.WithValue(r.Context(), exchangeKey{}, x))
+	}).WithContext(r.Context())
 	out.URL.Path = p.prefix + x.route.upstreamPath(labelName)
 	if p.prefix != "" || labelName != "" { // they are escaped
 		out.URL.Path, out.URL.RawPath = unescaped(out.URL.Path), out.URL.Path
@@ -122,14 +132,12 @@ func setBody(out *http.Request, body string) {
 }
 
 // newUpstream makes the only ReverseProxy.
-func (p *Proxy) newUpstream(o Options) *httputil.ReverseProxy {
+func (p *Proxy) newUpstream(t *transport) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
-		Rewrite: func(pr *httputil.ProxyRequest) {
-			pr.Out.URL.Scheme, pr.Out.URL.Host = p.target.Scheme, p.target.Host
-		},
-		Transport:      withoutTrailers{newTransport(o)},
+		Rewrite:        func(*httputil.ProxyRequest) {}, // one is wanted; the scoped request is ready
+		Transport:      t,
 		BufferPool:     &bufferPool{},
-		ModifyResponse: p.narrow,
+		ModifyResponse: p.handOver,
 		ErrorLog:       log.New(io.Discard, "", 0), // the access line has it all
 		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
 			x, ok := w.(*exchange)
@@ -141,35 +149,55 @@ func (p *Proxy) newUpstream(o Options) *httputil.ReverseProxy {
 	}
 }
 
-// withoutTrailers hands over a copy of the response, so that trailers, which
-// arrive after the headers were narrowed, are filled into one that nobody reads.
-type withoutTrailers struct{ *http.Transport }
-
-func (t withoutTrailers) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := t.send(r)
-	for range staleConnections {
-		if !hungUp(err) || r.GetBody == nil || r.Context().Err() != nil {
-			break
-		}
-		resp, err = t.send(r)
+// handOver narrows an answer and gives its headers to the caller; ReverseProxy
+// would copy each, and looks for nothing in them that we serve.
+func (p *Proxy) handOver(resp *http.Response) error {
+	x, err := exchangeOf(resp.Request)
+	if err != nil {
+		return err
 	}
+	if err := p.narrow(resp, x); err != nil {
+		return err
+	}
+	maps.Copy(x.Header(), resp.Header)
+	resp.Header = nil
+	return nil
+}
+
+// A transport sends what was scoped.
+type transport struct{ *http.Transport }
+
+// RoundTrip sends the scoped request of the exchange to which r belongs. It
+// hands over a copy of the response, so that trailers, which arrive after the
+// headers were narrowed, are filled into one that nobody reads.
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	x, err := exchangeOf(r)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := t.send(x.scoped)
 	if err != nil {
 		return nil, err
 	}
 	detached := *resp
-	detached.Trailer = nil
+	detached.Request, detached.Trailer = r, nil
 	return &detached, nil
 }
 
-// send hands the transport a body that it sees to be in memory: headers and body
-// then leave in one write. ReverseProxy's wrapper hides that.
-func (t withoutTrailers) send(r *http.Request) (*http.Response, error) {
-	if r.GetBody == nil {
-		return t.Transport.RoundTrip(r)
+// send repeats a request whose connection turns out to be closed.
+func (t *transport) send(r *http.Request) (*http.Response, error) {
+	resp, err := t.Transport.RoundTrip(r)
+	for range staleConnections {
+		if !hungUp(err) || r.GetBody == nil || r.Context().Err() != nil {
+			break
+		}
+		again := *r
+		if again.Body, err = r.GetBody(); err != nil {
+			return nil, err
+		}
+		resp, err = t.Transport.RoundTrip(&again)
 	}
-	out := *r
-	out.Body, _ = r.GetBody() // setBody's, which cannot fail
-	return t.Transport.RoundTrip(&out)
+	return resp, err
 }
 
 // staleConnections is how many connections in a row may turn out to be closed.
@@ -186,8 +214,8 @@ func hungUp(err error) bool {
 
 // newTransport keeps as many connections as there are callers: the default of
 // two would dial for most requests.
-func newTransport(o Options) *http.Transport {
-	return &http.Transport{
+func newTransport(o Options) *transport {
+	return &transport{&http.Transport{
 		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		MaxIdleConns:           o.MaxIdleConnections,
 		MaxIdleConnsPerHost:    o.MaxIdleConnections,
@@ -198,7 +226,7 @@ func newTransport(o Options) *http.Transport {
 		MaxResponseHeaderBytes: 256 << 10,
 		DisableCompression:     true, // the caller's own Accept-Encoding decides
 		ForceAttemptHTTP2:      true,
-	}
+	}}
 }
 
 // upstreamError says what went wrong in words that name no address.

@@ -145,7 +145,8 @@ func (w *warningReader) key(before []byte) bool {
 		return false // most keys, without a closer look
 	}
 	if len(before) < keptTail {
-		before = append(w.tail[:len(w.tail):len(w.tail)], before...)
+		var room [2 * keptTail]byte
+		before = append(append(room[:0], w.tail[:]...), before...)
 	}
 	before = bytes.TrimRight(before, " \t\r\n")
 	switch {

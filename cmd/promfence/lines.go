@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -60,4 +61,22 @@ func (w *lineWriter) write() error {
 	_, err := w.out.Write(w.lines)
 	w.lines = w.lines[:0]
 	return err
+}
+
+// A clock puts the time into lines. Spelling it once a second is enough.
+type clock struct{ now atomic.Pointer[spelledTime] }
+
+type spelledTime struct {
+	second int64
+	text   string // RFC 3339
+}
+
+// Run is a zerolog.Hook's.
+func (c *clock) Run(e *zerolog.Event, _ zerolog.Level, _ string) {
+	now, at := time.Now(), c.now.Load()
+	if at == nil || at.second != now.Unix() {
+		at = &spelledTime{now.Unix(), now.Format(time.RFC3339)}
+		c.now.Store(at)
+	}
+	e.Str(zerolog.TimestampFieldName, at.text)
 }

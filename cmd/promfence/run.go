@@ -107,7 +107,7 @@ func newLogger(c config.Log, w io.Writer) zerolog.Logger {
 	if err != nil {
 		level = zerolog.InfoLevel // config knows the levels; more in the log is the safe side
 	}
-	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+	return zerolog.New(w).Level(level).Hook(&clock{})
 }
 
 // announce writes the line of every start, and what the settings weaken. What
