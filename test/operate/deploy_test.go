@@ -39,9 +39,9 @@ func TestAlertsAreWhatPromtoolTakes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := start(t, "", stub(t, nil), "AUDIT_FILE="+os.DevNull)
+	f := start(t, stub(t, nil), "AUDIT_FILE="+os.DevNull)
 	f.wants(t, "acme", "up", http.StatusOK)
-	_, metrics, err := ask(t.Context(), http.DefaultClient, f.admin+"/metrics", "")
+	_, metrics, err := ask(t.Context(), http.DefaultClient, f.Admin+"/metrics", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,9 +56,9 @@ func TestAlertsAreWhatPromtoolTakes(t *testing.T) {
 
 // A metric that is renamed must not leave a panel or an alert empty.
 func TestDashboardAndAlertsAskForMetricsThatExist(t *testing.T) {
-	f := start(t, "", stub(t, nil), "AUDIT_FILE="+os.DevNull)
+	f := start(t, stub(t, nil), "AUDIT_FILE="+os.DevNull)
 	f.wants(t, "acme", "up", http.StatusOK)
-	_, metrics, err := ask(t.Context(), http.DefaultClient, f.admin+"/metrics", "")
+	_, metrics, err := ask(t.Context(), http.DefaultClient, f.Admin+"/metrics", "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,31 +6,10 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 )
-
-const answer = `{"status":"success","data":{"resultType":"vector","result":[]}}`
-
-// stub answers every query, unless it holds a name that tells it to misbehave.
-func stub(t *testing.T, misbehave map[string]http.HandlerFunc) string {
-	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		query := r.FormValue("query")
-		for name, do := range misbehave {
-			if strings.Contains(query, name) {
-				do(w, r)
-				return
-			}
-		}
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = io.WriteString(w, answer)
-	}))
-	t.Cleanup(s.Close)
-	return s.URL
-}
 
 // raw takes over the connection, writes, and hangs up; reset does so rudely.
 func raw(text string, reset bool) http.HandlerFunc {
@@ -61,15 +40,15 @@ func TestUpstreamThatFails(t *testing.T) {
 		"hangs":             func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 		"switches_protocol": raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n", false),
 	})
-	f := start(t, "", up, "UPSTREAM_TIMEOUT=1s")
-	before := f.metric(t, "go_goroutines")
+	f := start(t, up, "UPSTREAM_TIMEOUT=1s")
+	before := f.usage(t).goroutines
 	for name, want := range map[string]int{
 		"dies_with_length": 0, "dies_in_chunk": 0, "resets_in_answer": 0, "garbage_chunks": 0, // 0: no whole answer
 		"resets_at_once": 502, "says_nothing": 502, "says_garbage": 502, "endless_header": 502, "switches_protocol": 502,
 		"hangs": 504,
 	} {
 		t.Run(name, func(t *testing.T) {
-			status, body, err := ask(t.Context(), http.DefaultClient, f.query(name), f.token(t, "acme"))
+			status, body, err := ask(t.Context(), http.DefaultClient, f.query(name), f.Token(t, "acme"))
 			if want == 0 && err == nil {
 				t.Errorf("half an answer looks like a whole one: %d %q", status, body)
 			}
@@ -83,19 +62,19 @@ func TestUpstreamThatFails(t *testing.T) {
 		})
 	}
 	http.DefaultClient.CloseIdleConnections()
-	f.settles(t, before)
+	f.Settles(t, before+10)
 }
 
 func TestUpstreamThatComesBack(t *testing.T) {
 	address := freeAddress(t)
-	f := start(t, "", "http://"+address)
+	f := start(t, "http://"+address)
 	f.wants(t, "acme", "up", http.StatusBadGateway)
 	for range 2 {
 		ln, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
 		if err != nil {
 			t.Fatal(err)
 		}
-		s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, answer) })}
+		s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { respond(w) })}
 		go func() { _ = s.Serve(ln) }()
 		f.wants(t, "acme", "up", http.StatusOK)
 		_ = s.Close()
@@ -131,8 +110,8 @@ func TestUpstreamThatClosesIdleConnections(t *testing.T) {
 			}()
 		}
 	}()
-	f := start(t, "", "http://"+ln.Addr().String())
-	token := f.token(t, "acme")
+	f := start(t, "http://"+ln.Addr().String())
+	token := f.Token(t, "acme")
 	for i := range 200 {
 		method, address, body := http.MethodGet, f.query("up"), ""
 		if i%2 == 1 {
@@ -152,21 +131,21 @@ func TestUpstreamThatClosesIdleConnections(t *testing.T) {
 		}
 		_ = resp.Body.Close()
 		if resp.StatusCode != http.StatusOK {
-			t.Fatalf("request %d, a %s: %d\n%s", i, method, resp.StatusCode, f.logged(t))
+			t.Fatalf("request %d, a %s: %d\n%s", i, method, resp.StatusCode, f.Log())
 		}
 	}
 }
 
 func TestCallerWhoVanishes(t *testing.T) {
 	arrived, left := make(chan bool, 1), make(chan bool, 1)
-	f := start(t, "", stub(t, map[string]http.HandlerFunc{"slow": func(_ http.ResponseWriter, r *http.Request) {
+	f := start(t, stub(t, map[string]http.HandlerFunc{"slow": func(_ http.ResponseWriter, r *http.Request) {
 		arrived <- true
 		<-r.Context().Done()
 		left <- true
 	}}))
-	before := f.metric(t, "go_goroutines")
+	before := f.usage(t).goroutines
 	ctx, vanish := context.WithCancel(t.Context())
-	go func() { _, _, _ = ask(ctx, http.DefaultClient, f.query("slow"), f.token(t, "acme")) }()
+	go func() { _, _, _ = ask(ctx, http.DefaultClient, f.query("slow"), f.Token(t, "acme")) }()
 	<-arrived
 	vanish()
 	select {
@@ -174,7 +153,7 @@ func TestCallerWhoVanishes(t *testing.T) {
 	case <-time.After(patience):
 		t.Fatal("the upstream still works for nobody")
 	}
-	f.settles(t, before)
+	f.Settles(t, before+10)
 	if n := f.metric(t, "promfence_requests_in_flight"); n != 0 {
 		t.Errorf("%v requests in flight", n)
 	}
