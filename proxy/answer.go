@@ -29,7 +29,8 @@ func (p *Proxy) narrow(resp *http.Response, x *exchange) error {
 		resp.Header[name] = v[:1:1]
 	}
 	resp.Header["X-Content-Type-Options"] = nosniff
-	resp.Body = &answerBody{newStallReader(resp.Body, p.upstreamStall), x}
+	x.answer.ReadCloser, x.answer.x, x.answer.after = resp.Body, x, p.upstreamStall
+	resp.Body = &x.answer
 	switch {
 	case resp.StatusCode == http.StatusNoContent: // nothing, so nobody's
 		resp.Header.Del("Content-Encoding")
@@ -45,20 +46,6 @@ func (p *Proxy) narrow(resp *http.Response, x *exchange) error {
 		return p.filterAnswer(resp, x)
 	}
 	return p.hideWarnings(resp, x)
-}
-
-// An answerBody tells the access line when the upstream cut its answer short.
-type answerBody struct {
-	io.ReadCloser
-	x *exchange
-}
-
-func (b *answerBody) Read(buf []byte) (int, error) {
-	n, err := b.ReadCloser.Read(buf)
-	if err != nil && err != io.EOF {
-		b.x.err = fmt.Errorf("the answer was cut short: %w", err)
-	}
-	return n, err
 }
 
 // maxErrorBody bounds what is read of an upstream's error.

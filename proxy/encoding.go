@@ -61,18 +61,18 @@ func (p *Proxy) hideWarnings(resp *http.Response, x *exchange) error {
 	if err != nil {
 		return unfilterable(err)
 	}
-	w := &warningReader{src: src, errors: mediaType == "application/x-ndjson"}
-	x.warnings = w
-	body := struct {
+	w := &x.warnings
+	w.src, w.Closer, w.errors = src, resp.Body, mediaType == "application/x-ndjson"
+	if resp.Header.Get("Content-Encoding") != "gzip" {
+		resp.Body = w
+		return nil
+	}
+	resp.Header.Del("Content-Length")
+	resp.ContentLength = -1
+	resp.Body = struct {
 		io.Reader
 		io.Closer
-	}{w, resp.Body}
-	if resp.Header.Get("Content-Encoding") == "gzip" {
-		resp.Header.Del("Content-Length")
-		resp.ContentLength = -1
-		body.Reader = newGzipReader(w)
-	}
-	resp.Body = body
+	}{newGzipReader(w), w}
 	return nil
 }
 

@@ -34,7 +34,8 @@ type exchange struct {
 	scoped    *http.Request  // what goes to the upstream
 	forwarded time.Time
 	upstream  time.Duration // to the upstream's response header
-	warnings  *warningReader
+	answer    answerBody
+	warnings  warningReader
 	record    record
 	span      *Span // nil = not traced
 	status    int
@@ -168,9 +169,9 @@ func (p *Proxy) account(x *exchange, r *http.Request) {
 	if x.upstream > 0 {
 		e.Dur("upstream_ms", x.upstream)
 	}
-	if w := x.warnings; w != nil && len(w.hidden) > 0 {
+	if hidden := x.warnings.hidden; len(hidden) > 0 {
 		p.metrics.hidden.Inc()
-		e.Bytes("upstream_warning", w.hidden)
+		e.Bytes("upstream_warning", hidden)
 	}
 	if x.err != nil {
 		e.Str("error", clipLog(x.err.Error()))

@@ -42,7 +42,7 @@ func (p *Proxy) filterAnswer(resp *http.Response, x *exchange) error {
 		_ = body.Close()
 		return unfilterable(err)
 	}
-	body.Reader = io.MultiReader(bytes.NewReader(head), &answerBody{r, x})
+	body.Reader = io.MultiReader(bytes.NewReader(head), &answerBody{ReadCloser: r, x: x})
 	resp.Body = body
 	resp.Header.Del("Content-Encoding")
 	resp.Header.Del("Content-Length")

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"sync/atomic"
@@ -45,34 +46,41 @@ func (x *exchange) FlushError() error {
 
 var errStalled = errors.New("the upstream stopped in the middle of its answer")
 
-// A stallReader gives up on a body of which nothing arrives for so long. The
-// time in which nobody reads it does not count.
-type stallReader struct {
+// An answerBody is an upstream's answer on its way. It gives up when nothing
+// arrives for so long (the time in which nobody reads it does not count), and
+// tells the access line when the answer was cut short.
+type answerBody struct {
 	io.ReadCloser
+	x       *exchange
+	after   time.Duration // 0 = no limit
 	timer   *time.Timer
-	after   time.Duration
 	stalled atomic.Bool
 }
 
-func newStallReader(body io.ReadCloser, after time.Duration) io.ReadCloser {
-	if after <= 0 {
-		return body
+func (b *answerBody) Read(buf []byte) (int, error) {
+	b.arm()
+	n, err := b.ReadCloser.Read(buf)
+	if b.timer != nil {
+		b.timer.Stop()
 	}
-	s := &stallReader{ReadCloser: body, after: after}
-	s.timer = time.AfterFunc(after, func() {
-		s.stalled.Store(true)
-		_ = body.Close() // the read that is waiting ends with an error
-	})
-	s.timer.Stop()
-	return s
-}
-
-func (s *stallReader) Read(b []byte) (int, error) {
-	s.timer.Reset(s.after)
-	n, err := s.ReadCloser.Read(b)
-	s.timer.Stop()
-	if err != nil && err != io.EOF && s.stalled.Load() {
-		err = errStalled
+	if err != nil && err != io.EOF {
+		if b.stalled.Load() {
+			err = errStalled
+		}
+		b.x.err = fmt.Errorf("the answer was cut short: %w", err)
 	}
 	return n, err
+}
+
+func (b *answerBody) arm() {
+	switch {
+	case b.after <= 0:
+	case b.timer != nil:
+		b.timer.Reset(b.after)
+	default:
+		b.timer = time.AfterFunc(b.after, func() {
+			b.stalled.Store(true)
+			_ = b.Close() // the read that is waiting ends with an error
+		})
+	}
 }

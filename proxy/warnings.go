@@ -33,8 +33,9 @@ const (
 // read cut in two: an answer streams through it, and the samples, in which no
 // colon stands, cost nothing.
 type warningReader struct {
-	src    io.Reader
-	errors bool // also hide the texts of "error" members: newline-delimited answers have them
+	io.Closer // the upstream's body
+	src       io.Reader
+	errors    bool // also hide the texts of "error" members: newline-delimited answers have them
 
 	state  warningState
 	tail   [keptTail]byte // the bytes before the current ones
