@@ -144,7 +144,7 @@ func BenchmarkForward(b *testing.B) {
 func BenchmarkScope(b *testing.B) {
 	const part = `sum by (code) (rate(http_requests_total{job="api",code=~"5.."}[5m]))`
 	h := benchProxy(b, &url.URL{Scheme: "http", Host: "127.0.0.1:1"})
-	for _, parts := range []int{0, 1, 10, 100} {
+	for _, parts := range []int{0, 1, 5, 25, 100} {
 		query := "up" + strings.Repeat(" + "+part, parts)
 		b.Run(fmt.Sprintf("%d bytes seen before", len(query)), func(b *testing.B) {
 			form := url.Values{"query": {query}}.Encode()
