@@ -43,6 +43,7 @@ type exchange struct {
 	stall     time.Duration // how long the caller may take nothing
 	armed     time.Time     // when that began last
 	http2     bool
+	unread    bool  // the request's body, or a part of it
 	err       error // why the answer is what it is
 }
 
@@ -64,6 +65,11 @@ func (x *exchange) WriteHeader(status int) {
 	}
 	x.status = status
 	x.proxy.commonHeaders(x)
+	if x.unread {
+		// net/http reads what is left of a body before it sends an answer, and that
+		// is not worth waiting for.
+		_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(time.Now().Add(time.Second))
+	}
 	x.ResponseWriter.WriteHeader(status)
 }
 
@@ -85,24 +91,19 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{
 		ResponseWriter: w, proxy: p, start: time.Now(), id: requestID(r), origin: r.Header.Get("Origin"),
-		stall: p.stall, http2: r.ProtoMajor > 1,
+		stall: p.stall, http2: r.ProtoMajor > 1, unread: r.ContentLength != 0,
 	}
 	x.idHeader[0] = x.id
-	if r.ContentLength != 0 {
-		// Whoever answers without reading the body does not wait for it either:
-		// net/http reads what is left before it sends the answer.
-		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(bodyTimeout))
-		if r.Header["Expect"] != nil {
-			x.arm() // for net/http's own "100 Continue"
-			x.disarm()
-		}
+	if x.unread && r.Header["Expect"] != nil {
+		x.arm() // for net/http's own "100 Continue"
+		x.disarm()
 	}
 	p.metrics.inFlight.Inc()
 	defer func() {
 		p.metrics.inFlight.Dec()
 		v := recover()
 		if v != nil && v != http.ErrAbortHandler { //nolint:errorlint // net/http panics with this very value
-			p.fail(x, r, internal(fmt.Errorf("panic: %v\n%s", v, debug.Stack())))
+			p.fail(x, internal(fmt.Errorf("panic: %v\n%s", v, debug.Stack())))
 		}
 		x.arm() // for what net/http still has to send
 		p.account(x, r)
@@ -116,7 +117,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.span = newSpan(r.Header)
 	}
 	if err := p.serve(x, r); err != nil {
-		p.fail(x, r, err)
+		p.fail(x, err)
 	}
 }
 
@@ -132,7 +133,7 @@ func (p *Proxy) commonHeaders(x *exchange) {
 }
 
 // fail answers with an error, unless an answer has begun.
-func (p *Proxy) fail(x *exchange, r *http.Request, err error) {
+func (p *Proxy) fail(x *exchange, err error) {
 	x.err = err
 	e := asAPIError(err)
 	p.metrics.failure(e)
@@ -141,10 +142,6 @@ func (p *Proxy) fail(x *exchange, r *http.Request, err error) {
 			x.status = e.Status
 		}
 		return
-	}
-	if r.ContentLength != 0 {
-		// What is left of the body is not worth waiting for.
-		_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(time.Now().Add(time.Second))
 	}
 	e.write(x)
 }

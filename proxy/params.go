@@ -29,8 +29,8 @@ func multiple(name string) bool { return strings.HasSuffix(name, "[]") }
 // readParams merges URL and body. It refuses what two parsers could read
 // differently (";", a body on GET, a single-valued parameter with two values)
 // and drops what the row does not name.
-func readParams(w http.ResponseWriter, r *http.Request, route *Route, maxBody int64) (params, error) {
-	body, err := readForm(w, r, maxBody)
+func readParams(x *exchange, r *http.Request, route *Route, maxBody int64) (params, error) {
+	body, err := readForm(x, r, maxBody)
 	if err != nil {
 		return nil, err
 	}
@@ -173,19 +173,19 @@ func writeEscaped(b *strings.Builder, s string) {
 }
 
 // readForm returns the form in a POST's body; every other method has none.
-func readForm(w http.ResponseWriter, r *http.Request, maxBody int64) (string, error) {
+func readForm(x *exchange, r *http.Request, maxBody int64) (string, error) {
 	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
 		return "", nil
 	}
 	if r.Method != http.MethodPost {
 		// An upstream may or may not read it: refused, unless it turns out empty.
-		body, err := readBody(w, r, 1)
+		body, err := readBody(x, r, 1)
 		if err != nil || len(body) > 0 {
 			return "", badData("a body is not accepted with %s", r.Method)
 		}
 		return "", nil
 	}
-	body, err := readBody(w, r, maxBody)
+	body, err := readBody(x, r, maxBody)
 	if err != nil || body == "" {
 		return "", err
 	}
@@ -199,7 +199,7 @@ func readForm(w http.ResponseWriter, r *http.Request, maxBody int64) (string, er
 const protobuf = "application/x-protobuf"
 
 // readProtobuf returns the body of a remote-read request, still compressed.
-func readProtobuf(w http.ResponseWriter, r *http.Request, maxBody int64) ([]byte, error) {
+func readProtobuf(x *exchange, r *http.Request, maxBody int64) ([]byte, error) {
 	types, encodings := r.Header.Values("Content-Type"), r.Header.Values("Content-Encoding")
 	mediaType := ""
 	if len(types) == 1 {
@@ -208,7 +208,7 @@ func readProtobuf(w http.ResponseWriter, r *http.Request, maxBody int64) ([]byte
 	if mediaType != protobuf || len(encodings) != 1 || !strings.EqualFold(encodings[0], "snappy") {
 		return nil, failure(http.StatusUnsupportedMediaType, "want Content-Type: %s and Content-Encoding: snappy", protobuf)
 	}
-	body, err := readBody(w, r, maxBody)
+	body, err := readBody(x, r, maxBody)
 	return []byte(body), err
 }
 
@@ -241,11 +241,11 @@ func identity(h http.Header) bool {
 }
 
 // readBody reads a body of at most limit bytes that arrives within bodyTimeout.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) (string, error) {
+func readBody(x *exchange, r *http.Request, limit int64) (string, error) {
 	if r.ContentLength > limit {
 		return "", tooLarge(limit)
 	}
-	rc := http.NewResponseController(w)
+	rc := http.NewResponseController(x.ResponseWriter)
 	// A writer without deadlines (a test's recorder) has no slow peer either.
 	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout))
 	buf, _ := bodies.Get().(*bytes.Buffer)
@@ -266,6 +266,7 @@ func readBody(w http.ResponseWriter, r *http.Request, limit int64) (string, erro
 	case int64(buf.Len()) > limit:
 		return "", tooLarge(limit)
 	}
+	x.unread = false
 	return buf.String(), nil
 }
 

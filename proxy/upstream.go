@@ -139,12 +139,12 @@ func (p *Proxy) newUpstream(t *transport) *httputil.ReverseProxy {
 		BufferPool:     &bufferPool{},
 		ModifyResponse: p.handOver,
 		ErrorLog:       log.New(io.Discard, "", 0), // the access line has it all
-		ErrorHandler: func(w http.ResponseWriter, r *http.Request, err error) {
+		ErrorHandler: func(w http.ResponseWriter, _ *http.Request, err error) {
 			x, ok := w.(*exchange)
 			if !ok { // forward hands over nothing else
 				panic(http.ErrAbortHandler)
 			}
-			p.fail(x, r, upstreamError(err))
+			p.fail(x, upstreamError(err))
 		},
 	}
 }
