@@ -18,6 +18,7 @@ build: redoc ## bin/promfence, static and stripped
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/promfence ./cmd/promfence
 
 release: redoc ## bin/release: promfence for Linux on amd64 and arm64, the same bytes from the same commit, with sha256 sums
+	@[ -e $(REDOC_FILE) ] || { echo 'make release: it takes npm, because without Redoc the bytes are others'; exit 1; }
 	rm -rf bin/release && mkdir -p bin/release
 	for arch in amd64 arm64; do \
 		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch GOFLAGS= go build -trimpath -buildvcs=true -ldflags='-s -w -buildid=' -o bin/release/promfence-linux-$$arch ./cmd/promfence || exit 1; \
@@ -37,6 +38,7 @@ test: redoc ## all tests of both modules, with the race detector
 	@command -v curl >/dev/null || echo 'left out: the lines of the demo, for want of curl: apt-get install curl'
 	@command -v openssl >/dev/null || echo "left out: the README's way to mint a token, for want of openssl: apt-get install openssl"
 	@command -v npm >/dev/null || echo 'left out: the typed client, for want of npm: apt-get install npm'
+	@command -v systemd-analyze >/dev/null || echo 'left out: the systemd unit, for want of systemd-analyze: apt-get install systemd'
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || [ -n '$(CHROMIUM)' ] || echo 'left out: /docs and CORS in a browser, for want of one: apt-get install chromium'
 
 lint: ## gofumpt, go vet, golangci-lint and go mod tidy, nothing changed

@@ -1,24 +1,16 @@
 package operate_test
 
 import (
-	"bytes"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"os/exec"
-	"path/filepath"
-	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/prometheus/prometheus/promql/parser"
 	"gopkg.in/yaml.v3"
 
-	"github.com/promfence/promfence/config"
 	"github.com/promfence/promfence/test/gobuild"
 )
 
@@ -122,105 +114,4 @@ func expressions(t *testing.T) (all []string) {
 		}
 	}
 	return all
-}
-
-// A manifest is as much of a Kubernetes object as these examples have to get right.
-type manifest struct {
-	Kind     string
-	Metadata struct{ Name string }
-	Data     map[string]string
-	Spec     struct {
-		Template struct {
-			Metadata struct{ Labels map[string]string }
-			Spec     struct {
-				TerminationGracePeriodSeconds int `yaml:"terminationGracePeriodSeconds"`
-				Containers                    []struct {
-					Name           string
-					Args           []string
-					Ports          []struct{ Name string }
-					ReadinessProbe struct {
-						HTTPGet struct{ Path, Port string } `yaml:"httpGet"`
-					} `yaml:"readinessProbe"`
-				}
-			}
-		}
-	}
-}
-
-func TestKubernetesExamples(t *testing.T) {
-	for name, kinds := range map[string][]string{
-		"sidecar.yaml":    {"ConfigMap", "Deployment", "NetworkPolicy", "Service"},
-		"standalone.yaml": {"ConfigMap", "Deployment", "NetworkPolicy", "NetworkPolicy", "PodDisruptionBudget", "Secret", "Service"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			var got []string
-			for _, m := range manifests(t, name) {
-				got = append(got, m.Kind)
-				switch m.Kind {
-				case "ConfigMap":
-					checkSettings(t, m.Data["promfence.yaml"])
-				case "Deployment":
-					checkPod(t, m)
-				}
-			}
-			if slices.Sort(got); !slices.Equal(got, kinds) {
-				t.Errorf("it has %v", got)
-			}
-		})
-	}
-}
-
-func manifests(t *testing.T, name string) (all []manifest) {
-	t.Helper()
-	for d := yaml.NewDecoder(bytes.NewReader(file(t, name))); ; {
-		var m manifest
-		if err := d.Decode(&m); errors.Is(err, io.EOF) {
-			return all
-		} else if err != nil {
-			t.Fatal(err)
-		}
-		all = append(all, m)
-	}
-}
-
-// checkSettings loads what the ConfigMap holds, with files in the place of those
-// that a pod would mount.
-func checkSettings(t *testing.T, text string) {
-	t.Helper()
-	dir := t.TempDir()
-	text = regexp.MustCompile(`/etc/promfence-[a-z]+/`).ReplaceAllString(text, dir+"/")
-	for _, name := range []string{"tls.crt", "tls.key", "basic-auth"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	path := filepath.Join(dir, "promfence.yaml")
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	c, err := config.Load([]string{"--config", path}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if c.Server.ShutdownDelay == 0 || c.Server.ShutdownDelay+c.Server.ShutdownTimeout >= 40e9 {
-		t.Errorf("a pod of 40 s ends before promfence: %s + %s", c.Server.ShutdownDelay, c.Server.ShutdownTimeout)
-	}
-}
-
-func checkPod(t *testing.T, m manifest) {
-	t.Helper()
-	pod := m.Spec.Template.Spec
-	if pod.TerminationGracePeriodSeconds != 40 {
-		t.Errorf("terminationGracePeriodSeconds is %d", pod.TerminationGracePeriodSeconds)
-	}
-	for _, c := range pod.Containers {
-		if c.Name != "promfence" {
-			continue
-		}
-		if probe := c.ReadinessProbe.HTTPGet; probe.Path != "/-/ready" || probe.Port != "admin" || fmt.Sprint(c.Args) != "[serve --config=/etc/promfence/promfence.yaml]" {
-			t.Errorf("%+v", c)
-		}
-		return
-	}
-	t.Error("no container promfence")
 }

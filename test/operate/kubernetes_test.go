@@ -1,0 +1,240 @@
+package operate_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	apps "k8s.io/api/apps/v1"
+	core "k8s.io/api/core/v1"
+	networking "k8s.io/api/networking/v1"
+	policy "k8s.io/api/policy/v1"
+	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	"sigs.k8s.io/json"
+	"sigs.k8s.io/yaml"
+
+	"github.com/promfence/promfence/config"
+)
+
+// A cluster is what an example declares, by kind, read into Kubernetes's own
+// types: a field that these do not have is a mistake.
+type cluster struct {
+	deployment apps.Deployment // each has one
+	settings   core.ConfigMap
+	service    core.Service
+	policies   []networking.NetworkPolicy
+	budgets    []policy.PodDisruptionBudget
+	volumes    map[string]bool // ConfigMaps and Secrets
+}
+
+func declared(t *testing.T, name string) *cluster {
+	t.Helper()
+	c := &cluster{volumes: map[string]bool{}}
+	for doc := range strings.SplitSeq(string(file(t, name)), "\n---\n") {
+		var is meta.TypeMeta
+		if err := yaml.Unmarshal([]byte(doc), &is); err != nil {
+			t.Fatal(err)
+		}
+		var secret core.Secret
+		var np networking.NetworkPolicy
+		var pdb policy.PodDisruptionBudget
+		into, ok := map[string]any{
+			"apps/v1 Deployment": &c.deployment, "v1 ConfigMap": &c.settings, "v1 Service": &c.service, "v1 Secret": &secret,
+			"networking.k8s.io/v1 NetworkPolicy": &np, "policy/v1 PodDisruptionBudget": &pdb,
+		}[is.APIVersion+" "+is.Kind]
+		if !ok {
+			t.Fatalf("%s: an unknown %+v", name, is)
+		}
+		asJSON, err := yaml.YAMLToJSONStrict([]byte(doc))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if unknown, err := json.UnmarshalStrict(asJSON, into); err != nil || len(unknown) > 0 {
+			t.Errorf("%s: %s: %v %v", name, is.Kind, unknown, err)
+		}
+		switch is.Kind {
+		case "NetworkPolicy":
+			c.policies = append(c.policies, np)
+		case "PodDisruptionBudget":
+			c.budgets = append(c.budgets, pdb)
+		case "Secret":
+			c.volumes["secret "+secret.Name] = true
+		}
+	}
+	c.volumes["configMap "+c.settings.Name] = true
+	return c
+}
+
+func TestKubernetesExamples(t *testing.T) {
+	for name, tt := range map[string]struct {
+		budgets int
+		open    []string // what the rest of the cluster reaches of these pods
+		others  map[string]bool
+	}{
+		"sidecar.yaml":    {0, []string{"8080"}, nil},
+		"standalone.yaml": {1, []string{"8080"}, map[string]bool{"secret promfence-tls": true}}, // a certificate manager makes it
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := declared(t, name)
+			pod := c.deployment.Spec.Template
+			if c.deployment.Name == "" || c.settings.Name == "" || c.service.Name == "" || len(c.budgets) != tt.budgets {
+				t.Errorf("something is missing: %+v", c)
+			}
+			c.wantSelected(t, c.deployment.Spec.Selector)
+			c.wantSelected(t, &meta.LabelSelector{MatchLabels: c.service.Spec.Selector})
+			for _, b := range c.budgets {
+				c.wantSelected(t, b.Spec.Selector)
+			}
+			checkContainer(t, c.promfence(t), pod.Spec)
+			c.checkVolumes(t, tt.others)
+			c.checkPolicies(t, tt.open)
+			s := checkSettings(t, c.settings.Data["promfence.yaml"])
+			if grace := time.Duration(*pod.Spec.TerminationGracePeriodSeconds) * time.Second; s.ShutdownDelay < time.Second || s.ShutdownDelay+s.ShutdownTimeout >= grace {
+				t.Errorf("a pod of %s ends before promfence: %s + %s", grace, s.ShutdownDelay, s.ShutdownTimeout)
+			}
+		})
+	}
+}
+
+// wantSelected checks that a selector means the deployment's pods.
+func (c *cluster) wantSelected(t *testing.T, s *meta.LabelSelector) {
+	t.Helper()
+	if selector, err := meta.LabelSelectorAsSelector(s); err != nil || selector.Empty() || !selector.Matches(labels.Set(c.deployment.Spec.Template.Labels)) {
+		t.Errorf("%v does not select the pods: %v", s, err)
+	}
+}
+
+func (c *cluster) promfence(t *testing.T) core.Container {
+	t.Helper()
+	all := c.deployment.Spec.Template.Spec.Containers
+	i := slices.IndexFunc(all, func(c core.Container) bool { return c.Name == "promfence" })
+	if i < 0 {
+		t.Fatal("no container promfence")
+	}
+	if len(all) > 1 { // what is beside it must not listen where others reach it
+		for _, arg := range all[1-i].Args {
+			if strings.Contains(arg, "-address=") && !strings.Contains(arg, "-address=127.0.0.1:") {
+				t.Errorf("%s listens for all: %s", all[1-i].Name, arg)
+			}
+		}
+	}
+	return all[i]
+}
+
+func checkContainer(t *testing.T, c core.Container, pod core.PodSpec) {
+	t.Helper()
+	if want := []string{"serve", "--config=/etc/promfence/promfence.yaml"}; !slices.Equal(c.Args, want) {
+		t.Errorf("args are %q", c.Args)
+	}
+	for path, probe := range map[string]*core.Probe{"/-/ready": c.ReadinessProbe, "/-/healthy": c.LivenessProbe} {
+		if probe == nil || probe.HTTPGet == nil || probe.HTTPGet.Path != path || port(c, probe.HTTPGet.Port) != "8081" {
+			t.Errorf("%s: %+v", path, probe)
+		}
+	}
+	p, s := pod.SecurityContext, c.SecurityContext
+	if !*p.RunAsNonRoot || *p.RunAsUser == 0 || *s.AllowPrivilegeEscalation || !*s.ReadOnlyRootFilesystem ||
+		!slices.Equal(s.Capabilities.Drop, []core.Capability{"ALL"}) || p.SeccompProfile.Type != core.SeccompProfileTypeRuntimeDefault {
+		t.Errorf("it may do more than it needs: %+v %+v", p, s)
+	}
+	if *pod.AutomountServiceAccountToken || c.Resources.Limits.Memory().IsZero() || c.Resources.Requests.Cpu().IsZero() {
+		t.Errorf("%+v", c.Resources)
+	}
+}
+
+// port is the number of a port that is named, or "" for a name that no port has.
+func port(c core.Container, of intstr.IntOrString) string {
+	for _, p := range c.Ports {
+		if p.Name == of.String() {
+			return strconv.Itoa(int(p.ContainerPort))
+		}
+	}
+	return ""
+}
+
+// checkVolumes checks that what is mounted exists, and is seen when it changes.
+func (c *cluster) checkVolumes(t *testing.T, others map[string]bool) {
+	t.Helper()
+	exists := map[string]bool{}
+	for _, v := range c.deployment.Spec.Template.Spec.Volumes {
+		from := ""
+		switch {
+		case v.ConfigMap != nil:
+			from = "configMap " + v.ConfigMap.Name
+		case v.Secret != nil:
+			from = "secret " + v.Secret.SecretName
+		}
+		exists[v.Name] = c.volumes[from] || others[from]
+	}
+	for _, m := range c.promfence(t).VolumeMounts {
+		if !exists[m.Name] || !m.ReadOnly || m.SubPath != "" {
+			t.Errorf("%+v", m)
+		}
+	}
+}
+
+// checkPolicies checks that everybody may come to promfence, its operators to
+// its metrics, and nobody but promfence to what is behind it.
+func (c *cluster) checkPolicies(t *testing.T, open []string) {
+	t.Helper()
+	pod := labels.Set(c.deployment.Spec.Template.Labels)
+	for _, np := range c.policies {
+		selector, err := meta.LabelSelectorAsSelector(&np.Spec.PodSelector)
+		if err != nil || !slices.Equal(np.Spec.PolicyTypes, []networking.PolicyType{networking.PolicyTypeIngress}) {
+			t.Errorf("%s: %v %v", np.Name, err, np.Spec.PolicyTypes)
+		}
+		var forAll, forSome []string
+		for _, rule := range np.Spec.Ingress {
+			for _, p := range rule.Ports {
+				switch {
+				case !selector.Matches(pod): // what is behind promfence
+					if len(rule.From) != 1 || rule.From[0].NamespaceSelector != nil {
+						t.Errorf("%s lets others in: %+v", np.Name, rule.From)
+						continue
+					}
+					c.wantSelected(t, rule.From[0].PodSelector)
+				case port(c.promfence(t), *p.Port) == "":
+					t.Errorf("%s: no port %s", np.Name, p.Port)
+				case len(rule.From) == 0:
+					forAll = append(forAll, port(c.promfence(t), *p.Port))
+				default:
+					forSome = append(forSome, port(c.promfence(t), *p.Port))
+				}
+			}
+		}
+		if selector.Matches(pod) && (!slices.Equal(forAll, open) || !slices.Equal(forSome, []string{"8081"})) {
+			t.Errorf("%s opens %v for all and %v for some", np.Name, forAll, forSome)
+		}
+	}
+	if len(c.policies) == 0 || port(c.promfence(t), c.service.Spec.Ports[0].TargetPort) != open[0] {
+		t.Errorf("the service leads to %v", c.service.Spec.Ports)
+	}
+}
+
+// checkSettings loads what the ConfigMap holds, with files in the place of those
+// that a pod would mount.
+func checkSettings(t *testing.T, text string) config.Server {
+	t.Helper()
+	dir := t.TempDir()
+	text = regexp.MustCompile(`/etc/promfence-[a-z]+/`).ReplaceAllString(text, dir+"/")
+	for _, name := range []string{"tls.crt", "tls.key", "basic-auth"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	path := filepath.Join(dir, "promfence.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := config.Load([]string{"--config", path}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.Server
+}
