@@ -24,6 +24,9 @@ var nosniff = []string{"nosniff"}
 func (p *Proxy) narrow(resp *http.Response, x *exchange) error {
 	x.upstream, x.record.status = time.Since(x.forwarded), resp.StatusCode
 	location := resp.Header.Get("Location")
+	if resp.StatusCode < http.StatusBadRequest {
+		resp.Header.Del("Retry-After") // narrowError reads it of an error
+	}
 	maps.DeleteFunc(resp.Header, func(name string, _ []string) bool { return !slices.Contains(answerHeaders, name) })
 	for name, v := range resp.Header {
 		resp.Header[name] = v[:1:1]

@@ -90,9 +90,9 @@ func TestCompressedErrorIsNarrowed(t *testing.T) {
 func TestAnswerHeaders(t *testing.T) {
 	f := newFence(t, nil)
 	f.Answer(reply(200, success, "Content-Type", "application/json", "Server", "nginx", "Set-Cookie", "a=b", "Via", "1.1 inner",
-		"Access-Control-Allow-Origin", "http://evil", "Cache-Control", "public, max-age=60", "ETag", "x", "Location", "/x", "X-Served-By", "10.0.0.1"))
+		"Access-Control-Allow-Origin", "http://evil", "Cache-Control", "public, max-age=60", "ETag", "x", "Location", "/x", "X-Served-By", "10.0.0.1", "Retry-After", "ask 10.0.0.1"))
 	resp, _ := f.Get(t, "/api/v1/query?query=up")
-	for _, name := range []string{"Server", "Set-Cookie", "Via", "Etag", "Location", "X-Served-By"} {
+	for _, name := range []string{"Server", "Set-Cookie", "Via", "Etag", "Location", "X-Served-By", "Retry-After"} {
 		if v := resp.Header.Get(name); v != "" {
 			t.Errorf("%s: %s reached the caller", name, v)
 		}
