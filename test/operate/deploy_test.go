@@ -2,12 +2,15 @@ package operate_test
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/prometheus/promql/parser"
 	"gopkg.in/yaml.v3"
 
@@ -25,18 +28,34 @@ func file(t *testing.T, name string) []byte {
 	return b
 }
 
+// exposed are the metrics of a promfence to which everything has happened that
+// makes one, and its log.
+func exposed(t *testing.T) (metrics, log string) {
+	t.Helper()
+	f := start(t, stub(t, nil), "AUDIT_FILE="+os.DevNull, "TRACING_ENDPOINT=http://127.0.0.1:1", "LIMITS_MAX_POINTS=1")
+	f.wants(t, "acme", "up", http.StatusOK)
+	f.wants(t, "acme", "max_over_time(up[1h:1m])", http.StatusBadRequest)
+	f.wantsWith(t, "", "up", http.StatusUnauthorized)
+	_, metrics, err := ask(t.Context(), http.DefaultClient, f.Admin+"/metrics", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Await(t, func() error {
+		if log = f.Log(); strings.Count(log, `"message":"request"`) < 3 {
+			return errors.New("lines are missing")
+		}
+		return nil
+	})
+	return metrics, log
+}
+
 // Prometheus's own tool, of the version in go.mod.
 func TestAlertsAreWhatPromtoolTakes(t *testing.T) {
 	promtool, err := gobuild.Promtool(t.Context(), os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := start(t, stub(t, nil), "AUDIT_FILE="+os.DevNull)
-	f.wants(t, "acme", "up", http.StatusOK)
-	_, metrics, err := ask(t.Context(), http.DefaultClient, f.Admin+"/metrics", "")
-	if err != nil {
-		t.Fatal(err)
-	}
+	metrics, _ := exposed(t)
 	for _, args := range [][]string{{"check", "rules", "--lint=all", "--lint-fatal", "alerts.yaml"}, {"test", "rules", "alerts_test.yaml"}, {"check", "metrics"}} {
 		cmd := exec.CommandContext(t.Context(), promtool, args...)
 		cmd.Dir, cmd.Stdin = deploy, strings.NewReader(metrics)
@@ -46,15 +65,41 @@ func TestAlertsAreWhatPromtoolTakes(t *testing.T) {
 	}
 }
 
-// A metric that is renamed must not leave a panel or an alert empty.
-func TestDashboardAndAlertsAskForMetricsThatExist(t *testing.T) {
-	f := start(t, stub(t, nil), "AUDIT_FILE="+os.DevNull)
-	f.wants(t, "acme", "up", http.StatusOK)
-	_, metrics, err := ask(t.Context(), http.DefaultClient, f.Admin+"/metrics", "")
+// The README tells of every metric and every field of a request's line, and of
+// no metric that there is not.
+func TestOperatorsAreToldOfMetricsAndFields(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	known := map[string]bool{"promfence_auth_failures_total": true, "promfence_tenant_rejected_total": true} // exist from the first on
+	metrics, log := exposed(t)
+	is, told := map[string]bool{}, map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^# TYPE (promfence_\w+)`).FindAllStringSubmatch(metrics, -1) {
+		is[m[1]] = true
+	}
+	for _, m := range regexp.MustCompile("`(promfence_[a-z_]+)`").FindAllSubmatch(readme, -1) {
+		told[string(m[1])] = true
+	}
+	if diff := cmp.Diff(is, told); diff != "" {
+		t.Errorf("metrics (-are there +in the README):\n%s", diff)
+	}
+	for line := range strings.Lines(log) {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(line), &fields); err != nil || fields["message"] != "request" {
+			continue
+		}
+		for name := range fields {
+			if !strings.Contains(string(readme), "`"+name+"`") {
+				t.Errorf("the README has no field %s", name)
+			}
+		}
+	}
+}
+
+// A metric that is renamed must not leave a panel or an alert empty.
+func TestDashboardAndAlertsAskForMetricsThatExist(t *testing.T) {
+	metrics, _ := exposed(t)
+	known := map[string]bool{}
 	for line := range strings.Lines(metrics) {
 		name, _, _ := strings.Cut(line, "{")
 		name, _, _ = strings.Cut(name, " ")
