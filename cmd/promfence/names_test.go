@@ -148,7 +148,7 @@ func TestUpstreamMovesToAnotherAddress(t *testing.T) {
 	answers(502, "bad_gateway")
 	p.logged(t, "error", `"status":502`, "no such host")
 
-	first = replica(t, "first again", one, port)
+	replica(t, "first again", one, port)
 	names.point("metrics.test", one)
 	answers(200, "first again")
 

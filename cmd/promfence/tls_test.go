@@ -244,6 +244,27 @@ func TestUpstreamOverTLS(t *testing.T) {
 	}
 }
 
+func TestBasicAuthTowardsTheUpstream(t *testing.T) {
+	idp, asked := authtest.NewIssuer(t), make(chan string, 1)
+	up := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		user, password, _ := r.BasicAuth()
+		asked <- user + " " + password
+		_, _ = io.WriteString(w, answer)
+	}))
+	t.Cleanup(up.Close)
+	pair := write(t, filepath.Join(t.TempDir(), "pair"), []byte("promfence:one:and a colon\n"))
+	p := start(t, append(settings(idp, up.URL), "PROMFENCE_UPSTREAM_BASIC_AUTH_FILE="+pair)...)
+	until(t, p.server+"/-/ready", 200)
+	if got := p.asks(t, idp, asked); got != "promfence one:and a colon" {
+		t.Errorf("the upstream was shown %q", got)
+	}
+	write(t, pair, []byte("promfence:two"))
+	p.logged(t, "info", "settings reloaded")
+	if got := p.asks(t, idp, asked); got != "promfence two" {
+		t.Errorf("after the change: %q", got)
+	}
+}
+
 func TestCredentialsThatCannotBe(t *testing.T) {
 	dir := t.TempDir()
 	file := func(name, content string) string { return write(t, filepath.Join(dir, name), []byte(content)) }

@@ -93,6 +93,10 @@ func TestImage(t *testing.T) {
 	if _, err := config.Load(nil, append(own, "PROMFENCE_UPSTREAM_URL=http://x", "PROMFENCE_AUTH_ISSUER=http://x", "PROMFENCE_AUTH_AUDIENCE=x")); err != nil {
 		t.Error(err)
 	}
+	if err := os.Chmod(root, 0o555); err != nil { // read-only, as the examples run it
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.Chmod(root, 0o755) }) // so that it can be removed
 	f := run(t, cmd, stub(t, nil))
 	f.wants(t, "acme", "up", http.StatusOK)
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", f.Cmd.Process.Pid))
@@ -120,10 +124,7 @@ func fill(t *testing.T, built, root, from, to string) {
 	if err := os.MkdirAll(filepath.Dir(root+to), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(root+to, b, 0o755); err != nil { //nolint:gosec // a program
-		t.Fatal(err)
-	}
-	if err := os.Chmod(root, 0o555); err != nil { //nolint:gosec // read-only for all, as the examples run it
+	if err := os.WriteFile(root+to, b, 0o755); err != nil {
 		t.Fatal(err)
 	}
 }
