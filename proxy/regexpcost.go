@@ -10,7 +10,7 @@ import (
 // cost is estimated from the text before anything compiles it.
 const (
 	maxRegexpSize  = 40_000 // instructions, repetitions multiplied out
-	maxWideClasses = 50     // classes beyond ASCII, weighted
+	maxWideClasses = 12     // classes beyond ASCII, weighted: up to 4 ms each
 	sizePattern    = 40     // of each pattern that is not plain: it is analyzed whole
 	sizeSpecial    = 2      // of what is more than a literal: its node and instructions
 	sizeGroup      = 4      // of a group or a class
@@ -40,8 +40,8 @@ func (c *regexpCost) add(pattern string) {
 	c.wide = min(c.wide+s.wide, 2*maxWideClasses)
 }
 
-// foldWeight makes classes dear under case folding, which walks their ranges
-// rune by rune.
+// foldWeight makes classes dearer under case folding, which walks their ranges
+// rune by rune, once more than printing them does.
 func foldWeight(pattern string) int {
 	for rest := pattern; ; {
 		_, after, ok := strings.Cut(rest, "(?")
@@ -51,7 +51,7 @@ func foldWeight(pattern string) int {
 		flags, _, _ := strings.Cut(after, ")")
 		flags, _, _ = strings.Cut(flags, ":")
 		if strings.Contains(flags, "i") {
-			return 20
+			return 3
 		}
 		rest = after
 	}
@@ -160,6 +160,8 @@ func (s *regexpScan) escape() {
 	c := s.in[0]
 	s.in = s.in[1:]
 	switch {
+	case c == 'D' || c == 'S' || c == 'W' && s.weight > 1:
+		s.wide += s.weight
 	case c == 'p' || c == 'P':
 		s.wide += s.weight
 		if strings.HasPrefix(s.in, "{") {
@@ -179,9 +181,10 @@ func (s *regexpScan) escape() {
 }
 
 // class consumes a bracket expression. It is wide when it is negated or may
-// reach beyond ASCII.
+// reach beyond ASCII; under case folding each of its ranges is walked, and what
+// may be one is charged.
 func (s *regexpScan) class() {
-	wide := strings.HasPrefix(s.in, "^")
+	wide, ranges := strings.HasPrefix(s.in, "^"), 0
 	s.in = strings.TrimPrefix(s.in, "^")
 	for first := true; s.in != ""; first = false {
 		c := s.in[0]
@@ -190,16 +193,24 @@ func (s *regexpScan) class() {
 			break
 		}
 		switch {
+		case c == '-' && s.in != "" && s.in[0] >= utf8.RuneSelf:
+			ranges++
 		case c >= utf8.RuneSelf || c == '[' && strings.HasPrefix(s.in, ":^"):
 			wide = true
 		case c == '\\' && s.in != "":
 			// Octal and \x escapes, and the negated classes, reach everywhere.
-			wide = wide || strings.IndexByte("xpPDSW01234567", s.in[0]) >= 0
+			if strings.IndexByte("xpPDSW01234567", s.in[0]) >= 0 {
+				wide = true
+				ranges++
+			}
 			s.escape()
 		}
 	}
 	if wide {
 		s.wide += s.weight
+	}
+	if s.weight > 1 {
+		s.wide += s.weight * ranges
 	}
 	s.push(sizeGroup)
 }

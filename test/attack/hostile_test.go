@@ -80,6 +80,7 @@ func headers(w *world) []family {
 func bombs() []family {
 	f := family{name: "bombs", costly: true, controls: []attack{
 		{name: "a long list of names", request: post("/api/v1/query", "time="+at+"&query="+url.QueryEscape(`shop_temperature{instance=~"`+strings.Repeat("shop:2|", 4000)+`shop:1"}`)), want: mine},
+		{name: "classes that say what not", request: query(`shop_temperature{instance=~"[^/]+:\\d+", job=~"\\S+", tenant_id!~"[^a]+", a!~"(?i)[^x]+"}`), want: mine},
 		{name: "forty brackets", request: query(strings.Repeat("(", 40) + mine + strings.Repeat(")", 40)), want: mine},
 		{name: "a hundred terms", request: query(mine + strings.Repeat("+"+mine, 100)), want: "shop:1"},
 		{name: "ten selectors", request: get("/api/v1/series?" + strings.Repeat("match[]=shop_flag&", 10)), want: "shop_flag"},
@@ -99,6 +100,8 @@ func bombs() []family {
 		`[\x{0}-\x{10ffff}]{1000}`, strings.Repeat(`[\d\D]`, 300), `(?i)` + strings.Repeat("[k]", 9000), strings.Repeat("[a-z]", 7000), strings.Repeat(".*", 15000), strings.Repeat("a|", 30000), strings.Repeat("ab|a", 15000), strings.Repeat("(?i:a)", 9000), strings.Repeat(`\b`, 15000), strings.Repeat("x*y*", 9000), "(?:" + strings.Repeat("a{0,9}", 900) + "){9}",
 		strings.Repeat("(a", 100) + strings.Repeat(")", 100), strings.Repeat("^", 30000), strings.Repeat("$|", 15000), "(" + strings.Repeat("|", 40000) + ")", strings.Repeat("(|)", 99), strings.Repeat("[[:^alpha:]]", 49), strings.Repeat(`\PL`, 49) + "{2}", strings.Repeat("[k-ſ]", 49),
 		"(" + strings.Repeat(`\PL?`, 49) + "){800}", "(" + strings.Repeat(`[^a]|`, 49) + "b){700}", "(?s).{1000}{40}", strings.Repeat("(a{20}|b{20})", 900), strings.Repeat("foo.*bar|", 4000), strings.Repeat(".*foo.*|", 4000), strings.Repeat("(?i)foo|", 4000), strings.Repeat("[ab]", 16) + strings.Repeat("c", 900),
+		// Classes that hold both cases of each of their letters: printing them asks every rune.
+		strings.Repeat(`\S`, 4000), strings.Repeat(`\D`, 100), "(?i)" + strings.Repeat(`\W`, 900), strings.Repeat("[^/]", 12), strings.Repeat("[^/]", 49), strings.Repeat(`\PN`, 12), strings.Repeat(`[\s\S]`, 12), strings.Repeat(`\p{Any}`, 12), "(?i)" + strings.Repeat("[^a]", 4), "(?i)" + strings.Repeat(`[\pL\pN]`, 2), "[^/]{1000}", "(?i)[" + strings.Repeat(`\x{80}-\x{10ffff}`, 3000) + "]", "(?i)[" + strings.Repeat("é-\U0010ffff", 5000) + "]", "(?i)[" + strings.Repeat("[:^alpha:]", 5000) + "]",
 	} {
 		queries[fmt.Sprintf("regexp %d %.20s", i, re)] = `{a=~"` + strings.ReplaceAll(re, `\`, `\\`) + `"}`
 		queries[fmt.Sprintf("regexps %d %.20s", i, re)] = strings.TrimSuffix(strings.Repeat(`{a!~"`+strings.ReplaceAll(re, `\`, `\\`)+`"} or `, 60000/(len(re)+20)), " or ") + " or up"
