@@ -44,6 +44,7 @@ func instructions(t *testing.T) (stages [][][2]string) {
 // see that the program runs in it, as nobody, with nothing else there and
 // nothing that it could write to.
 func TestImage(t *testing.T) {
+	t.Parallel() // beside those that wait
 	stages := instructions(t)
 	if len(stages) != 2 || stages[1][0] != [2]string{"FROM", "scratch"} {
 		t.Fatalf("the image is made of %q", stages)

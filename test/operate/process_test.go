@@ -69,7 +69,7 @@ func TestFileDescriptorsRunOut(t *testing.T) {
 }
 
 func TestSIGTERMDuringALongQuery(t *testing.T) {
-	t.Parallel() // beside the others that wait
+	t.Parallel() // beside those that wait
 	const long = 30 * time.Second
 	arrived := make(chan bool, 1)
 	f := start(t, stub(t, map[string]http.HandlerFunc{"long": func(w http.ResponseWriter, _ *http.Request) {

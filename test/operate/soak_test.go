@@ -13,11 +13,11 @@ import (
 )
 
 // Every token, tenant and query is new, so that every cache is always full.
-// PROMFENCE_SOAK=10m makes it as long as one likes. What the process holds is
-// measured ten times, with nothing under way: from the third on, when all caches
-// have filled, it must not grow.
+// PROMFENCE_SOAK=10m makes it as long as one likes (with -timeout 15m). What the
+// process holds is measured ten times, with nothing under way: from the third on,
+// when all caches have filled, it must not grow.
 func TestSoak(t *testing.T) {
-	t.Parallel() // beside the others that wait
+	t.Parallel() // beside those that wait
 	const parts = 10
 	duration := 15 * time.Second
 	if v := os.Getenv("PROMFENCE_SOAK"); v != "" {
