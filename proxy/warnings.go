@@ -151,14 +151,20 @@ func (w *warningReader) key(before []byte) bool {
 	}
 	before = bytes.TrimRight(before, " \t\r\n")
 	switch {
-	case bytes.HasSuffix(before, []byte(`"warnings"`)), bytes.HasSuffix(before, []byte(`"infos"`)):
+	case endsInKey(before, `"warnings"`), endsInKey(before, `"infos"`):
 		w.alone = false
 		return true
-	case w.errors && bytes.HasSuffix(before, []byte(`"error"`)):
+	case w.errors && endsInKey(before, `"error"`):
 		w.alone = true
 		return true
 	}
 	return false
+}
+
+// endsInKey tells a key from a longer one that ends so behind an escaped quote.
+func endsInKey(before []byte, key string) bool {
+	rest, ok := bytes.CutSuffix(before, []byte(key))
+	return ok && !bytes.HasSuffix(rest, []byte(`\`))
 }
 
 // between handles a byte outside a text.
