@@ -17,6 +17,7 @@ const (
 	maxSelectors     = 100       // match[] parameters of one request
 	maxRegexps       = 500       // regexp matchers of one request
 	maxEnforcedBytes = 512 << 10 // selectors × length of the enforced matcher
+	maxMatching      = 8 << 20   // size of regexps × length of the names they are run over
 )
 
 // Limits bound what one request may cost. The first four hold before a recursive
@@ -41,6 +42,7 @@ type Limits struct {
 type budget struct {
 	limits Limits
 	charges
+	matching int // what it costs to run regexps: not kept, a cached query runs none
 }
 
 // charges are what was drawn on a budget.
@@ -121,6 +123,20 @@ func (b *budget) chargeRegexp(item parser.Item) error {
 func (b *budget) chargeSelectors(n int, m *labels.Matcher) error {
 	if b.matcher += n * (len(m.Name) + len(m.Value)); b.matcher > maxEnforcedBytes {
 		return badData("the query has too many selectors for a token with this many tenants")
+	}
+	return nil
+}
+
+// chargeMatching bounds what it costs to run a caller's regexp over the names of
+// their tenants.
+func (b *budget) chargeMatching(o *labels.Matcher, names string) error {
+	if o.Type != labels.MatchRegexp && o.Type != labels.MatchNotRegexp {
+		return nil
+	}
+	var c regexpCost
+	c.add(o.Value)
+	if b.matching += c.size * len(names); b.matching > maxMatching {
+		return badData("the regular expressions on %s are too costly for a token with tenants this many and long", o.Name)
 	}
 	return nil
 }

@@ -92,16 +92,18 @@ func newTenantMatcher(label string, tenants auth.Tenants, onConflict string) (*t
 // enforce returns a selector's matchers with the tenant's among them exactly
 // once. The caller's own matchers on the tenant label are kept aside, since the
 // library would replace them: the answer is the intersection.
-func (m *tenantMatcher) enforce(original []*labels.Matcher) ([]*labels.Matcher, error) {
+func (m *tenantMatcher) enforce(original []*labels.Matcher, b *budget) ([]*labels.Matcher, error) {
 	others := make([]*labels.Matcher, 0, len(original)+1)
 	var own []*labels.Matcher
 	for _, o := range original {
-		switch {
-		case o.Name != m.Name:
+		if o.Name != m.Name {
 			others = append(others, o)
-		case m.reject && !m.fits(o):
-			return nil, failure(http.StatusForbidden, "the matcher %s selects none of your tenants", o)
-		case !sameMatcher(o, m.Matcher):
+			continue
+		}
+		if err := m.admit(o, b); err != nil {
+			return nil, err
+		}
+		if !sameMatcher(o, m.Matcher) {
 			own = append(own, o)
 		}
 	}
@@ -112,8 +114,18 @@ func (m *tenantMatcher) enforce(original []*labels.Matcher) ([]*labels.Matcher, 
 	return append(enforced, own...), nil
 }
 
-func (m *tenantMatcher) fits(o *labels.Matcher) bool {
-	return slices.ContainsFunc(m.tenants.Names(), o.Matches)
+// admit refuses, where that is set, a matcher that none of the tenants fits.
+func (m *tenantMatcher) admit(o *labels.Matcher, b *budget) error {
+	if !m.reject {
+		return nil
+	}
+	if err := b.chargeMatching(o, m.names); err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(m.tenants.Names(), o.Matches) {
+		return failure(http.StatusForbidden, "the matcher %s selects none of your tenants", o)
+	}
+	return nil
 }
 
 // expression narrows a PromQL expression: every selector in the text returned
@@ -133,7 +145,7 @@ func (m *tenantMatcher) enforceExpression(query string, b *budget) (string, erro
 	}
 	var originals [][]*labels.Matcher
 	err = eachSelector(expr, func(vs *parser.VectorSelector) error {
-		enforced, err := m.enforce(vs.LabelMatchers)
+		enforced, err := m.enforce(vs.LabelMatchers, b)
 		originals = append(originals, vs.LabelMatchers)
 		vs.LabelMatchers = enforced
 		return err
@@ -184,7 +196,7 @@ func (m *tenantMatcher) enforceSelector(text string, b *budget, emptyAllowed boo
 	if err := b.chargeSelectors(1, m.Matcher); err != nil {
 		return "", err
 	}
-	enforced, err := m.enforce(original)
+	enforced, err := m.enforce(original, b)
 	if err != nil {
 		return "", err
 	}

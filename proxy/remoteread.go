@@ -32,7 +32,7 @@ func scopeReadRequest(compressed []byte, m *tenantMatcher, b *budget) ([]byte, e
 		if err := errors.Join(b.chargeHints(q.hints), b.limits.checkReadRange(q.start, q.end)); err != nil {
 			return nil, inReadQuery(i, err)
 		}
-		enforced, err := m.enforce(matchers[i])
+		enforced, err := m.enforce(matchers[i], b)
 		if err != nil {
 			return nil, inReadQuery(i, err)
 		}

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"math"
 	"net/http"
+	"os"
 	"regexp"
 	"slices"
 	"strings"
@@ -46,12 +47,12 @@ func TestNothingOfOthersReachesAcme(t *testing.T) {
 		goleak.VerifyNone(t, own)
 	})
 	w := newWorld(t)
-	before := w.metrics(t)
+	before := w.Metrics(t)
 	for _, f := range families(w) {
 		t.Run(f.name, func(t *testing.T) { w.try(t, f) })
 	}
-	w.settle(t, before["go_goroutines"]+2) // idle connections to the upstream come and go
-	if n := w.metrics(t)["promfence_enforcement_failures_total"]; n > 0 {
+	w.Settles(t, before["go_goroutines"]+2) // idle connections to the upstream come and go
+	if n := w.Metrics(t)["promfence_enforcement_failures_total"]; n > 0 {
 		t.Errorf("%v queries failed their own verification", n)
 	}
 }
@@ -68,7 +69,7 @@ func (w *world) try(t *testing.T, f family) {
 	if len(f.controls) == 0 {
 		t.Fatal("a family without a control passes when everything is refused")
 	}
-	cpu := w.metrics(t)["process_cpu_seconds_total"]
+	cpu := w.Metrics(t)["process_cpu_seconds_total"]
 	for _, c := range f.controls {
 		t.Run("control/"+c.name, func(t *testing.T) {
 			if c.want == "" {
@@ -87,34 +88,52 @@ func (w *world) try(t *testing.T, f family) {
 		})
 	}
 	n := len(f.controls) + len(f.attacks)
-	if spent := w.metrics(t)["process_cpu_seconds_total"] - cpu; spent > maxCPU*float64(n) {
+	if spent := w.Metrics(t)["process_cpu_seconds_total"] - cpu; spent > maxCPU*float64(n) {
 		t.Errorf("%.0f ms of CPU for %d requests, want at most %.0f ms each", 1000*spent, n, 1000*maxCPU)
 	}
 }
 
-// checkCost repeats a request that was costly: what counts is the least, without
-// what the machine did beside it.
+// checkCost asks again in the name of tenants for whom nothing is kept yet: an
+// answer from a cache costs nothing. What counts is the least, without what the
+// machine did beside it.
 func (w *world) checkCost(t *testing.T, a attack) {
 	t.Helper()
 	least := math.Inf(1)
-	for range 3 {
-		before := w.metrics(t)["process_cpu_seconds_total"]
-		if got := send(t, w.addr, w.acme, a.request); got.took > 5*time.Second {
+	for range 4 {
+		w.asker++
+		token := w.Issuer.Token(t, append([]string{fmt.Sprint("nobody", w.asker)}, w.tenants...), nil)
+		send(t, w.addr, token, get("/api/v1/metrics/explain?query=1")) // verifies the token, which is not what is measured
+		before := w.Metrics(t)["process_cpu_seconds_total"]
+		if got := send(t, w.addr, token, a.request); got.took > 5*time.Second {
 			t.Errorf("an answer after %s, want one within 5s", got.took)
 			return
 		}
-		least = min(least, w.metrics(t)["process_cpu_seconds_total"]-before)
-		if least <= maxCPU {
-			return
+		least = min(least, w.Metrics(t)["process_cpu_seconds_total"]-before)
+		if least <= maxCPU/2 {
+			break
 		}
 	}
-	t.Errorf("%.0f ms of CPU, want at most %.0f", 1000*least, 1000*maxCPU)
+	if w.dearest < least {
+		w.dearest = least
+		t.Logf("%.0f ms of CPU, the most so far", 1000*least)
+	}
+	if least > maxCPU {
+		t.Errorf("%.0f ms of CPU, want at most %.0f", 1000*least, 1000*maxCPU)
+	}
 }
 
 // maxCPU is what one request may cost, in seconds: 50 ms on a machine with
 // nothing else to do, four times as much here, where other tests share its
-// caches. What is not bounded costs seconds.
-const maxCPU = 0.2
+// caches. What is not bounded costs seconds. On a quiet machine, hold it to the
+// promise:
+//
+//	ATTACK_MAX_CPU=50ms go test -v -run /bombs ./attack
+var maxCPU = func() float64 {
+	if d, err := time.ParseDuration(os.Getenv("ATTACK_MAX_CPU")); err == nil {
+		return d.Seconds()
+	}
+	return 0.2
+}()
 
 func (w *world) check(t *testing.T, a attack) {
 	t.Helper()

@@ -85,7 +85,7 @@ func TestAnswersOfStrangeUpstreams(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := startFence(t, rawUpstream(t, tt.answer))
-			got := send(t, f.addr, f.idp.Token(t, "acme", nil), tt.request)
+			got := send(t, f.addr, f.Issuer.Token(t, "acme", nil), tt.request)
 			if got.status != tt.status || !bytes.Contains(got.body, []byte(tt.want)) {
 				t.Errorf("status %d, want %d with %q: %.600s", got.status, tt.status, tt.want, got.raw)
 			}
@@ -110,7 +110,7 @@ func TestTargetMetadataIsAskedOfOwnTargetsOnly(t *testing.T) {
 	}))
 	f := startFence(t, stub.URL)
 	for _, params := range []string{"", "?metric=secret", "?match_target={a=%22b%22}", "?match_target={tenant_id=%22zqx%22}&metric=secret"} {
-		if got := send(t, f.addr, f.idp.Token(t, "acme", nil), get("/api/v1/targets/metadata"+params)); got.status != http.StatusOK {
+		if got := send(t, f.addr, f.Issuer.Token(t, "acme", nil), get("/api/v1/targets/metadata"+params)); got.status != http.StatusOK {
 			t.Errorf("%s: %d", params, got.status)
 		}
 		for _, asked := range stub.Take() {
@@ -152,19 +152,19 @@ func TestStrangersDoNotKeepConnections(t *testing.T) {
 
 func TestStrangersMakeNoMetrics(t *testing.T) {
 	f := startFence(t, "http://127.0.0.1:1")
-	before := f.metrics(t)
+	before := f.Metrics(t)
 	t.Run("paths make no metrics", func(t *testing.T) {
-		series := f.metrics(t)["promfence_requests_total series"]
+		series := f.Metrics(t)["promfence_requests_total series"]
 		for i := range 200 {
 			for _, base := range []string{"/docs/", "/", "/api/v1/label/", "/-/"} {
 				send(t, f.addr, "", get(fmt.Sprintf("%s%d", base, i)))
 			}
 		}
-		if got := f.metrics(t)["promfence_requests_total series"]; got > series+20 {
+		if got := f.Metrics(t)["promfence_requests_total series"]; got > series+20 {
 			t.Errorf("%v series, %v before: callers without a token fill our memory", got, series)
 		}
 	})
-	f.settle(t, before["go_goroutines"]+1)
+	f.Settles(t, before["go_goroutines"]+1)
 }
 
 // A caller with a token can be slow, too.
@@ -174,8 +174,8 @@ func TestSlowCallersAreNotWaitedFor(t *testing.T) {
 		_, _ = io.WriteString(w, emptyVector)
 	}))
 	f := startFence(t, stub.URL)
-	before := f.metrics(t)["go_goroutines"]
-	token := f.idp.Token(t, "acme", nil)
+	before := f.Metrics(t)["go_goroutines"]
+	token := f.Issuer.Token(t, "acme", nil)
 	if got := send(t, f.addr, token, post("/api/v1/query", "query=up")); got.status != http.StatusOK {
 		t.Fatalf("the legitimate twin answers %d", got.status)
 	}
@@ -199,7 +199,7 @@ func TestSlowCallersAreNotWaitedFor(t *testing.T) {
 			}
 		})
 	}
-	f.settle(t, before+2)
+	f.Settles(t, before+2)
 	if n := len(stub.Requests()); n != 1 {
 		t.Errorf("%d requests reached the upstream, want the twin alone", n)
 	}

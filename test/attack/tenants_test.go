@@ -49,7 +49,7 @@ func TestStrangeTenants(t *testing.T) {
 				want[fmt.Sprintf("<%d>", i+j-1)] = true
 			}
 			t.Run(fmt.Sprintf("%q", claim), func(t *testing.T) {
-				token := f.idp.Token(t, claim, nil)
+				token := f.Issuer.Token(t, claim, nil)
 				for target, want := range map[string]map[string]bool{
 					"/api/v1/query?query=m": want, "/api/v1/query?query=" + url.QueryEscape(`{__name__=~".+"}`): want, "/api/v1/series?match[]=m": want,
 					"/api/v1/label/id/values": want, "/federate?match[]=m": want,
@@ -75,7 +75,7 @@ func TestStrangeTenants(t *testing.T) {
 // tokens, matchers and families must keep them apart.
 func TestTheSameQueryForAllAtOnce(t *testing.T) {
 	w := newWorld(t)
-	both := w.idp.Token(t, []string{"acme", "zqx01"}, nil)
+	both := w.Issuer.Token(t, []string{"acme", "zqx01"}, nil)
 	targets := []request{
 		query("shop_requests_total"), get("/api/v1/label/tenant_id/values"), get("/api/v1/series?match[]=shop_requests_total"), get("/api/v1/metadata"), get("/api/v1/rules"), get("/api/v1/targets"),
 		get("/federate?match[]=up"), get("/api/v1/metrics/explain?query=up"), read(field(1, whole, all), number(2, 1)), get("/api/v1/targets/metadata"), get("/api/v1/labels", "Accept-Encoding: gzip"),
@@ -118,7 +118,7 @@ func TestTenantHeadersComeFromTheToken(t *testing.T) {
 		}))
 		f := startFence(t, stub.URL, "UPSTREAM_TENANT_HEADER="+header)
 		for _, lines := range [][]string{{header + ": zqx"}, {header + ": acme", header + ": zqx"}, {strings.ToLower(header) + ": zqx"}, {"Connection: " + header}, {"Connection: " + header, header + ": zqx"}, {strings.ReplaceAll(header, "-", "_") + ": zqx"}, {}} {
-			got := send(t, f.addr, f.idp.Token(t, "acme", nil), get("/api/v1/query?query=up", lines...))
+			got := send(t, f.addr, f.Issuer.Token(t, "acme", nil), get("/api/v1/query?query=up", lines...))
 			if got.status != http.StatusOK {
 				t.Errorf("%v: %d", lines, got.status)
 			}
@@ -132,7 +132,7 @@ func TestTenantHeadersComeFromTheToken(t *testing.T) {
 			}
 		}
 		for _, name := range []string{"acme|zqx", "..", ".", "a b", "a/b", strings.Repeat("a", 151), "é", "a,b"} {
-			if got := send(t, f.addr, f.idp.Token(t, name, nil), get("/api/v1/query?query=up")); got.status != http.StatusForbidden {
+			if got := send(t, f.addr, f.Issuer.Token(t, name, nil), get("/api/v1/query?query=up")); got.status != http.StatusForbidden {
 				t.Errorf("tenant %q: %d, want 403", name, got.status)
 			}
 		}

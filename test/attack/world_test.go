@@ -103,6 +103,10 @@ type world struct {
 	crowd, alone *upstream.Upstream
 	asked        *upstream.Recorder // between the fence and the crowd
 	acme, other  string             // tokens
+	tenants      []string           // those of acme's token
+
+	asker   int     // how many tokens were made to measure costs
+	dearest float64 // seconds of CPU of one request
 }
 
 func newWorld(t *testing.T, settings ...string) *world {
@@ -138,9 +142,10 @@ func newWorld(t *testing.T, settings ...string) *world {
 	}
 	w.alone.Write(t, exemplar("shop_traced_total", "acme", "own-trace"))
 	w.crowd.Write(t, exemplar("shop_traced_total", "acme", "own-trace"), exemplar("shop_traced_total", "zqx01", "zqx60"), exemplar("zqx61_total", "zqx01", "zqx62"))
+	w.tenants = []string{"acme"}
 	w.asked = upstream.Record(t, w.crowd.URL)
 	w.fence = startFence(t, w.asked.URL, settings...)
-	w.acme, w.other = w.idp.Token(t, "acme", nil), w.idp.Token(t, "zqx01", nil)
+	w.acme, w.other = w.Issuer.Token(t, "acme", nil), w.Issuer.Token(t, "zqx01", nil)
 	w.settled(t)
 	return w
 }
