@@ -27,6 +27,9 @@ func (p *Proxy) narrow(resp *http.Response, x *exchange) error {
 	if resp.StatusCode < http.StatusBadRequest {
 		resp.Header.Del("Retry-After") // narrowError reads it of an error
 	}
+	if len(resp.Header.Get("Date")) != len(http.TimeFormat) {
+		resp.Header.Del("Date") // net/http adds one
+	}
 	maps.DeleteFunc(resp.Header, func(name string, _ []string) bool { return !slices.Contains(answerHeaders, name) })
 	for name, v := range resp.Header {
 		resp.Header[name] = v[:1:1]
@@ -163,7 +166,7 @@ func speaksOfQuery(status int, errorType, text string) bool {
 		return false
 	case status == http.StatusBadRequest:
 		return errorType == "bad_data"
-	case status == http.StatusUnprocessableEntity, status == http.StatusServiceUnavailable && errorType == "timeout":
+	case status == http.StatusUnprocessableEntity, status == statusClientGone, status == http.StatusServiceUnavailable && errorType == "timeout":
 		for _, prefix := range engineTexts {
 			if strings.HasPrefix(text, prefix) {
 				return true

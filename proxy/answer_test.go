@@ -44,6 +44,8 @@ func TestUpstreamErrors(t *testing.T) {
 		{"the engine's timeout", promError("timeout", "query timed out in expression evaluation"), 503, 503, "timeout", "query timed out"},
 		{"a duration", promError("execution", "6:9: division by zero"), 422, 422, "execution", "division by zero"},
 		{"a store in a 422", promError("execution", "expanding series: "+secret), 422, 422, "execution", "could not answer"},
+		{"a query that was canceled upstream", promError("canceled", "query was canceled in expression evaluation"), 499, 499, "canceled", "query was canceled"},
+		{"a store in a 499", promError("canceled", secret), 499, 499, "canceled", "could not answer"},
 		{"a store in a 500", promError("internal", secret), 500, 500, "internal", "could not answer"},
 		{"a store in a 503", promError("unavailable", secret), 503, 503, "unavailable", "could not answer"},
 		{"a store in a 400 that is not about the query", promError("internal", secret), 400, 400, "internal", "could not answer"},
@@ -102,6 +104,18 @@ func TestAnswerHeaders(t *testing.T) {
 	} {
 		if got := resp.Header.Values(name); len(got) != 1 || got[0] != want {
 			t.Errorf("%s: %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestTheUpstreamsDateIsADateOrOurs(t *testing.T) {
+	f := newFence(t, nil)
+	for sent, kept := range map[string]bool{"Mon, 23 Nov 2026 01:02:03 GMT": true, "10.0.0.1": false, strings.Repeat("x", 4096): false} {
+		f.Answer(reply(200, success, "Content-Type", "application/json", "Date", sent))
+		resp, _ := f.Get(t, "/api/v1/query?query=up")
+		got := resp.Header.Get("Date")
+		if _, err := http.ParseTime(got); err != nil || (got == sent) != kept {
+			t.Errorf("Date: %s became %s", sent, got)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"context"
 	"crypto/rand"
 	"encoding/base64"
 	"errors"
@@ -137,13 +138,13 @@ func (p *Proxy) fail(x *exchange, err error) {
 	x.err = err
 	e := asAPIError(err)
 	p.metrics.failure(e)
-	if x.status != 0 || e.Status == statusClientGone {
-		if x.status == 0 {
-			x.status = e.Status
-		}
-		return
+	switch {
+	case x.status != 0:
+	case errors.Is(err, context.Canceled): // the caller has left
+		x.status = e.Status
+	default:
+		e.write(x)
 	}
-	e.write(x)
 }
 
 // account writes the access line and the request's metrics.

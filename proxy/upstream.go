@@ -32,7 +32,7 @@ func (p *Proxy) forward(x *exchange, s scopedRequest) {
 	p.upstream.ServeHTTP(x, shell.WithContext(context.WithValue(s.r.Context(), exchangeKey{}, x)))
 }
 
-// noAgent keeps ReverseProxy from adding that there is none.
+// noAgent keeps ReverseProxy from adding one.
 var noAgent = http.Header{"User-Agent": nil}
 
 // formType is what a POST to the upstream carries.
@@ -81,6 +81,7 @@ func (p *Proxy) upstreamRequest(x *exchange, r *http.Request, labelName string) 
 	if p.prefix != "" || labelName != "" { // they are escaped
 		out.URL.Path, out.URL.RawPath = unescaped(out.URL.Path), out.URL.Path
 	}
+	out.Header["User-Agent"] = nil // net/http would add its own
 	for _, name := range forwardedHeaders {
 		if v := r.Header[name]; len(v) > 0 && len(v[0]) <= maxHeaderValue {
 			out.Header[name] = v[:1:1]
@@ -247,7 +248,8 @@ func upstreamError(err error) error {
 	return e
 }
 
-// statusClientGone is what the log says of a caller who left: nobody reads it.
+// statusClientGone is what the log says of a caller who left, when nobody reads
+// it, and what Prometheus says of a query that was canceled.
 const statusClientGone = 499
 
 func isTimeout(err error) bool {

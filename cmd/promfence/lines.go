@@ -3,7 +3,6 @@ package main
 import (
 	"io"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -58,25 +57,11 @@ func (w *lineWriter) write() error {
 	if len(w.lines) == 0 {
 		return nil
 	}
-	_, err := w.out.Write(w.lines)
+	n, err := w.out.Write(w.lines)
+	torn := 0 < n && n < len(w.lines) && w.lines[n-1] != '\n'
 	w.lines = w.lines[:0]
-	return err
-}
-
-// A clock puts the time into lines. Spelling it once a second is enough.
-type clock struct{ now atomic.Pointer[spelledTime] }
-
-type spelledTime struct {
-	second int64
-	text   string // RFC 3339
-}
-
-// Run is a zerolog.Hook's.
-func (c *clock) Run(e *zerolog.Event, _ zerolog.Level, _ string) {
-	now, at := time.Now(), c.now.Load()
-	if at == nil || at.second != now.Unix() {
-		at = &spelledTime{now.Unix(), now.Format(time.RFC3339)}
-		c.now.Store(at)
+	if torn {
+		w.lines = append(w.lines, '\n') // the next line does not end this one
 	}
-	e.Str(zerolog.TimestampFieldName, at.text)
+	return err
 }

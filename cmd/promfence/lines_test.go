@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,4 +43,32 @@ func TestLinesAreWrittenTogether(t *testing.T) {
 			t.Error(diff)
 		}
 	})
+}
+
+// A small disk takes so many bytes, and none of what comes after.
+type smallDisk struct {
+	room int
+	text strings.Builder
+}
+
+func (d *smallDisk) Write(b []byte) (int, error) {
+	n := min(len(b), d.room)
+	d.room -= n
+	d.text.Write(b[:n])
+	if n < len(b) {
+		return n, syscall.ENOSPC
+	}
+	return n, nil
+}
+
+func TestALineThatWasTornDoesNotSpoilTheNext(t *testing.T) {
+	disk := &smallDisk{room: 20}
+	l := zerolog.New(promfence.NewLineWriter(disk))
+	l.Warn().Msg("does not fit")
+	disk.room = 100
+	l.Warn().Msg("after")
+	want := `{"level":"warn","mes` + "\n" + `{"level":"warn","message":"after"}` + "\n"
+	if diff := cmp.Diff(want, disk.text.String()); diff != "" {
+		t.Error(diff)
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	stdlog "log"
 	"log/slog"
 	"net/url"
 	"os/signal"
@@ -28,6 +29,8 @@ func serve(ctx context.Context, in input) error {
 		return err
 	}
 	log := newLogger(cfg.Log, in.stderr)
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(libraries(log).Writer())
 	announce(log, cfg)
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -107,7 +110,13 @@ func newLogger(c config.Log, w io.Writer) zerolog.Logger {
 	if err != nil {
 		level = zerolog.InfoLevel // config knows the levels; more in the log is the safe side
 	}
-	return zerolog.New(w).Level(level).Hook(&clock{})
+	return zerolog.New(w).Level(level).With().Timestamp().Logger()
+}
+
+// libraries is the log of those that write to Go's own: net/http tells there what
+// an upstream sent unasked.
+func libraries(log zerolog.Logger) *stdlog.Logger {
+	return slog.NewLogLogger(zerolog.NewSlogHandler(log), slog.LevelDebug)
 }
 
 // announce writes the line of every start, and what the settings weaken. What

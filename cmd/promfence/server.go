@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -105,7 +104,7 @@ func newServer(h http.HandlerFunc, log zerolog.Logger) *http.Server {
 		IdleTimeout:                  2 * time.Minute,
 		MaxHeaderBytes:               256 << 10, // several tokens and a long query in the URL
 		DisableGeneralOptionsHandler: true,      // OPTIONS * is a path that we do not serve
-		ErrorLog:                     slog.NewLogLogger(zerolog.NewSlogHandler(log), slog.LevelDebug),
+		ErrorLog:                     libraries(log),
 	}
 }
 
