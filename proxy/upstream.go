@@ -214,7 +214,8 @@ func hungUp(err error) bool {
 }
 
 // newTransport keeps as many connections as there are callers: the default of
-// two would dial for most requests.
+// two would dial for most requests. It speaks HTTP/1.1 alone: by HTTP/2 net/http
+// asks an upstream that sends each new connection away again without end.
 func newTransport(o Options) *transport {
 	return &transport{&http.Transport{
 		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
@@ -226,7 +227,6 @@ func newTransport(o Options) *transport {
 		ResponseHeaderTimeout:  o.UpstreamTimeout,
 		MaxResponseHeaderBytes: 256 << 10,
 		DisableCompression:     true, // the caller's own Accept-Encoding decides
-		ForceAttemptHTTP2:      true,
 	}}
 }
 
