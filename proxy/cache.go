@@ -18,12 +18,12 @@ type matcherCache struct {
 
 const keptMatchers = 512
 
-func newMatcherCache(label, onConflict string) *matcherCache {
+func newMatcherCache(label, onConflict string, m *metrics) *matcherCache {
 	kept, err := lru.New[string, *tenantMatcher](keptMatchers)
 	if err != nil { // the size is a positive constant
 		panic(err)
 	}
-	return &matcherCache{label, onConflict, newQueryCache(), kept}
+	return &matcherCache{label, onConflict, newQueryCache(m), kept}
 }
 
 func (c *matcherCache) of(tenants auth.Tenants) (*tenantMatcher, error) {
@@ -65,6 +65,8 @@ type enforcedText struct {
 // A queryCache keeps the latest enforced texts, bounded in bytes. What was
 // refused is not kept.
 type queryCache struct {
+	metrics *metrics
+
 	mu    sync.Mutex
 	texts *simplelru.LRU[queryKey, enforcedText]
 	bytes int
@@ -76,8 +78,8 @@ const (
 	entryOverhead = 256      // of the map, the list and the structs
 )
 
-func newQueryCache() *queryCache {
-	c := &queryCache{}
+func newQueryCache(m *metrics) *queryCache {
+	c := &queryCache{metrics: m}
 	texts, err := simplelru.NewLRU(cachedBytes/entryOverhead, func(k queryKey, e enforcedText) { c.bytes -= size(k, e) })
 	if err != nil { // the size is a positive constant
 		panic(err)
@@ -120,8 +122,10 @@ func (m *tenantMatcher) cached(kind textKind, text string, b *budget, compute fu
 	}
 	key := queryKey{m.tenants.Key(), kind, text}
 	if e, ok := m.queries.get(key); ok && b.take(e.cost) {
+		m.queries.metrics.cacheHits.Inc()
 		return e.text, nil
 	}
+	m.queries.metrics.cacheMisses.Inc()
 	before := b.charges
 	enforced, err := compute()
 	if err == nil {

@@ -5,10 +5,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 func TestQueryCacheIsBoundedInBytes(t *testing.T) {
-	c := newQueryCache()
+	c := newQueryCache(newMetrics(nil))
 	for i := range 50_000 {
 		c.add(queryKey{"4:acme", anExpression, fmt.Sprintf("%d%s", i, strings.Repeat("x", i%2000))}, enforcedText{text: "y"})
 		if c.bytes > cachedBytes {
@@ -26,7 +28,8 @@ func TestQueryCacheIsBoundedInBytes(t *testing.T) {
 }
 
 func TestCachedTextsDrawOnTheBudget(t *testing.T) {
-	c := newMatcherCache("tenant_id", Intersect)
+	counts := newMetrics(nil)
+	c := newMatcherCache("tenant_id", Intersect, counts)
 	m, err := c.of(matcherFor(t, Intersect, "acme").tenants)
 	if err != nil {
 		t.Fatal(err)
@@ -41,12 +44,15 @@ func TestCachedTextsDrawOnTheBudget(t *testing.T) {
 	if _, err := m.selector(text, b, false); err == nil {
 		t.Error("more than the budget was let through")
 	}
+	if hits, misses := testutil.ToFloat64(counts.cacheHits), testutil.ToFloat64(counts.cacheMisses); hits != 7 || misses != 2 {
+		t.Errorf("%v hits and %v misses, want 7 and 2", hits, misses)
+	}
 }
 
 // TestCachesDoNotMixTenants asks for the same texts as ever other tenants at
 // once, more of them than are kept.
 func TestCachesDoNotMixTenants(t *testing.T) {
-	c := newMatcherCache("tenant_id", Intersect)
+	c := newMatcherCache("tenant_id", Intersect, newMetrics(nil))
 	var wg sync.WaitGroup
 	for worker := range 4 {
 		wg.Go(func() {
@@ -70,7 +76,7 @@ func TestCachesDoNotMixTenants(t *testing.T) {
 }
 
 func TestKindsAreKeptApart(t *testing.T) {
-	c := newMatcherCache("tenant_id", Intersect)
+	c := newMatcherCache("tenant_id", Intersect, newMetrics(nil))
 	m, err := c.of(matcherFor(t, Intersect, "acme").tenants)
 	if err != nil {
 		t.Fatal(err)

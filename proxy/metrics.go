@@ -20,6 +20,8 @@ type metrics struct {
 	authFailures *prometheus.CounterVec
 	enforcement  prometheus.Counter
 	hidden       prometheus.Counter
+	cacheHits    prometheus.Counter
+	cacheMisses  prometheus.Counter
 	rejected     *prometheus.CounterVec
 	tenants      *tenantMetrics
 }
@@ -48,6 +50,12 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		hidden: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "promfence_upstream_texts_hidden_total", Help: "Error texts and warnings of the upstream that were replaced, because they do not speak of the query.",
 		}),
+		cacheHits: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "promfence_query_cache_hits_total", Help: "Queries and selectors that had been enforced before.",
+		}),
+		cacheMisses: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "promfence_query_cache_misses_total", Help: "Queries and selectors that were enforced anew, or refused.",
+		}),
 		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "promfence_rejected_total", Help: "Requests refused because of a limit, by the setting in the section limits.",
 		}, []string{"limit"}),
@@ -64,6 +72,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		register(r, &m.authFailures)
 		register(r, &m.enforcement)
 		register(r, &m.hidden)
+		register(r, &m.cacheHits)
+		register(r, &m.cacheMisses)
 		register(r, &m.rejected)
 		register(r, &m.tenants)
 	}

@@ -98,13 +98,14 @@ func New(o Options) (*Proxy, error) {
 	if len(o.TokenHeaders) == 0 {
 		o.TokenHeaders = []string{"Authorization"}
 	}
+	m := newMetrics(o.Registerer)
 	p := &Proxy{
 		auth: o.Auth, ready: o.Ready, docs: o.Docs,
 		routes: newRouter(routeTable), target: o.Upstream,
 		prefix:       strings.TrimRight(o.Upstream.EscapedPath(), "/"),
 		tenantHeader: http.CanonicalHeaderKey(o.TenantHeader),
-		label:        o.Label, matchers: newMatcherCache(o.Label, o.OnConflict), limits: o.Limits, gate: newGate(o.Limits),
-		log: o.Logger, auditLog: newAudit(o.Audit), metrics: newMetrics(o.Registerer), spans: o.Spans,
+		label:        o.Label, matchers: newMatcherCache(o.Label, o.OnConflict, m), limits: o.Limits, gate: newGate(o.Limits),
+		log: o.Logger, auditLog: newAudit(o.Audit), metrics: m, spans: o.Spans,
 		cors:    newCORS(o.CORSOrigins, o.TokenHeaders),
 		noStore: []string{"private, no-store"},
 		vary:    []string{strings.Join(slices.Concat(o.TokenHeaders, []string{"Accept-Encoding"}), ", ")},
