@@ -51,6 +51,7 @@ func TestNothingOfOthersReachesAcme(t *testing.T) {
 	for _, f := range families(w) {
 		t.Run(f.name, func(t *testing.T) { w.try(t, f) })
 	}
+	t.Run("HTTP/2", w.tryHTTP2)
 	w.Settles(t, before["go_goroutines"]+2) // idle connections to the upstream come and go
 	if n := w.Metrics(t)["promfence_enforcement_failures_total"]; n > 0 {
 		t.Errorf("%v queries failed their own verification", n)
