@@ -77,7 +77,7 @@ func headers(w *world) []family {
 }
 
 // bombs are small for the sender and dear for the receiver.
-func bombs() []family {
+func bombs() family {
 	f := family{name: "bombs", costly: true, controls: []attack{
 		{name: "a long list of names", request: post("/api/v1/query", "time="+at+"&query="+url.QueryEscape(`shop_temperature{instance=~"`+strings.Repeat("shop:2|", 4000)+`shop:1"}`)), want: mine},
 		{name: "classes that say what not", request: query(`shop_temperature{instance=~"[^/]+:\\d+", job=~"\\S+", tenant_id!~"[^a]+", a!~"(?i)[^x]+"}`), want: mine},
@@ -130,5 +130,5 @@ func bombs() []family {
 		attack{name: "a body of escapes", request: post("/api/v1/query", "query="+strings.Repeat("%2b", 340_000)), status: []int{400}},
 		attack{name: "accepts everything", request: get("/api/v1/query?query=up", "Accept-Encoding: "+strings.Repeat("x,", 100_000))},
 	)
-	return []family{f}
+	return f
 }

@@ -18,7 +18,7 @@ func TestRegexpsOnManyLongTenantsAreBounded(t *testing.T) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = fmt.Fprint(w, emptyVector)
 	}))
-	w := &world{fence: startFence(t, stub.URL, "TENANCY_ON_CONFLICT=reject"), crowd: &upstream.Upstream{URL: stub.URL}, asked: stub}
+	w := &world{fence: startPlain(t, stub.URL, "TENANCY_ON_CONFLICT=reject"), crowd: &upstream.Upstream{URL: stub.URL}, asked: stub}
 	var names []string
 	for i := range 18 {
 		names = append(names, fmt.Sprintf("%02d%s", i, strings.Repeat("a", 254)))
