@@ -10,7 +10,7 @@ import (
 // cost is estimated from the text before anything compiles it.
 const (
 	maxRegexpSize  = 40_000 // instructions, repetitions multiplied out
-	maxWideClasses = 12     // classes beyond ASCII, weighted: up to 4 ms each
+	maxWideClasses = 10     // classes beyond ASCII, weighted: up to 4 ms each
 	sizePattern    = 40     // of each pattern that is not plain: it is analyzed whole
 	sizeSpecial    = 2      // of what is more than a literal: its node and instructions
 	sizeGroup      = 4      // of a group or a class
