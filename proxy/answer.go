@@ -40,6 +40,7 @@ func (p *Proxy) narrow(resp *http.Response, x *exchange) error {
 	switch {
 	case resp.StatusCode == http.StatusNoContent: // nothing, so nobody's
 		resp.Header.Del("Content-Encoding")
+		resp.Header.Del("Content-Length")
 		return nil
 	case resp.StatusCode >= http.StatusBadRequest:
 		return p.narrowError(resp, x)

@@ -120,6 +120,20 @@ func TestTheUpstreamsDateIsADateOrOurs(t *testing.T) {
 	}
 }
 
+func TestFederationIsSamplesOrNothing(t *testing.T) {
+	f := newFence(t, nil)
+	for sent, want := range map[string]int{
+		"text/plain; version=0.0.4; charset=utf-8; escaping=underscores": 200, "application/openmetrics-text; version=1.0.0": 200,
+		"application/vnd.google.protobuf; encoding=delimited": 200, "text/html": 502, "application/json": 502, "text/plain; =": 502,
+	} {
+		f.Answer(reply(200, "up 1", "Content-Type", sent))
+		resp, body := f.Get(t, "/federate?match[]=up")
+		if resp.StatusCode != want || strings.Contains(body, "up 1") != (want == 200) {
+			t.Errorf("%s: got %d %s", sent, resp.StatusCode, body)
+		}
+	}
+}
+
 func TestTrailersAndEarlyHintsDoNotPass(t *testing.T) {
 	f := newFence(t, nil)
 	f.Answer(func(w http.ResponseWriter, _ *http.Request) {

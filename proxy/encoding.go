@@ -50,12 +50,13 @@ func plainBody(resp *http.Response) (io.Reader, error) {
 // upstream compressed is compressed again behind it: what cannot be read cannot
 // be vouched for.
 func (p *Proxy) hideWarnings(resp *http.Response, x *exchange) error {
-	if x.route.Formats {
-		return nil // federation's text and remote read's protobuf have no warnings
+	contentType := resp.Header.Get("Content-Type")
+	if x.route.Formats && samplesType(contentType) {
+		return nil // they have no warnings
 	}
-	mediaType, ok := jsonType(resp.Header.Get("Content-Type"))
-	if !ok {
-		return unfilterable(fmt.Errorf("Content-Type %q", clip(resp.Header.Get("Content-Type"))))
+	mediaType, ok := jsonType(contentType)
+	if !ok || x.route.Formats {
+		return unfilterable(fmt.Errorf("Content-Type %q", clip(contentType)))
 	}
 	src, err := plainBody(resp)
 	if err != nil {
@@ -92,6 +93,16 @@ func jsonType(contentType string) (mediaType string, ok bool) {
 		return mediaType, true
 	}
 	return "", false
+}
+
+// samplesType reports whether an answer may be federation's or remote read's.
+func samplesType(contentType string) bool {
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	switch mediaType {
+	case "text/plain", "application/openmetrics-text", "application/vnd.google.protobuf", protobuf, "application/x-streamed-protobuf":
+		return err == nil
+	}
+	return contentType == ""
 }
 
 // A gzipReader compresses what it reads, and passes on with each read all that

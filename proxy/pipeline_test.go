@@ -74,6 +74,7 @@ func statuses(t *testing.T, f *fence, n int, parts ...string) []int {
 			return all
 		}
 		_, _ = io.Copy(io.Discard, resp.Body)
+		_ = resp.Body.Close()
 		all = append(all, resp.StatusCode)
 	}
 }

@@ -130,7 +130,14 @@ func (f *fence) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer(w, r)
 		return
 	}
-	w.Header().Set("Content-Type", "application/json")
+	switch r.URL.Path {
+	case "/federate":
+		w.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+	case "/api/v1/read":
+		w.Header().Set("Content-Type", "application/x-protobuf")
+	default:
+		w.Header().Set("Content-Type", "application/json")
+	}
 	_, _ = io.WriteString(w, success)
 }
 

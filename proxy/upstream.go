@@ -214,8 +214,8 @@ func hungUp(err error) bool {
 }
 
 // newTransport keeps as many connections as there are callers: the default of
-// two would dial for most requests. It speaks HTTP/1.1 alone: by HTTP/2 net/http
-// asks an upstream that sends each new connection away again without end.
+// two would dial for most requests. It speaks HTTP/1.1 alone: an upstream that
+// closes each new connection is then asked so many times and no more.
 func newTransport(o Options) *transport {
 	return &transport{&http.Transport{
 		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
