@@ -152,7 +152,7 @@ func TestStrangersDoNotKeepConnections(t *testing.T) {
 
 func TestStrangersMakeNoMetrics(t *testing.T) {
 	f := startFence(t, "http://127.0.0.1:1")
-	before := f.Metrics(t)
+	before := f.Goroutines(t)
 	t.Run("paths make no metrics", func(t *testing.T) {
 		series := f.Metrics(t)["promfence_requests_total series"]
 		for i := range 200 {
@@ -164,7 +164,7 @@ func TestStrangersMakeNoMetrics(t *testing.T) {
 			t.Errorf("%v series, %v before: callers without a token fill our memory", got, series)
 		}
 	})
-	f.Settles(t, before["go_goroutines"]+1)
+	f.Settles(t, before+2)
 }
 
 // A caller with a token can be slow, too.
@@ -174,7 +174,7 @@ func TestSlowCallersAreNotWaitedFor(t *testing.T) {
 		_, _ = io.WriteString(w, emptyVector)
 	}))
 	f := startFence(t, stub.URL)
-	before := f.Metrics(t)["go_goroutines"]
+	before := f.Goroutines(t)
 	token := f.Issuer.Token(t, "acme", nil)
 	if got := send(t, f.addr, token, post("/api/v1/query", "query=up")); got.status != http.StatusOK {
 		t.Fatalf("the legitimate twin answers %d", got.status)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -34,21 +36,58 @@ func (f *Fence) Metrics(t testing.TB) map[string]float64 {
 	return sums
 }
 
-// Settles fails the test unless the program comes to rest with this many
-// goroutines. The setting ADMIN_PPROF=true makes it tell which are too many.
-func (f *Fence) Settles(t testing.TB, most float64) {
+// Goroutines are those that run in the program, but for the two of each idle
+// connection to the upstream: these come and go. It needs ADMIN_PPROF=true.
+func (f *Fence) Goroutines(t testing.TB) int {
 	t.Helper()
+	n, _ := f.goroutines(t)
+	return n
+}
+
+func (f *Fence) goroutines(t testing.TB) (n int, profile string) {
+	t.Helper()
+	body := f.operator(t, "/debug/pprof/goroutine?debug=1")
+	defer body.Close()
+	text, err := io.ReadAll(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for stack := range strings.SplitSeq(string(text), "\n\n") {
+		count, _, ok := strings.Cut(strings.TrimPrefix(stack, titleOf(stack)), " @ ")
+		if !ok || strings.Contains(stack, "net/http.(*persistConn)") {
+			continue
+		}
+		same, err := strconv.Atoi(count)
+		if err != nil {
+			t.Fatalf("no profile of goroutines: %s", stack)
+		}
+		n += same
+	}
+	return n, string(text)
+}
+
+// titleOf is the line before the first stack of a profile.
+func titleOf(stack string) string {
+	if title, _, ok := strings.Cut(stack, "\n"); ok && strings.HasPrefix(title, "goroutine profile:") {
+		return title + "\n"
+	}
+	return ""
+}
+
+// Settles fails the test unless the program comes to rest with no more than this
+// many Goroutines.
+func (f *Fence) Settles(t testing.TB, most int) {
+	t.Helper()
+	profile := ""
 	err := upstream.Poll(t.Context(), 20*time.Second, func() error {
-		if now := f.Metrics(t)["go_goroutines"]; now > most {
-			return fmt.Errorf("%v goroutines, want %v", now, most)
+		var now int
+		if now, profile = f.goroutines(t); now > most {
+			return fmt.Errorf("%d goroutines, want %d", now, most)
 		}
 		return nil
 	})
 	if err != nil {
-		body := f.operator(t, "/debug/pprof/goroutine?debug=1")
-		defer body.Close()
-		text, _ := io.ReadAll(body)
-		t.Errorf("%v:\n%s", err, text)
+		t.Errorf("%v:\n%s", err, profile)
 	}
 }
 

@@ -41,7 +41,7 @@ func TestUpstreamThatFails(t *testing.T) {
 		"switches_protocol": raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n", false),
 	})
 	f := start(t, up, "UPSTREAM_TIMEOUT=1s")
-	before := f.usage(t).goroutines
+	before := f.Goroutines(t)
 	for name, want := range map[string]int{
 		"dies_with_length": 0, "dies_in_chunk": 0, "resets_in_answer": 0, "garbage_chunks": 0, // 0: no whole answer
 		"resets_at_once": 502, "says_nothing": 502, "says_garbage": 502, "endless_header": 502, "switches_protocol": 502,
@@ -143,7 +143,7 @@ func TestCallerWhoVanishes(t *testing.T) {
 		<-r.Context().Done()
 		left <- true
 	}}))
-	before := f.usage(t).goroutines
+	before := f.Goroutines(t)
 	ctx, vanish := context.WithCancel(t.Context())
 	go func() { _, _, _ = ask(ctx, http.DefaultClient, f.query("slow"), f.Token(t, "acme")) }()
 	<-arrived
