@@ -7,11 +7,18 @@ import (
 	"strconv"
 )
 
+// start is where the process began, which is in the module, whatever folder a
+// test changes to.
+var start, errStart = os.Getwd()
+
 // Promfence returns the path of the program as its sources are now, with the
 // race detector or without. Nothing is written when it is there already, so
 // that several processes may build it while others run it.
 func Promfence(ctx context.Context, race bool) (string, error) {
-	root, err := Go(ctx, "list", "-m", "-f", "{{.Dir}}", "github.com/promfence/promfence")
+	if errStart != nil {
+		return "", errStart
+	}
+	root, err := Go(ctx, "list", "-C", start, "-m", "-f", "{{.Dir}}", "github.com/promfence/promfence")
 	if err != nil {
 		return "", err
 	}
