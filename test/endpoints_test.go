@@ -118,7 +118,7 @@ func TestEveryEndpointShowsAcmeItsOwnAndNothingElse(t *testing.T) {
 func (w *world) settle(t *testing.T) {
 	t.Helper()
 	for u, signs := range map[*upstream.Upstream][]string{
-		w.crowd: {"scraped_total", "GLOBEX_only", "node_GLOBEX", `ALERTS{alertname="GLOBEXBurns"}`, "acme:recorded", `up{job="GLOBEX-down"}`},
+		w.crowd: {`scraped_total{tenant_id="acme"}`, "GLOBEX_only", "node_GLOBEX", `ALERTS{alertname="GLOBEXBurns"}`, "acme:recorded", `up{job="GLOBEX-down"}`},
 		w.alone: {"scraped_total", `ALERTS{alertname="AcmeBurns"}`, "acme:recorded"},
 	} {
 		for _, sign := range signs {

@@ -148,6 +148,7 @@ func (w *watch) ask(ctx context.Context, t *testing.T, path string) {
 		t.Errorf("%s: %v", path, err)
 		return
 	}
+	resp.Header.Del("X-Request-Id") // random, so it may hold a short word
 	for _, word := range w.telling {
 		if strings.Contains(text, word) || strings.Contains(fmt.Sprint(resp.Header), word) {
 			t.Errorf("%s: %s: an answer holds %q: %.2000s", path, resp.Status, word, text[max(0, strings.Index(text, word)-500):])
