@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -30,9 +29,12 @@ func (p *Proxy) narrow(resp *http.Response, x *exchange) error {
 	if len(resp.Header.Get("Date")) != len(http.TimeFormat) {
 		resp.Header.Del("Date") // net/http adds one
 	}
-	maps.DeleteFunc(resp.Header, func(name string, _ []string) bool { return !slices.Contains(answerHeaders, name) })
 	for name, v := range resp.Header {
-		resp.Header[name] = v[:1:1]
+		if slices.Contains(answerHeaders, name) {
+			resp.Header[name] = v[:1:1]
+		} else {
+			delete(resp.Header, name)
+		}
 	}
 	resp.Header["X-Content-Type-Options"] = nosniff
 	x.answer.ReadCloser, x.answer.x, x.answer.after = resp.Body, x, p.upstreamStall

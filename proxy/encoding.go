@@ -7,6 +7,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -51,12 +52,16 @@ func plainBody(resp *http.Response) (io.Reader, error) {
 // be vouched for.
 func (p *Proxy) hideWarnings(resp *http.Response, x *exchange) error {
 	contentType := resp.Header.Get("Content-Type")
-	if x.route.Formats && samplesType(contentType) {
-		return nil // they have no warnings
+	types := jsonTypes
+	if x.route.Formats {
+		types = sampleTypes
 	}
-	mediaType, ok := jsonType(contentType)
-	if !ok || x.route.Formats {
+	mediaType, ok := answerType(contentType, types)
+	if !ok {
 		return unfilterable(fmt.Errorf("Content-Type %q", clip(contentType)))
+	}
+	if x.route.Formats {
+		return nil // samples have no warnings
 	}
 	src, err := plainBody(resp)
 	if err != nil {
@@ -77,32 +82,20 @@ func (p *Proxy) hideWarnings(resp *http.Response, x *exchange) error {
 	return nil
 }
 
-// jsonType reports whether an answer may be JSON: a login page or a format that
-// nobody asked for is not. A server that names no type has it guessed as one of
-// the last two.
-func jsonType(contentType string) (mediaType string, ok bool) {
-	if contentType == "" || contentType == "application/json" {
+// What an answer may be: a login page or a format that nobody asked for is not.
+// A server that names no type has JSON guessed as one of the last two.
+var (
+	jsonTypes   = []string{"application/json", "application/x-ndjson", "text/json", "text/plain", "application/octet-stream"}
+	sampleTypes = []string{"text/plain", "application/openmetrics-text", "application/vnd.google.protobuf", protobuf, "application/x-streamed-protobuf"}
+)
+
+// answerType reports the media type of an answer, and whether it may be of it.
+func answerType(contentType string, types []string) (mediaType string, ok bool) {
+	if contentType == "" || slices.Contains(types, contentType) {
 		return contentType, true
 	}
 	mediaType, _, err := mime.ParseMediaType(contentType)
-	if err != nil {
-		return "", false
-	}
-	switch mediaType {
-	case "application/json", "application/x-ndjson", "text/json", "text/plain", "application/octet-stream":
-		return mediaType, true
-	}
-	return "", false
-}
-
-// samplesType reports whether an answer may be federation's or remote read's.
-func samplesType(contentType string) bool {
-	mediaType, _, err := mime.ParseMediaType(contentType)
-	switch mediaType {
-	case "text/plain", "application/openmetrics-text", "application/vnd.google.protobuf", protobuf, "application/x-streamed-protobuf":
-		return err == nil
-	}
-	return contentType == ""
+	return mediaType, err == nil && slices.Contains(types, mediaType)
 }
 
 // A gzipReader compresses what it reads, and passes on with each read all that

@@ -129,9 +129,7 @@ func (p *Proxy) ask(ctx context.Context, x *exchange, path string, query url.Val
 	if err != nil {
 		return nil, err
 	}
-	req.Header["User-Agent"] = nil // net/http would add its own
 	req.Header.Set("Accept-Encoding", "identity")
-	req.Header.Set("X-Request-Id", x.id)
-	p.setOwnHeaders(req.Header, x.matcher)
+	p.setOwnHeaders(req.Header, x)
 	return p.transport.send(req)
 }

@@ -81,7 +81,6 @@ func (p *Proxy) upstreamRequest(x *exchange, r *http.Request, labelName string) 
 	if p.prefix != "" || labelName != "" { // they are escaped
 		out.URL.Path, out.URL.RawPath = unescaped(out.URL.Path), out.URL.Path
 	}
-	out.Header["User-Agent"] = nil // net/http would add its own
 	for _, name := range forwardedHeaders {
 		if v := r.Header[name]; len(v) > 0 && len(v[0]) <= maxHeaderValue {
 			out.Header[name] = v[:1:1]
@@ -95,19 +94,22 @@ func (p *Proxy) upstreamRequest(x *exchange, r *http.Request, labelName string) 
 		encoding = plain // a filter's answer is small, and read whole
 	}
 	out.Header["Accept-Encoding"] = encoding
-	out.Header["X-Request-Id"] = x.idHeader[:]
 	x.span.propagate(out.Header)
-	p.setOwnHeaders(out.Header, x.matcher)
+	p.setOwnHeaders(out.Header, x)
 	return out
 }
 
-// setOwnHeaders says who promfence is, and names the tenants to an upstream that
-// wants to know. The authenticator has refused names that this header cannot
-// carry.
-func (p *Proxy) setOwnHeaders(h http.Header, m *tenantMatcher) {
+// setOwnHeaders says what is asked and who promfence is, and names the tenants to
+// an upstream that wants to know. The authenticator has refused names that this
+// header cannot carry.
+func (p *Proxy) setOwnHeaders(h http.Header, x *exchange) {
+	if h["User-Agent"] == nil {
+		h["User-Agent"] = nil // present and empty: net/http does not add its own
+	}
+	h["X-Request-Id"] = x.idHeader[:]
 	maps.Copy(h, p.ownHeader)
 	if p.tenantHeader != "" {
-		h.Set(p.tenantHeader, m.names)
+		h.Set(p.tenantHeader, x.matcher.names)
 	}
 }
 
