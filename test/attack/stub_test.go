@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,23 +22,35 @@ func rawUpstream(t *testing.T, answer string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
+	serveRaw(t, l, func(conn net.Conn) { answerOnce(bufio.NewReader(conn), conn, answer) })
+	return "http://" + l.Addr().String()
+}
+
+// serveRaw hands each connection to serve, and closes it behind that.
+func serveRaw(t *testing.T, l net.Listener, serve func(net.Conn)) {
+	t.Helper()
+	var all sync.WaitGroup
+	all.Go(func() {
 		for {
 			conn, err := l.Accept()
 			if err != nil {
 				return
 			}
-			if r, err := http.ReadRequest(bufio.NewReader(conn)); err == nil {
-				_, _ = io.Copy(io.Discard, r.Body)
-				_, _ = io.WriteString(conn, answer)
-			}
-			_ = conn.Close()
+			all.Go(func() {
+				defer conn.Close()
+				serve(conn)
+			})
 		}
-	}()
-	t.Cleanup(func() { _ = l.Close(); <-done })
-	return "http://" + l.Addr().String()
+	})
+	t.Cleanup(func() { _ = l.Close(); all.Wait() })
+}
+
+// answerOnce reads a request whole and answers it.
+func answerOnce(in *bufio.Reader, out io.Writer, answer string) {
+	if r, err := http.ReadRequest(in); err == nil {
+		_, _ = io.Copy(io.Discard, r.Body)
+		_, _ = io.WriteString(out, answer)
+	}
 }
 
 const emptyVector = `{"status":"success","data":{"resultType":"vector","result":[]}}`

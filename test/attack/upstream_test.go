@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"encoding/pem"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -38,19 +39,10 @@ func TestAnUpstreamThatSendsConnectionsAwayIsNotAskedWithoutEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			conn, err := l.Accept()
-			if err != nil {
-				return
-			}
-			connections.Add(1)
-			go sendAway(conn.(*tls.Conn))
-		}
-	}()
-	t.Cleanup(func() { _ = l.Close(); <-done })
+	serveRaw(t, l, func(conn net.Conn) {
+		connections.Add(1)
+		sendAway(conn)
+	})
 	f := startFence(t, "https://"+l.Addr().String(), "UPSTREAM_TLS_CA_FILE="+ca, "UPSTREAM_TIMEOUT=3s")
 	for name, r := range map[string]request{"GET": query("up"), "POST": post("/api/v1/query", "query=up")} {
 		t.Run(name, func(t *testing.T) {
@@ -65,8 +57,7 @@ func TestAnUpstreamThatSendsConnectionsAwayIsNotAskedWithoutEnd(t *testing.T) {
 
 // sendAway answers HTTP/1.1, and ends each HTTP/2 connection with its first
 // request unanswered.
-func sendAway(conn *tls.Conn) {
-	defer conn.Close()
+func sendAway(conn net.Conn) {
 	_ = conn.SetDeadline(time.Now().Add(5 * time.Second))
 	in := bufio.NewReader(conn)
 	first, err := in.Peek(4)
@@ -77,9 +68,6 @@ func sendAway(conn *tls.Conn) {
 		_, _ = in.Discard(100)                                                                              // the preface, the client's settings, a request
 		_, _ = io.WriteString(conn, "\x00\x00\x08\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00") // GOAWAY
 	default:
-		if r, err := http.ReadRequest(in); err == nil {
-			_, _ = io.Copy(io.Discard, r.Body)
-			_, _ = io.WriteString(conn, ok(emptyVector))
-		}
+		answerOnce(in, conn, ok(emptyVector))
 	}
 }

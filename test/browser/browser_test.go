@@ -43,11 +43,7 @@ func chromium(t *testing.T) string {
 			return path
 		}
 	}
-	const missing = "no browser: install chromium (apt-get install chromium) or name one in CHROMIUM"
-	if os.Getenv("CI") != "" {
-		t.Fatal(missing)
-	}
-	t.Skip(missing)
+	fence.LeaveOut(t, "no browser: install chromium (apt-get install chromium) or name one in CHROMIUM")
 	return ""
 }
 

@@ -52,8 +52,9 @@ func (f *Fence) goroutines(t testing.TB) (n int, profile string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for stack := range strings.SplitSeq(string(text), "\n\n") {
-		count, _, ok := strings.Cut(strings.TrimPrefix(stack, titleOf(stack)), " @ ")
+	_, stacks, _ := strings.Cut(string(text), "\n") // behind the title
+	for stack := range strings.SplitSeq(stacks, "\n\n") {
+		count, _, ok := strings.Cut(stack, " @ ")
 		if !ok || strings.Contains(stack, "net/http.(*persistConn)") {
 			continue
 		}
@@ -64,14 +65,6 @@ func (f *Fence) goroutines(t testing.TB) (n int, profile string) {
 		n += same
 	}
 	return n, string(text)
-}
-
-// titleOf is the line before the first stack of a profile.
-func titleOf(stack string) string {
-	if title, _, ok := strings.Cut(stack, "\n"); ok && strings.HasPrefix(title, "goroutine profile:") {
-		return title + "\n"
-	}
-	return ""
 }
 
 // Settles fails the test unless the program comes to rest with no more than this

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"github.com/promfence/promfence/config"
+	"github.com/promfence/promfence/test/fence"
 )
 
 // instructions are those of the Dockerfile, by stage.
@@ -149,10 +150,8 @@ func switchUser(t *testing.T, to *syscall.SysProcAttr, user string) {
 
 func TestSystemdUnit(t *testing.T) {
 	analyze, err := exec.LookPath("systemd-analyze")
-	if err != nil && os.Getenv("CI") == "" {
-		t.Skip("no systemd-analyze: apt-get install systemd")
-	} else if err != nil {
-		t.Fatal(err)
+	if err != nil {
+		fence.LeaveOut(t, "no systemd-analyze: apt-get install systemd")
 	}
 	// What the unit starts has to exist when it is checked.
 	unit := strings.ReplaceAll(string(file(t, "promfence.service")), "/usr/local/bin/promfence", "/bin/true")

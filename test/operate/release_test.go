@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/promfence/promfence/test/fence"
 )
 
 // Whoever builds the same commit elsewhere gets the same bytes.
@@ -15,10 +17,8 @@ func TestReleasesAreTheSameBytes(t *testing.T) {
 	t.Parallel()                                         // beside those that wait
 	const redoc = "openapi/redoc/redoc.standalone.js.gz" // not in the repository
 	script, err := os.ReadFile(filepath.Join("../..", redoc))
-	if err != nil && os.Getenv("CI") == "" {
-		t.Skip("no Redoc: make redoc")
-	} else if err != nil {
-		t.Fatal(err)
+	if err != nil {
+		fence.LeaveOut(t, "no Redoc: make redoc")
 	}
 	at, commit := t.TempDir(), strings.TrimSpace(sh(t, ".", "git rev-parse HEAD"))
 	var sums []string
