@@ -83,25 +83,30 @@ func twins(t *testing.T) (alone, crowd *thanos.Thanos) {
 	return alone, crowd
 }
 
-// settle waits until a query node sees both stores, the first scrape and the
-// first evaluation.
+// settle waits until a query node sees both stores with what was written to them,
+// the first scrape and the first evaluation.
 func settle(t *testing.T, base string) {
 	t.Helper()
 	err := upstream.Poll(t.Context(), 30*time.Second, func() error {
-		for path, want := range map[string]string{
-			"/api/v1/stores":   `"receive"`,
-			"/api/v1/rules":    `"health":"ok"`,
-			"/api/v1/targets":  `"health":"up"`,
-			"/api/v1/metadata": `scraped_total`,
-			"/api/v1/query?query=count(requests_total)&dedup=false&time=" + fmt.Sprint(now.Unix()): `"value"`,
-			"/api/v1/query_exemplars?query=traced_total":                                           `of-acme`,
+		for path, wants := range map[string][]string{
+			"/api/v1/rules":    {`"health":"ok"`},
+			"/api/v1/targets":  {`"health":"up"`},
+			"/api/v1/metadata": {`scraped_total`},
+			"/api/v1/label/replica/values?match[]=requests_total":                                              {`"prometheus"`, `"receive"`},
+			"/api/v1/query?query=count+by(replica)(requests_total)&dedup=false&time=" + fmt.Sprint(now.Unix()): {`"prometheus"`, `"receive"`},
+			"/api/v1/query_exemplars?query=traced_total":                                                       {`of-acme`},
 		} {
 			text, err := get(t, base+path)
 			if err != nil {
 				return err
 			}
-			if !strings.Contains(text, want) || path == "/api/v1/rules" && strings.Contains(text, `"health":"unknown"`) {
-				return fmt.Errorf("%s lacks %s: %s", path, want, text)
+			for _, want := range wants {
+				if !strings.Contains(text, want) {
+					return fmt.Errorf("%s lacks %s: %s", path, want, text)
+				}
+			}
+			if path == "/api/v1/rules" && strings.Contains(text, `"health":"unknown"`) {
+				return fmt.Errorf("a rule has not been evaluated: %s", text)
 			}
 		}
 		return nil
