@@ -18,26 +18,17 @@ var answerHeaders = []string{"Content-Type", "Content-Encoding", "Content-Length
 var nosniff = []string{"nosniff"}
 
 // narrow is what happens to every answer before the caller sees a byte of it:
-// headers from an allow list, errors in our words, the row's filter. An answer
-// that we cannot place is an answer that nobody gets.
+// errors in our words, the row's filter. An answer that we cannot place is an
+// answer that nobody gets.
 func (p *Proxy) narrow(resp *http.Response, x *exchange) error {
 	x.upstream, x.record.status = time.Since(x.forwarded), resp.StatusCode
-	location := resp.Header.Get("Location")
 	if resp.StatusCode < http.StatusBadRequest {
 		resp.Header.Del("Retry-After") // narrowError reads it of an error
 	}
 	if len(resp.Header.Get("Date")) != len(http.TimeFormat) {
 		resp.Header.Del("Date") // net/http adds one
 	}
-	for name, v := range resp.Header {
-		if slices.Contains(answerHeaders, name) {
-			resp.Header[name] = v[:1:1]
-		} else {
-			delete(resp.Header, name)
-		}
-	}
-	resp.Header["X-Content-Type-Options"] = nosniff
-	x.answer.ReadCloser, x.answer.x, x.answer.after = resp.Body, x, p.upstreamStall
+	x.answer.ReadCloser, x.answer.x = resp.Body, x
 	resp.Body = &x.answer
 	switch {
 	case resp.StatusCode == http.StatusNoContent: // nothing, so nobody's
@@ -49,7 +40,7 @@ func (p *Proxy) narrow(resp *http.Response, x *exchange) error {
 	case resp.StatusCode < http.StatusOK || resp.StatusCode >= http.StatusMultipleChoices,
 		x.route.Filter != nil && resp.StatusCode != http.StatusOK:
 		e := failure(http.StatusBadGateway, "the upstream gave an answer that is not one of its query API")
-		e.Err = fmt.Errorf("status %d, Location %q", resp.StatusCode, clip(location))
+		e.Err = fmt.Errorf("status %d, Location %q", resp.StatusCode, clip(resp.Header.Get("Location")))
 		return e
 	case x.route.Filter != nil:
 		return p.filterAnswer(resp, x)

@@ -73,21 +73,21 @@ type Proxy struct {
 	tenantHeader string
 	ownHeader    http.Header
 
-	stall, upstreamStall time.Duration
-	label                string
-	matchers             *matcherCache
-	shared               struct{ rules, metadata bool }
-	limits               Limits
-	gate                 *gate
-	log, auditLog        zerolog.Logger
-	metrics              *metrics
-	spans                func(Span)
-	cors                 cors
-	noStore              []string
-	vary                 []string
-	names                *asked[map[string]bool]         // for the filter of /metadata
-	texts                *asked[map[string][]familyText] // likewise
-	draining             atomic.Bool
+	stall         time.Duration
+	label         string
+	matchers      *matcherCache
+	shared        struct{ rules, metadata bool }
+	limits        Limits
+	gate          *gate
+	log, auditLog zerolog.Logger
+	metrics       *metrics
+	spans         func(Span)
+	cors          cors
+	noStore       []string
+	vary          []string
+	names         *asked[map[string]bool]         // for the filter of /metadata
+	texts         *asked[map[string][]familyText] // likewise
+	draining      atomic.Bool
 }
 
 // New makes a Proxy, or says what is missing.
@@ -110,7 +110,7 @@ func New(o Options) (*Proxy, error) {
 		noStore: []string{"private, no-store"},
 		vary:    []string{strings.Join(slices.Concat(o.TokenHeaders, []string{"Accept-Encoding"}), ", ")},
 	}
-	p.ownHeader, p.stall, p.upstreamStall = o.UpstreamHeader, cmp.Or(o.StallTimeout, stallTimeout), o.UpstreamTimeout
+	p.ownHeader, p.stall = o.UpstreamHeader, cmp.Or(o.StallTimeout, stallTimeout)
 	p.shared.rules, p.shared.metadata = o.SharedRules, o.SharedMetadata
 	p.transport = newTransport(o)
 	p.upstream = p.newUpstream(p.transport)
@@ -279,8 +279,8 @@ func (p *Proxy) Ready() error {
 	return nil
 }
 
-// Close gives up the idle connections of a Proxy that gets no more requests;
-// those under way end as they would.
+// Close gives up the connections of a Proxy that gets no more requests: those
+// that are idle now, the others when their requests have ended.
 func (p *Proxy) Close() {
-	p.transport.CloseIdleConnections()
+	p.transport.close()
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"sync/atomic"
 	"time"
 )
 
@@ -46,41 +45,20 @@ func (x *exchange) FlushError() error {
 
 var errStalled = errors.New("the upstream stopped in the middle of its answer")
 
-// An answerBody is an upstream's answer on its way. It gives up when nothing
-// arrives for so long (the time in which nobody reads it does not count), and
-// tells the access line when the answer was cut short.
+// An answerBody is an upstream's answer on its way. It tells the access line
+// when the answer was cut short.
 type answerBody struct {
 	io.ReadCloser
-	x       *exchange
-	after   time.Duration // 0 = no limit
-	timer   *time.Timer
-	stalled atomic.Bool
+	x *exchange
 }
 
 func (b *answerBody) Read(buf []byte) (int, error) {
-	b.arm()
 	n, err := b.ReadCloser.Read(buf)
-	if b.timer != nil {
-		b.timer.Stop()
-	}
 	if err != nil && err != io.EOF {
-		if b.stalled.Load() {
+		if isTimeout(err) {
 			err = errStalled
 		}
 		b.x.err = fmt.Errorf("the answer was cut short: %w", err)
 	}
 	return n, err
-}
-
-func (b *answerBody) arm() {
-	switch {
-	case b.after <= 0:
-	case b.timer != nil:
-		b.timer.Reset(b.after)
-	default:
-		b.timer = time.AfterFunc(b.after, func() {
-			b.stalled.Store(true)
-			_ = b.Close() // the read that is waiting ends with an error
-		})
-	}
 }

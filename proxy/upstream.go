@@ -128,10 +128,6 @@ func setBody(out *http.Request, body string) {
 	out.ContentLength = int64(len(body))
 	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
 	out.Body, _ = out.GetBody()
-	// Present but empty, this marks the request as safe to repeat and sends
-	// nothing: a connection that the upstream closed while it was idle is then a
-	// retry, not a 502.
-	out.Header["Idempotency-Key"] = nil
 }
 
 // newUpstream makes the only ReverseProxy.
@@ -152,8 +148,8 @@ func (p *Proxy) newUpstream(t *transport) *httputil.ReverseProxy {
 	}
 }
 
-// handOver narrows an answer and gives its headers to the caller; ReverseProxy
-// would copy each, and looks for nothing in them that we serve.
+// handOver narrows an answer and gives the caller those of its headers that are
+// on the list. ReverseProxy, which would copy all, finds none.
 func (p *Proxy) handOver(resp *http.Response) error {
 	x, err := exchangeOf(resp.Request)
 	if err != nil {
@@ -162,74 +158,15 @@ func (p *Proxy) handOver(resp *http.Response) error {
 	if err := p.narrow(resp, x); err != nil {
 		return err
 	}
-	maps.Copy(x.Header(), resp.Header)
+	h := x.Header()
+	for _, name := range answerHeaders {
+		if v := resp.Header[name]; len(v) > 0 {
+			h[name] = v[:1:1]
+		}
+	}
+	h["X-Content-Type-Options"] = nosniff
 	resp.Header = nil
 	return nil
-}
-
-// A transport sends what was scoped.
-type transport struct{ *http.Transport }
-
-// RoundTrip sends the scoped request of the exchange to which r belongs. It
-// hands over a copy of the response, so that trailers, which arrive after the
-// headers were narrowed, are filled into one that nobody reads.
-func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
-	x, err := exchangeOf(r)
-	if err != nil {
-		return nil, err
-	}
-	resp, err := t.send(x.scoped)
-	if err != nil {
-		return nil, err
-	}
-	detached := *resp
-	detached.Request, detached.Trailer = r, nil
-	return &detached, nil
-}
-
-// send repeats a request whose connection turns out to be closed.
-func (t *transport) send(r *http.Request) (*http.Response, error) {
-	resp, err := t.Transport.RoundTrip(r)
-	for range staleConnections {
-		if !hungUp(err) || r.GetBody == nil || r.Context().Err() != nil {
-			break
-		}
-		again := *r
-		if again.Body, err = r.GetBody(); err != nil {
-			return nil, err
-		}
-		resp, err = t.Transport.RoundTrip(&again)
-	}
-	return resp, err
-}
-
-// staleConnections is how many connections in a row may turn out to be closed.
-const staleConnections = 5
-
-// hungUp reports whether a connection was closed while a request was written to
-// it. net/http repeats a request when it cannot read its answer's first byte,
-// but not when the last part of its body finds the connection closed. All that
-// we send only reads.
-func hungUp(err error) bool {
-	op, ok := errors.AsType[*net.OpError](err)
-	return ok && (op.Op == "write" || op.Op == "readfrom") && !op.Timeout()
-}
-
-// newTransport keeps as many connections as there are callers: the default of
-// two would dial for most requests. It speaks HTTP/1.1 alone: an upstream that
-// closes each new connection is then asked so many times and no more.
-func newTransport(o Options) *transport {
-	return &transport{&http.Transport{
-		DialContext:            (&net.Dialer{Timeout: 5 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
-		MaxIdleConns:           o.MaxIdleConnections,
-		MaxIdleConnsPerHost:    o.MaxIdleConnections,
-		IdleConnTimeout:        90 * time.Second,
-		TLSClientConfig:        o.UpstreamTLS,
-		TLSHandshakeTimeout:    10 * time.Second,
-		ResponseHeaderTimeout:  o.UpstreamTimeout,
-		MaxResponseHeaderBytes: 256 << 10,
-		DisableCompression:     true, // the caller's own Accept-Encoding decides
-	}}
 }
 
 // upstreamError says what went wrong in words that name no address.
