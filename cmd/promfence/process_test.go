@@ -87,19 +87,24 @@ func (p *process) read(r io.Reader, listening chan<- struct{}) {
 	}
 }
 
-// logged returns the lines of a level, each as one text, once one of them
+// lines are the log so far, each line as one text.
+func (p *process) lines() (all []string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, line := range p.log {
+		text, _ := json.Marshal(line)
+		all = append(all, string(text))
+	}
+	return all
+}
+
+// logged waits until one of the lines of a level
 // holds all of what.
 func (p *process) logged(t *testing.T, level string, what ...string) {
 	t.Helper()
 	var seen []string
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		seen = nil
-		p.mu.Lock()
-		for _, line := range p.log {
-			text, _ := json.Marshal(line)
-			seen = append(seen, string(text))
-		}
-		p.mu.Unlock()
+		seen = p.lines()
 		for _, line := range seen {
 			found := strings.Contains(line, `"level":"`+level+`"`)
 			for _, w := range what {

@@ -33,6 +33,7 @@ const (
 type live struct {
 	in      input
 	metrics *prometheus.Registry
+	first   *config.Config // what listeners and the tracer were opened with
 	now     atomic.Pointer[generation]
 	keys    sync.WaitGroup
 	fail    func(error) // ends the process
@@ -133,8 +134,8 @@ func (l *live) reload(ctx, keys context.Context) bool {
 	l.reloads.WithLabelValues("success").Inc()
 	l.last.Set(1)
 	v.log.Info().Msg("settings reloaded")
-	if needs := needRestart(old.cfg, v.cfg); len(needs) > 0 {
-		v.log.Warn().Strs("settings", needs).Msg("these settings have changed and take effect with a restart only")
+	if needs := needRestart(l.first, v.cfg); len(needs) > 0 {
+		v.log.Warn().Strs("settings", needs).Msg("these settings have changed since the start and take effect with a restart only")
 	}
 	return true
 }
@@ -154,6 +155,9 @@ func (l *live) prepare(ctx, keys context.Context, old *generation) (*generation,
 		if err := v.audit.open(); err != nil {
 			return nil, fmt.Errorf("%s: want a file that can be written: %w", cfg.Name("audit.file"), err)
 		}
+	}
+	if v.tls == nil {
+		v.tls = old.tls // a listener that was opened with TLS goes on with it
 	}
 	if v.keys == old.keys {
 		return v, nil
@@ -175,13 +179,14 @@ func (l *live) prepare(ctx, keys context.Context, old *generation) (*generation,
 	return v, nil
 }
 
-// needRestart names the settings that listeners were opened with.
-func needRestart(old, cfg *config.Config) (keys []string) {
+// needRestart names the settings that are not in effect, because they decide
+// about what was opened at the start.
+func needRestart(first, cfg *config.Config) (keys []string) {
 	for key, changed := range map[string]bool{
-		"server.address":       old.Server.Address != cfg.Server.Address,
-		"admin.address":        old.Admin.Address != cfg.Admin.Address,
-		"tracing.endpoint":     old.Tracing != cfg.Tracing,
-		"server.tls.cert_file": (old.Server.TLS.CertFile == "") != (cfg.Server.TLS.CertFile == ""),
+		"server.address":       first.Server.Address != cfg.Server.Address,
+		"admin.address":        first.Admin.Address != cfg.Admin.Address,
+		"tracing.endpoint":     first.Tracing != cfg.Tracing,
+		"server.tls.cert_file": (first.Server.TLS.CertFile == "") != (cfg.Server.TLS.CertFile == ""),
 	} {
 		if changed {
 			keys = append(keys, key)

@@ -114,10 +114,33 @@ func TestListenersStayWhereTheyAre(t *testing.T) {
 		"server: {address: '127.0.0.1:0'}\nadmin: {address: '127.0.0.1:0'}"))
 	p := run(t, "PROMFENCE_CONFIG="+file)
 	until(t, p.server+"/-/ready", 200)
-	write(t, file, fileSettings(idp, "http://127.0.0.1:9090", "server: {address: '127.0.0.1:1'}\nadmin: {address: 'off'}"))
-	hangUp(t)
+	reloadWith := func(more string) {
+		t.Helper()
+		before := p.count(t, `promfence_config_reloads_total{outcome="success"}`)
+		write(t, file, fileSettings(idp, "http://127.0.0.1:9090", more))
+		hangUp(t)
+		for end := time.Now().Add(patience); p.count(t, `promfence_config_reloads_total{outcome="success"}`) == before; time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatal("no reload")
+			}
+		}
+	}
+	reloadWith("server: {address: '127.0.0.1:1'}\nadmin: {address: 'off'}")
 	p.logged(t, "warn", "with a restart only", `["admin.address","server.address"]`)
+	reloadWith("server: {address: '127.0.0.1:1'}\nadmin: {address: '127.0.0.1:0'}")
+	p.logged(t, "warn", "with a restart only", `["server.address"]`)
+	reloadWith("server: {address: '127.0.0.1:1', shutdown_timeout: 1s}\nadmin: {address: '127.0.0.1:0'}")
+	reloadWith("server: {address: '127.0.0.1:0'}\nadmin: {address: '127.0.0.1:0'}")
 	until(t, p.server+"/-/ready", 200)
+	warned := 0
+	for _, line := range p.lines() {
+		if strings.Contains(line, "with a restart only") {
+			warned++
+		}
+	}
+	if warned != 3 {
+		t.Errorf("%d warnings, want one for each reload that differs from the start", warned)
+	}
 }
 
 // A request that is under way ends as it began, and new ones do not wait for it.

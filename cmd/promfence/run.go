@@ -44,6 +44,7 @@ func serve(ctx context.Context, in input) error {
 	if err := first.audit.open(); err != nil {
 		return fmt.Errorf("%s: want a file that can be written: %w", cfg.Name("audit.file"), err)
 	}
+	l.first = cfg
 	l.now.Store(first)
 	s, err := listen(ctx, l)
 	if err != nil {

@@ -66,16 +66,11 @@ func listen(ctx context.Context, l *live) (*servers, error) {
 }
 
 // tls takes the current certificates for every new connection; those that are
-// open stay.
+// open stay. No generation of a listener with TLS is without.
 func (l *live) tls() *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-			if c := l.now.Load().tls; c != nil {
-				return c, nil
-			}
-			return nil, errors.New("the settings name no certificate any more")
-		},
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return l.now.Load().tls, nil },
 	}
 }
 

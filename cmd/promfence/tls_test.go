@@ -154,6 +154,21 @@ func TestServesTLSAndTakesNewCertificates(t *testing.T) {
 	healthy() // on the connection of before
 }
 
+// Whether the listener speaks TLS is decided when it is opened.
+func TestTLSStaysOnUntilARestart(t *testing.T) {
+	dir, ca, idp := t.TempDir(), newAuthority(t), authtest.NewIssuer(t)
+	cert, key := ca.issue(t, "first")
+	file := write(t, filepath.Join(dir, "promfence.yaml"), fileSettings(idp, "http://127.0.0.1:9090", fmt.Sprintf("server: {tls: {cert_file: %q, key_file: %q}}",
+		write(t, filepath.Join(dir, "tls.crt"), cert), write(t, filepath.Join(dir, "tls.key"), key))))
+	p := start(t, "PROMFENCE_CONFIG="+file)
+	write(t, file, fileSettings(idp, "http://127.0.0.1:9090", ""))
+	hangUp(t)
+	p.logged(t, "warn", "with a restart only", "server.tls.cert_file")
+	if name, err := served(t, strings.TrimPrefix(p.server, "http://"), &tls.Config{RootCAs: ca.pool}); err != nil || name != "first" {
+		t.Errorf("after the settings for TLS have gone: %s, %v", name, err)
+	}
+}
+
 func TestAsksCallersForCertificates(t *testing.T) {
 	dir, ca := t.TempDir(), newAuthority(t)
 	cert, key := ca.issue(t, "promfence")
