@@ -2,9 +2,12 @@ package main_test
 
 import (
 	"bufio"
+	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -70,7 +73,44 @@ func TestDrainThatTakesTooLongIsNotClean(t *testing.T) {
 	}
 }
 
-// The program itself, with real signals and exit codes.
+// A program is promfence itself, with real signals and exit codes.
+type program struct {
+	*exec.Cmd
+	stderr io.ReadCloser
+	lines  *bufio.Scanner
+	server string
+}
+
+// execute starts the program and reads its log until it listens.
+func execute(t *testing.T, environ ...string) *program {
+	t.Helper()
+	p := &program{Cmd: exec.CommandContext(t.Context(), os.Args[0])}
+	p.Env = append(environ, "RUN_MAIN=1", "PROMFENCE_SERVER_ADDRESS=127.0.0.1:0", "PROMFENCE_ADMIN_ADDRESS=off")
+	var err error
+	if p.stderr, err = p.StderrPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	p.lines = bufio.NewScanner(p.stderr)
+	address := regexp.MustCompile(`"address":"([^"]+)"`).FindStringSubmatch(p.says(t, "listening"))
+	p.server = "http://" + address[1]
+	return p
+}
+
+// says reads the log up to a line with what in it.
+func (p *program) says(t *testing.T, what string) string {
+	t.Helper()
+	for p.lines.Scan() {
+		if strings.Contains(p.lines.Text(), what) {
+			return p.lines.Text()
+		}
+	}
+	t.Fatalf("never says %s", what)
+	return ""
+}
+
 func TestSignals(t *testing.T) {
 	idp := authtest.NewIssuer(t)
 	for name, tt := range map[string]struct {
@@ -82,31 +122,11 @@ func TestSignals(t *testing.T) {
 		"a second one ends it": {[]string{"PROMFENCE_SERVER_SHUTDOWN_DELAY=1h"}, true, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			cmd := exec.CommandContext(t.Context(), os.Args[0])
-			cmd.Env = append(settings(idp, "http://127.0.0.1:9090"), "RUN_MAIN=1", "PROMFENCE_SERVER_ADDRESS=127.0.0.1:0", "PROMFENCE_ADMIN_ADDRESS=off")
-			cmd.Env = append(cmd.Env, tt.environ...)
-			stderr, err := cmd.StderrPipe()
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			lines := bufio.NewScanner(stderr)
-			say := func(what string) {
-				t.Helper()
-				for lines.Scan() {
-					if strings.Contains(lines.Text(), what) {
-						return
-					}
-				}
-				t.Fatalf("never says %s", what)
-			}
-			say("listening")
-			say("keys loaded")                                           // everything runs
-			signal := func() { _ = cmd.Process.Signal(syscall.SIGTERM) } // fails when it has ended
+			p := execute(t, append(settings(idp, "http://127.0.0.1:9090"), tt.environ...)...)
+			p.says(t, "keys loaded")                                   // everything runs
+			signal := func() { _ = p.Process.Signal(syscall.SIGTERM) } // fails when it has ended
 			signal()
-			say("shutting down")
+			p.says(t, "shutting down")
 			if tt.again {
 				tick := time.NewTicker(10 * time.Millisecond)
 				defer tick.Stop()
@@ -116,9 +136,44 @@ func TestSignals(t *testing.T) {
 					}
 				}()
 			}
-			for lines.Scan() { // until it ends
+			for p.lines.Scan() { // until it ends
 			}
-			if err := cmd.Wait(); (err == nil) != tt.clean {
+			if err := p.Wait(); (err == nil) != tt.clean {
+				t.Errorf("ended with %v", err)
+			}
+		})
+	}
+}
+
+// The log has 64 KiB of room in a pipe, and then nobody who reads it.
+func TestRequestsGoOnWithoutAReaderOfTheLog(t *testing.T) {
+	idp := authtest.NewIssuer(t)
+	asked := make(chan string, 100)
+	up := upstream(t, asked, nil)
+	for name, leave := range map[string]func(p *program){
+		"one who has stopped": func(*program) {},
+		"one who has left":    func(p *program) { _ = p.stderr.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := execute(t, append(settings(idp, up), "PROMFENCE_LOG_LEVEL=debug")...)
+			p.says(t, "keys loaded")
+			leave(p)
+			client := &http.Client{Timeout: patience}
+			for range cap(asked) {
+				req, _ := http.NewRequestWithContext(t.Context(), http.MethodGet, p.server+"/api/v1/query?"+url.Values{"query": {strings.Repeat("up + ", 400) + "up"}}.Encode(), nil)
+				req.Header.Set("Authorization", "Bearer "+idp.Token(t, "acme", nil))
+				resp, err := client.Do(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				resp.Body.Close()
+				if resp.StatusCode != http.StatusOK {
+					t.Fatal(resp.Status)
+				}
+				<-asked
+			}
+			_ = p.Process.Signal(syscall.SIGTERM)
+			if err := p.Wait(); err != nil {
 				t.Errorf("ended with %v", err)
 			}
 		})

@@ -3,6 +3,7 @@ package main
 import (
 	"io"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 )
 
@@ -10,5 +11,5 @@ import (
 var (
 	Run           = run
 	Main          = main
-	NewLineWriter = func(w io.Writer) zerolog.LevelWriter { return &lineWriter{out: w} }
+	NewLineWriter = func(w io.Writer, m prometheus.Registerer) zerolog.LevelWriter { return newLineWriter(w, m) }
 )

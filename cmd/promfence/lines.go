@@ -1,67 +1,125 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 )
 
 // A lineWriter writes log lines together that come within a moment: with
 // thousands of requests a second, a system call for each costs more than
 // enforcing a query. What is worth a warning is written at once, and with it all
-// that came before.
+// that came before. No request writes, so none waits for whoever reads the log:
+// lines that they leave lying are lost and counted.
 type lineWriter struct {
-	out io.Writer
+	lost prometheus.Counter
 
 	mu    sync.Mutex
 	lines []byte
 	timer *time.Timer // will write them; nil when there are none
+	hurry bool        // it does so now
+
+	writing sync.Mutex
+	out     mender
+	spare   []byte // what was written last, for what comes next
 }
 
 const (
 	aMoment   = 10 * time.Millisecond
-	manyLines = 64 << 10 // bytes that do not wait any longer
+	manyLines = 64 << 10    // bytes that do not wait any longer
+	mostLines = 4 << 20     // bytes that wait for a reader: more than a disk's hiccup
+	lastLines = time.Second // for them when the process ends
 )
+
+func newLineWriter(out io.Writer, metrics prometheus.Registerer) *lineWriter {
+	w := &lineWriter{out: mender{out: out}, lost: prometheus.NewCounter(prometheus.CounterOpts{
+		Name: "promfence_log_lines_lost_total", Help: "Log lines that could not be written, or that nobody read in time.",
+	})}
+	metrics.MustRegister(w.lost)
+	return w
+}
 
 // Write writes a line of unknown level, at once.
 func (w *lineWriter) Write(line []byte) (int, error) { return w.WriteLevel(zerolog.NoLevel, line) }
 
-// WriteLevel writes a line, at once if it is more than information.
+// WriteLevel takes a line, to be written at once if it is more than information.
+// It never fails: there would be nowhere to say so.
 func (w *lineWriter) WriteLevel(level zerolog.Level, line []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.lines = append(w.lines, line...)
-	if level > zerolog.InfoLevel || len(w.lines) > manyLines {
-		return len(line), w.write()
+	if len(w.lines)+len(line) > mostLines {
+		w.lost.Inc()
+		return len(line), nil
 	}
+	w.lines = append(w.lines, line...)
 	if w.timer == nil {
 		w.timer = time.AfterFunc(aMoment, w.flush)
+	}
+	if !w.hurry && (level > zerolog.InfoLevel || len(w.lines) > manyLines) {
+		w.hurry = true
+		w.timer.Reset(0)
 	}
 	return len(line), nil
 }
 
-// flush writes what waits. When that fails there is nowhere to say so.
-func (w *lineWriter) flush() {
+// take leaves an empty buffer where it finds the lines.
+func (w *lineWriter) take() []byte {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	_ = w.write()
-}
-
-func (w *lineWriter) write() error {
+	lines := w.lines
+	w.lines = w.spare[:0]
 	if w.timer != nil {
 		w.timer.Stop()
-		w.timer = nil
 	}
-	if len(w.lines) == 0 {
-		return nil
+	w.timer, w.hurry = nil, false
+	return lines
+}
+
+// flush writes what waits.
+func (w *lineWriter) flush() {
+	w.writing.Lock()
+	defer w.writing.Unlock()
+	w.spare = w.take()
+	if n, err := w.out.Write(w.spare); err != nil {
+		w.lost.Add(float64(bytes.Count(w.spare[n:], []byte{'\n'})))
 	}
-	n, err := w.out.Write(w.lines)
-	torn := 0 < n && n < len(w.lines) && w.lines[n-1] != '\n'
-	w.lines = w.lines[:0]
-	if torn {
-		w.lines = append(w.lines, '\n') // the next line does not end this one
+}
+
+// close writes what is left, if somebody reads it.
+func (w *lineWriter) close() {
+	done := make(chan struct{})
+	go func() {
+		w.flush()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(lastLines):
 	}
-	return err
+}
+
+// A mender ends a line that a full disk has torn before it writes the next one,
+// which would not be a line of its own otherwise.
+type mender struct {
+	out  io.Writer
+	torn bool
+}
+
+func (m *mender) Write(lines []byte) (int, error) {
+	if len(lines) == 0 {
+		return 0, nil
+	}
+	if m.torn {
+		if _, err := m.out.Write([]byte{'\n'}); err != nil {
+			return 0, err
+		}
+		m.torn = false
+	}
+	n, err := m.out.Write(lines)
+	m.torn = 0 < n && n < len(lines) && lines[n-1] != '\n'
+	return n, err
 }

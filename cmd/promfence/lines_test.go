@@ -2,12 +2,14 @@ package main_test
 
 import (
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
 	promfence "github.com/promfence/promfence/cmd/promfence"
@@ -24,14 +26,16 @@ func (w *writes) Write(b []byte) (int, error) {
 func TestLinesAreWrittenTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got writes
-		l := zerolog.New(promfence.NewLineWriter(&got))
+		l := zerolog.New(promfence.NewLineWriter(&got, prometheus.NewRegistry()))
 		l.Info().Msg("1")
 		l.Info().Msg("2")
 		time.Sleep(20 * time.Millisecond)
 		synctest.Wait()
 		l.Info().Msg("3")
 		l.Error().Msg("4")
+		synctest.Wait()
 		l.Warn().Msg("5")
+		synctest.Wait()
 		l.Info().Str("much", strings.Repeat("x", 64<<10)).Send()
 		time.Sleep(time.Second)
 		synctest.Wait()
@@ -62,13 +66,69 @@ func (d *smallDisk) Write(b []byte) (int, error) {
 }
 
 func TestALineThatWasTornDoesNotSpoilTheNext(t *testing.T) {
-	disk := &smallDisk{room: 20}
-	l := zerolog.New(promfence.NewLineWriter(disk))
-	l.Warn().Msg("does not fit")
-	disk.room = 100
-	l.Warn().Msg("after")
-	want := `{"level":"warn","mes` + "\n" + `{"level":"warn","message":"after"}` + "\n"
-	if diff := cmp.Diff(want, disk.text.String()); diff != "" {
-		t.Error(diff)
+	synctest.Test(t, func(t *testing.T) {
+		disk, metrics := &smallDisk{room: 20}, prometheus.NewRegistry()
+		l := zerolog.New(promfence.NewLineWriter(disk, metrics))
+		l.Warn().Msg("does not fit")
+		synctest.Wait()
+		l.Warn().Msg("neither does this")
+		synctest.Wait()
+		disk.room = 100
+		l.Warn().Msg("after")
+		synctest.Wait()
+		want := `{"level":"warn","mes` + "\n" + `{"level":"warn","message":"after"}` + "\n"
+		if diff := cmp.Diff(want, disk.text.String()); diff != "" {
+			t.Error(diff)
+		}
+		if n := lostLines(t, metrics); n != 2 {
+			t.Errorf("%d lost lines are counted", n)
+		}
+	})
+}
+
+func lostLines(t *testing.T, metrics prometheus.Gatherer) int {
+	t.Helper()
+	families, err := metrics.Gather()
+	if err != nil {
+		t.Fatal(err)
 	}
+	return int(families[0].GetMetric()[0].GetCounter().GetValue())
+}
+
+// A stopped reader takes nothing until it may.
+type stoppedReader struct {
+	may   chan struct{}
+	mu    sync.Mutex
+	lines int
+}
+
+func (s *stoppedReader) Write(b []byte) (int, error) {
+	<-s.may
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lines += strings.Count(string(b), "\n")
+	return len(b), nil
+}
+
+func TestNobodyWaitsForTheReaderOfTheLog(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		reader, metrics := &stoppedReader{may: make(chan struct{})}, prometheus.NewRegistry()
+		l := zerolog.New(promfence.NewLineWriter(reader, metrics))
+		const lines = 10_000
+		var callers sync.WaitGroup
+		for range 10 {
+			callers.Go(func() {
+				for range lines / 10 {
+					l.Error().Str("much", strings.Repeat("x", 1<<10)).Send()
+				}
+			})
+		}
+		callers.Wait()
+		lost := lostLines(t, metrics)
+		close(reader.may)
+		synctest.Wait()
+		if reader.lines < 4<<10*9/10 || reader.lines+lost != lines {
+			t.Errorf("%d lines are written and %d lost", reader.lines, lost)
+		}
+	})
 }

@@ -21,8 +21,10 @@ import (
 
 // serve builds the parts in order, serves until ctx ends, and drains.
 func serve(ctx context.Context, in input) error {
-	lines := &lineWriter{out: in.stderr} // the loggers of all generations write to it
-	defer lines.flush()
+	metrics := prometheus.NewRegistry()
+	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	lines := newLineWriter(in.stderr, metrics) // the loggers of all generations write to it
+	defer lines.close()
 	in.stderr = lines
 	cfg, err := load(in)
 	if err != nil {
@@ -32,8 +34,6 @@ func serve(ctx context.Context, in input) error {
 	stdlog.SetFlags(0)
 	stdlog.SetOutput(libraries(log).Writer())
 	announce(log, cfg)
-	metrics := prometheus.NewRegistry()
-	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	l := newLive(in, metrics)
 	defer signal.Stop(l.hup)
 	l.tracer = newTracer(cfg.Tracing.Endpoint, log, metrics)

@@ -19,7 +19,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv("RUN_MAIN") != "" { // started by TestSignals as the program itself
+	if os.Getenv("RUN_MAIN") != "" { // started by execute as the program itself
 		promfence.Main()
 		return
 	}
