@@ -8,9 +8,10 @@ import (
 	"testing"
 	"time"
 
-	promfence "github.com/promfence/promfence/cmd/promfence"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/promfence/promfence/auth/authtest"
+	promfence "github.com/promfence/promfence/cmd/promfence"
 )
 
 // As logrotate does it: move the file away, then tell.
@@ -57,6 +58,22 @@ func TestFullDiskStopsNoRequest(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatal("lost records are not counted")
 		}
+	}
+}
+
+func TestARecordThatWasTornDoesNotSpoilTheNext(t *testing.T) {
+	disk, lost := &smallDisk{room: 4}, 0
+	audit := promfence.NewAudit(disk, func() { lost++ })
+	for _, record := range []string{"{\"a\":1}\n", "{\"a\":2}\n", "{\"a\":3}\n"} {
+		if n, err := audit.Write([]byte(record)); n != len(record) || err != nil {
+			t.Errorf("%d, %v: a request would hear of it", n, err)
+		}
+		if lost == 2 {
+			disk.room = 100
+		}
+	}
+	if diff := cmp.Diff("{\"a\"\n{\"a\":3}\n", disk.text.String()); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -19,6 +19,7 @@ type auditFile struct {
 	mu     sync.Mutex
 	log    zerolog.Logger
 	file   *os.File // the last reference to it closes it
+	out    mender   // to the file
 	silent time.Time
 }
 
@@ -40,7 +41,7 @@ func (a *auditFile) open() error {
 	if a.file != nil {
 		_ = a.file.Close() // nothing is buffered
 	}
-	a.file = f
+	a.file, a.out.out = f, f // if a record was torn, it may be in this very file
 	return nil
 }
 
@@ -48,7 +49,7 @@ func (a *auditFile) open() error {
 func (a *auditFile) Write(line []byte) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	_, err := a.file.Write(line)
+	_, err := a.out.Write(line)
 	if err == nil {
 		return len(line), nil
 	}

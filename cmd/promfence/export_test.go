@@ -12,4 +12,5 @@ var (
 	Run           = run
 	Main          = main
 	NewLineWriter = func(w io.Writer, m prometheus.Registerer) zerolog.LevelWriter { return newLineWriter(w, m) }
+	NewAudit      = func(w io.Writer, lost func()) io.Writer { return &auditFile{out: mender{out: w}, lost: lost} }
 )
