@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -150,6 +152,26 @@ func TestAdminListener(t *testing.T) {
 		if status, _, _ := get(t, p.admin+"/api/v1/query?query=up", token); status != 404 {
 			t.Errorf("the admin listener answers queries: %d", status)
 		}
+	}
+}
+
+// Whoever promises a body and sends none does not keep the answer's goroutine.
+func TestAdminWaitsForNoBody(t *testing.T) {
+	p := start(t, append(settings(authtest.NewIssuer(t), "http://127.0.0.1:9090"), "PROMFENCE_ADMIN_PPROF=true")...)
+	for _, path := range []string{"/metrics", "/-/healthy", "/debug/pprof/cmdline", "/nothing"} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(p.admin, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_ = conn.SetDeadline(time.Now().Add(patience))
+		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", path)
+		if answer, err := io.ReadAll(conn); err != nil || len(answer) == 0 {
+			t.Errorf("%s: the connection stays open: %v", path, err)
+		}
+	}
+	if status, body, _ := get(t, p.admin+"/debug/pprof/profile?seconds=2", ""); status != http.StatusOK || len(body) == 0 {
+		t.Errorf("a profile that takes longer: %d", status)
 	}
 }
 

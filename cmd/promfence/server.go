@@ -116,8 +116,19 @@ func newAdmin(c config.Admin, metrics *prometheus.Registry, px *proxy.Proxy) htt
 		mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 		mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	}
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		c, now := http.NewResponseController(w), time.Now()
+		if r.ContentLength != 0 { // nobody here reads a body, and net/http waits for it
+			_ = c.SetReadDeadline(now.Add(time.Second))
+		}
+		_ = c.SetWriteDeadline(now.Add(adminAnswer))
+		mux.ServeHTTP(w, r)
+	})
 }
+
+// adminAnswer is how long an answer may take: a profile as long as anybody
+// wants one, while a reader who has stopped does not keep it forever.
+const adminAnswer = 10 * time.Minute
 
 // serve returns when ctx has ended and everything has come to its end, or when
 // a part has failed.
