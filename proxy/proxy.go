@@ -58,6 +58,7 @@ type Options struct {
 	Spans              func(Span)            // takes each request's span, at once; nil = nothing is traced
 	Registerer         prometheus.Registerer // nil = metrics are kept nowhere
 	Docs               http.Handler          // /docs and /openapi.yaml; nil = neither exists
+	Before             *Proxy                // whose place this one takes: limits that stay the same go on counting; nil = nobody's
 }
 
 // A Proxy is an http.Handler. It is safe for concurrent use.
@@ -104,7 +105,7 @@ func New(o Options) (*Proxy, error) {
 		routes: newRouter(routeTable), target: o.Upstream,
 		prefix:       strings.TrimRight(o.Upstream.EscapedPath(), "/"),
 		tenantHeader: http.CanonicalHeaderKey(o.TenantHeader),
-		label:        o.Label, matchers: newMatcherCache(o.Label, o.OnConflict, m), limits: o.Limits, gate: newGate(o.Limits),
+		label:        o.Label, matchers: newMatcherCache(o.Label, o.OnConflict, m), limits: o.Limits, gate: newGate(o.Limits, o.Before),
 		log: o.Logger, auditLog: newAudit(o.Audit), metrics: m, spans: o.Spans,
 		cors:    newCORS(o.CORSOrigins, o.TokenHeaders),
 		noStore: []string{"private, no-store"},

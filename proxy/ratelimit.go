@@ -26,8 +26,10 @@ type gate struct {
 	running map[string]int
 }
 
-// newGate returns nil when neither limit is set.
-func newGate(l Limits) *gate {
+// newGate returns nil when neither limit is set, and the gate of before
+// where it admits the same: another setting's change gives nobody a full burst,
+// or more requests at a time.
+func newGate(l Limits, before *Proxy) *gate {
 	if l.RequestsPerSecond == 0 && l.ConcurrentRequests == 0 {
 		return nil
 	}
@@ -42,7 +44,14 @@ func newGate(l Limits) *gate {
 	if g.burst == 0 {
 		g.burst = l.RequestsPerSecond
 	}
+	if before != nil && before.gate != nil && before.gate.admitsLike(g) {
+		return before.gate
+	}
 	return g
+}
+
+func (g *gate) admitsLike(o *gate) bool {
+	return g.rate == o.rate && g.burst == o.burst && g.concurrent == o.concurrent
 }
 
 // enter admits a request of the tenants, or refuses it with a 429. What it

@@ -8,7 +8,7 @@ type Gate struct{ *gate }
 
 const TrackedTenants = trackedTenants
 
-func NewGate(l Limits) Gate { return Gate{newGate(l)} }
+func NewGate(l Limits) Gate { return Gate{newGate(l, nil)} }
 
 // Enter admits a request, or says when to try again.
 func (g Gate) Enter(tenants string) (leave func(), wait time.Duration) {

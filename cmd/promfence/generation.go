@@ -68,7 +68,13 @@ func build(cfg *config.Config, log zerolog.Logger, metrics *prometheus.Registry,
 	if v.audit = newAuditFile(cfg, log, metrics, before); v.audit != nil {
 		audit = v.audit
 	}
+	var served *proxy.Proxy
+	if before != nil {
+		served = before.proxy
+	}
 	v.proxy, err = proxy.New(proxy.Options{
+		Before: served,
+
 		Auth:  v.keys,
 		Ready: v.keys.Ready,
 

@@ -27,6 +27,19 @@ func hangUp(t *testing.T) {
 	}
 }
 
+// reloads hangs up and waits until the settings have been read again.
+func (p *process) reloads(t *testing.T) {
+	t.Helper()
+	const metric = `promfence_config_reloads_total{outcome="success"}`
+	before := p.count(t, metric)
+	hangUp(t)
+	for end := time.Now().Add(patience); p.count(t, metric) == before; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("no reload")
+		}
+	}
+}
+
 // asks sends a query as acme and returns what the upstream was asked.
 func (p *process) asks(t *testing.T, idp *authtest.Issuer, asked <-chan string) string {
 	t.Helper()
@@ -116,14 +129,8 @@ func TestListenersStayWhereTheyAre(t *testing.T) {
 	until(t, p.server+"/-/ready", 200)
 	reloadWith := func(more string) {
 		t.Helper()
-		before := p.count(t, `promfence_config_reloads_total{outcome="success"}`)
 		write(t, file, fileSettings(idp, "http://127.0.0.1:9090", more))
-		hangUp(t)
-		for end := time.Now().Add(patience); p.count(t, `promfence_config_reloads_total{outcome="success"}`) == before; time.Sleep(5 * time.Millisecond) {
-			if time.Now().After(end) {
-				t.Fatal("no reload")
-			}
-		}
+		p.reloads(t)
 	}
 	reloadWith("server: {address: '127.0.0.1:1'}\nadmin: {address: 'off'}")
 	p.logged(t, "warn", "with a restart only", `["admin.address","server.address"]`)
@@ -166,6 +173,56 @@ func TestReloadDuringARequest(t *testing.T) {
 	close(may)
 	if status := <-done; status != http.StatusOK {
 		t.Errorf("the request under way ended with %d", status)
+	}
+}
+
+// What is said of a tenant's requests holds for both generations together.
+func TestReloadKeepsCountingTowardsLimits(t *testing.T) {
+	const burst = 20
+	idp, asked, may := authtest.NewIssuer(t), make(chan string, 2*burst), make(chan struct{})
+	file, up := filepath.Join(t.TempDir(), "promfence.yaml"), upstream(t, asked, may)
+	load := func(more string) []byte {
+		return fileSettings(idp, up, fmt.Sprintf("limits: {requests_per_second: 1, burst: %d, concurrent_requests: 1}\n", burst)+more)
+	}
+	p := start(t, "PROMFENCE_CONFIG="+write(t, file, load("")))
+	until(t, p.server+"/-/ready", 200)
+	query := func() int {
+		status, _, _ := get(t, p.server+"/api/v1/query?query=up", idp.Token(t, "acme", nil))
+		return status
+	}
+	done := make(chan int, 2)
+	go func() { done <- query() }()
+	<-asked
+	write(t, file, load("tenancy: {label: team}"))
+	p.reloads(t)
+	go func() { done <- query() }()
+	select {
+	case status := <-done:
+		if status != http.StatusTooManyRequests {
+			t.Errorf("a second request at a time: %d", status)
+		}
+	case <-asked:
+		t.Error("a second request at a time reaches the upstream")
+	}
+	close(may)
+	if status := <-done; status != http.StatusOK {
+		t.Errorf("the first one: %d", status)
+	}
+	admitted := 0
+	for range 2 * burst {
+		if query() == http.StatusOK {
+			admitted++
+		}
+	}
+	p.reloads(t) // with nothing changed
+	again := 0
+	for range burst {
+		if query() == http.StatusOK {
+			again++
+		}
+	}
+	if admitted == 0 || again == burst {
+		t.Errorf("%d requests and then %d: the burst begins anew", admitted, again)
 	}
 }
 
