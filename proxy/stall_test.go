@@ -49,6 +49,38 @@ func TestCallerWhoStopsReadingIsLeft(t *testing.T) {
 	}
 }
 
+func TestHTTP2CallerWhoStopsReadingIsLeft(t *testing.T) {
+	f := newFence(t, func(o *proxy.Options) { o.StallTimeout = 300 * time.Millisecond })
+	hungUp := make(chan struct{})
+	f.Answer(endless(hungUp))
+	h2 := httptest.NewUnstartedServer(f.Proxy)
+	h2.EnableHTTP2 = true
+	h2.StartTLS()
+	t.Cleanup(h2.Close)
+	ask := func(path string) *http.Response {
+		t.Helper()
+		r := f.Request(t, http.MethodGet, path, "")
+		r.URL.Scheme, r.URL.Host = "https", strings.TrimPrefix(h2.URL, "https://")
+		resp, err := h2.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { resp.Body.Close() })
+		return resp
+	}
+	if resp := ask("/api/v1/query?query=up"); resp.Proto != "HTTP/2.0" {
+		t.Fatal(resp.Proto)
+	}
+	select {
+	case <-hungUp:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the answer is still held for somebody who does not read it")
+	}
+	if resp := ask("/-/healthy"); resp.StatusCode != http.StatusOK { // on the same connection
+		t.Error(resp.Status)
+	}
+}
+
 // It takes several times as long as a caller may take nothing.
 func TestCallerWhoReadsSlowlyGetsTheWholeAnswer(t *testing.T) {
 	const size, stall = 20 * megabyte, 500 * time.Millisecond

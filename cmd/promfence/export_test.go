@@ -12,5 +12,6 @@ var (
 	Run           = run
 	Main          = main
 	NewLineWriter = func(w io.Writer, m prometheus.Registerer) zerolog.LevelWriter { return newLineWriter(w, m) }
+	NewServer     = newServer
 	NewAudit      = func(w io.Writer, lost func()) io.Writer { return &auditFile{out: mender{out: w}, lost: lost} }
 )

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -121,8 +122,8 @@ func TestServesTLSAndTakesNewCertificates(t *testing.T) {
 	if name, err := served(t, address, trust); err != nil || name != "first" {
 		t.Fatalf("%s, %v", name, err)
 	}
-	if _, err := served(t, address, &tls.Config{RootCAs: ca.pool, MaxVersion: tls.VersionTLS11}); err == nil {
-		t.Error("TLS 1.1 is served")
+	if _, err := served(t, address, &tls.Config{RootCAs: ca.pool, MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}); err == nil || !strings.Contains(err.Error(), "remote error") {
+		t.Errorf("TLS 1.1 is served, or refused by the caller alone: %v", err)
 	}
 
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: trust, ForceAttemptHTTP2: true}}
@@ -188,6 +189,49 @@ func TestAsksCallersForCertificates(t *testing.T) {
 		if _, err := served(t, address, &tls.Config{RootCAs: ca.pool, Certificates: tt.certificates}); (err == nil) != tt.taken {
 			t.Errorf("a caller with the certificate %s: %v", name, err)
 		}
+	}
+}
+
+func TestTakesANewAuthorityOfCallers(t *testing.T) {
+	dir, ca, old, next := t.TempDir(), newAuthority(t), newAuthority(t), newAuthority(t)
+	cert, key := ca.issue(t, "promfence")
+	caFile := write(t, filepath.Join(dir, "ca.crt"), old.pem)
+	p := start(t, append(settings(authtest.NewIssuer(t), "http://127.0.0.1:9090"),
+		"PROMFENCE_SERVER_TLS_CERT_FILE="+write(t, filepath.Join(dir, "tls.crt"), cert),
+		"PROMFENCE_SERVER_TLS_KEY_FILE="+write(t, filepath.Join(dir, "tls.key"), key),
+		"PROMFENCE_SERVER_TLS_CLIENT_CA_FILE="+caFile)...)
+	address := strings.TrimPrefix(p.server, "http://")
+	with := func(a *authority) *tls.Config {
+		return &tls.Config{RootCAs: ca.pool, Certificates: []tls.Certificate{a.pair(t, "grafana")}}
+	}
+	dials := 0
+	client := &http.Client{Transport: &http.Transport{DialTLSContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		dials++
+		return (&tls.Dialer{Config: with(old)}).DialContext(ctx, network, addr)
+	}}}
+	ask := func() {
+		t.Helper()
+		resp, err := client.Get("https://" + address + "/-/healthy")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+	}
+	ask()
+	if _, err := served(t, address, with(next)); err == nil {
+		t.Error("a caller of the next authority is served too early")
+	}
+	write(t, caFile, next.pem)
+	p.logged(t, "info", "settings reloaded")
+	if _, err := served(t, address, with(next)); err != nil {
+		t.Errorf("a caller of the next authority: %v", err)
+	}
+	if _, err := served(t, address, with(old)); err == nil {
+		t.Error("a caller of the old authority is still served")
+	}
+	if ask(); dials != 1 {
+		t.Errorf("the connection of before is closed: %d dialed", dials)
 	}
 }
 
