@@ -55,6 +55,19 @@ func (s *Span) continues(v string) bool {
 	return errTrace == nil && errParent == nil && s.Trace != [16]byte{} && s.Parent != [8]byte{}
 }
 
+// joinTracestate makes one line of several: they are one list, by W3C's Trace
+// Context.
+func joinTracestate(in, out http.Header) {
+	lines := in["Tracestate"]
+	if len(lines) < 2 {
+		return
+	}
+	delete(out, "Tracestate")
+	if all := strings.Join(lines, ","); len(all) <= maxHeaderValue {
+		out["Tracestate"] = []string{all}
+	}
+}
+
 // propagate makes what the upstream records a child of this span.
 func (s *Span) propagate(h http.Header) {
 	if s == nil {

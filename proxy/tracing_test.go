@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"encoding/hex"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +53,26 @@ func TestSpansContinueTheCallersTrace(t *testing.T) {
 			}
 			if s.Tenant != "acme" || s.Route != "/api/v1/query" || s.Status != 200 || s.Upstream <= 0 || s.Took < s.Upstream || time.Since(s.Start) > time.Minute {
 				t.Errorf("%+v", s)
+			}
+		})
+	}
+}
+
+func TestTracestateInSeveralLinesIsOneList(t *testing.T) {
+	f := newFence(t, nil)
+	long := strings.Repeat("x", 3000)
+	for name, tt := range map[string]struct{ lines, want []string }{
+		"two":            {[]string{"a=1,b=2", "c=3"}, []string{"a=1,b=2,c=3"}},
+		"more than fits": {[]string{"a=" + long, "b=" + long}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := f.Request(t, http.MethodGet, "/api/v1/query?query=up", "")
+			r.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+			r.Header["Tracestate"] = tt.lines
+			f.Do(t, r)
+			all := f.Asked()
+			if got := all[len(all)-1].Header["Tracestate"]; !slices.Equal(got, tt.want) {
+				t.Errorf("the upstream gets %q", got)
 			}
 		})
 	}
