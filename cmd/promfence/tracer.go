@@ -23,6 +23,7 @@ const (
 	spansSent   = 512
 	spansEvery  = 5 * time.Second
 	sendTimeout = 10 * time.Second
+	lastSpans   = 5 * time.Second // for them when the process ends
 )
 
 // A tracer sends spans to a collector by OTLP over HTTP, in its JSON form. What
@@ -74,6 +75,9 @@ func (t *tracer) run(ctx context.Context) {
 	if t == nil {
 		return
 	}
+	sending, giveUp := context.WithCancel(context.WithoutCancel(ctx)) // a batch on its way at the end arrives
+	defer giveUp()
+	context.AfterFunc(ctx, func() { time.AfterFunc(lastSpans, giveUp) })
 	tick := time.NewTicker(spansEvery)
 	defer tick.Stop()
 	var batch []proxy.Span
@@ -88,10 +92,10 @@ func (t *tracer) run(ctx context.Context) {
 			for len(t.queue) > 0 {
 				batch = append(batch, <-t.queue)
 			}
-			t.send(context.WithoutCancel(ctx), batch)
+			t.send(sending, batch)
 			return
 		}
-		t.send(ctx, batch)
+		t.send(sending, batch)
 		batch = batch[:0]
 	}
 }

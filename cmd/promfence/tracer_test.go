@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,6 +41,44 @@ func TestSpansReachTheCollector(t *testing.T) {
 		}
 	case <-time.After(patience):
 		t.Fatal("no span")
+	}
+}
+
+// A batch of so many spans is sent at once. It is on its way when the drain ends.
+func TestSpansOnTheirWayArriveDuringADrain(t *testing.T) {
+	idp, asked := authtest.NewIssuer(t), make(chan string, 1)
+	began, drained, arrived := make(chan struct{}, 10), make(chan struct{}), make(chan error, 10)
+	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		began <- struct{}{}
+		<-drained
+		select {
+		case <-r.Context().Done():
+			arrived <- r.Context().Err()
+		case <-time.After(300 * time.Millisecond): // promfence has not hung up
+			arrived <- nil
+		}
+	}))
+	t.Cleanup(collector.Close)
+	p := start(t, append(settings(idp, upstream(t, asked, nil)), "PROMFENCE_TRACING_ENDPOINT="+collector.URL)...)
+	until(t, p.admin+"/-/ready", 200)
+	for range 512 {
+		p.asks(t, idp, asked)
+	}
+	<-began
+	p.end()
+	p.logged(t, "info", "drained")
+	close(drained)
+	if err := <-arrived; err != nil {
+		t.Errorf("promfence hangs up: %v", err)
+	}
+	if err := p.ended(t); err != nil {
+		t.Error(err)
+	}
+	for _, line := range p.lines() {
+		if strings.Contains(line, "spans are lost") {
+			t.Error(line)
+		}
 	}
 }
 
