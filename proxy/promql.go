@@ -123,7 +123,7 @@ func (m *tenantMatcher) admit(o *labels.Matcher, b *budget) error {
 		return err
 	}
 	if !slices.ContainsFunc(m.tenants.Names(), o.Matches) {
-		return failure(http.StatusForbidden, "the matcher %s selects none of your tenants", o)
+		return failure(http.StatusForbidden, "the matcher %s selects none of your tenants", clip(o.String()))
 	}
 	return nil
 }
@@ -260,12 +260,30 @@ func (w walker) Visit(node parser.Node, _ []parser.Node) (parser.Visitor, error)
 		if _, ok := n.VectorSelector.(*parser.VectorSelector); !ok {
 			return nil, internal(fmt.Errorf("%w: a range over a %T", errVerify, n.VectorSelector))
 		}
-	case parser.Expressions, *parser.AggregateExpr, *parser.BinaryExpr, *parser.SubqueryExpr,
+	case *parser.AggregateExpr:
+		return w, printable(n.Grouping)
+	case *parser.BinaryExpr:
+		if m := n.VectorMatching; m != nil {
+			return w, errors.Join(printable(m.MatchingLabels), printable(m.Include))
+		}
+	case parser.Expressions, *parser.SubqueryExpr,
 		*parser.ParenExpr, *parser.UnaryExpr, *parser.NumberLiteral, *parser.StringLiteral:
 	default:
 		return nil, internal(fmt.Errorf("%w: unknown node %T", errVerify, node))
 	}
 	return w, nil
+}
+
+// printable refuses the label names that the parser takes in quotes only, and
+// prints without.
+func printable(names []string) error {
+	for _, name := range names {
+		switch strings.ToLower(name) {
+		case "inf", "nan", "without":
+			return badData("the label name %q is not accepted in by, without, on, ignoring, group_left and group_right", name)
+		}
+	}
+	return nil
 }
 
 // refusedByParser names the parser, so that nobody searches the upstream for a

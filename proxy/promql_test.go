@@ -111,6 +111,10 @@ func TestExpressionRefused(t *testing.T) {
 		{"a dear regexp", `up{a=~"` + strings.Repeat("(.{1000})?", 50) + `"}`, nil, 400, "too costly"},
 		{"folded classes", `up{a=~"(?i)` + strings.Repeat(`[\\x{80}-\\x{10ffff}]`, 3) + `"}`, nil, 400, "too costly"},
 		{"many regexps", `{` + strings.Repeat(`a=~"x",`, 501) + `}`, nil, 400, "too many regular expressions"},
+		{"a name that no parser takes as it is printed", `sum by ("NaN") (a)`, nil, 400, `the label name "NaN"`},
+		{"such a name between two vectors", `a * on (x) group_left ("without") b`, nil, 400, `the label name "without"`},
+		{"many selectors of several tenants", strings.Repeat("a+", 500) + "a", matcherFor(t, Intersect, "a", "b"), 400, "too many selectors"},
+		{"several long tenants", strings.Repeat("a+", 130) + "a", matcherFor(t, Intersect, strings.Repeat("a", 250), strings.Repeat("b", 250)), 400, "too many selectors"},
 		{"a conflict, refused", `up{tenant_id="globex"}`, reject, 403, "none of your tenants"},
 		{"a conflict by regexp, refused", `up{tenant_id=~"glo.*"}`, reject, 403, "none of your tenants"},
 	}
