@@ -15,8 +15,9 @@ import (
 // tried the largest had 15 regexps.
 const (
 	maxSelectors     = 100       // match[] parameters of one request
-	maxRegexps       = 500       // regexp matchers of one request
+	maxRegexps       = 500       // regexp matchers of one request, those of several tenants included
 	maxEnforcedBytes = 512 << 10 // selectors × length of the enforced matcher
+	maxTenantRegexps = 64 << 10  // the same for several tenants: each selector's is compiled
 	maxMatching      = 8 << 20   // size of regexps × length of the names they are run over
 )
 
@@ -121,7 +122,12 @@ func (b *budget) chargeRegexp(item parser.Item) error {
 // chargeSelectors bounds what the enforced matcher adds: many selectors times
 // many long tenant names.
 func (b *budget) chargeSelectors(n int, m *labels.Matcher) error {
-	if b.matcher += n * (len(m.Name) + len(m.Value)); b.matcher > maxEnforcedBytes {
+	most := maxEnforcedBytes
+	if m.Type == labels.MatchRegexp {
+		b.regexps += n
+		most = maxTenantRegexps
+	}
+	if b.matcher += n * (len(m.Name) + len(m.Value)); b.matcher > most || b.regexps > maxRegexps {
 		return badData("the query has too many selectors for a token with this many tenants")
 	}
 	return nil
