@@ -29,7 +29,7 @@ func scopeReadRequest(compressed []byte, m *tenantMatcher, b *budget) ([]byte, e
 		if matchers[i], err = readMatchers(q.matchers, b); err != nil {
 			return nil, inReadQuery(i, err)
 		}
-		if err := errors.Join(b.chargeHints(q.hints), b.limits.checkReadRange(q.start, q.end)); err != nil {
+		if err := errors.Join(b.chargeHints(q.hints), b.limits.checkReadRange(q.reach())); err != nil {
 			return nil, inReadQuery(i, err)
 		}
 		enforced, err := m.enforce(matchers[i], b)

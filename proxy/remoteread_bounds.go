@@ -68,3 +68,12 @@ func (b *budget) chargeHints(h *readHints) error {
 	}
 	return b.chargeText(h.grouping...)
 }
+
+// reach is the time that a query reads, in milliseconds: an upstream may take
+// that of the hints for its word.
+func (q readQuery) reach() (start, end int64) {
+	if h := q.hints; h != nil && (h.start != 0 || h.end != 0) {
+		return min(q.start, h.start), max(q.end, h.end)
+	}
+	return q.start, q.end
+}
