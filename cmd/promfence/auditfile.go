@@ -45,6 +45,16 @@ func (a *auditFile) open() error {
 	return nil
 }
 
+// logTo is for a file that goes on while the settings of the log change.
+func (a *auditFile) logTo(log zerolog.Logger) {
+	if a == nil {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.log = log
+}
+
 // Write appends a line. It reports success whatever happens.
 func (a *auditFile) Write(line []byte) (int, error) {
 	a.mu.Lock()

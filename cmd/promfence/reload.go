@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
 
 	"github.com/promfence/promfence/config"
 )
@@ -61,6 +62,9 @@ func newLive(in input, metrics *prometheus.Registry) *live {
 	signal.Notify(l.hup, syscall.SIGHUP) // before anybody can know of us and send one
 	return l
 }
+
+// log is the current generation's.
+func (l *live) log() *zerolog.Logger { return &l.now.Load().log }
 
 // start puts the first generation to work, whether it has keys or not.
 func (l *live) start(ctx context.Context, fail func(error)) {
@@ -125,6 +129,7 @@ func (l *live) reload(ctx, keys context.Context) bool {
 		return false
 	}
 	l.now.Store(v)
+	v.audit.logTo(v.log)
 	old.proxy.Close()
 	if v.keys != old.keys {
 		l.metrics.Unregister(old.keys)

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -224,6 +225,23 @@ func TestReloadKeepsCountingTowardsLimits(t *testing.T) {
 	if admitted == 0 || again == burst {
 		t.Errorf("%d requests and then %d: the burst begins anew", admitted, again)
 	}
+}
+
+// What is as old as the process logs as the settings are now.
+func TestReloadOfTheLog(t *testing.T) {
+	idp, dir := authtest.NewIssuer(t), t.TempDir()
+	cert, key := newAuthority(t).issue(t, "promfence")
+	file := write(t, filepath.Join(dir, "promfence.yaml"), fileSettings(idp, "http://127.0.0.1:9090", ""))
+	p := start(t, "PROMFENCE_CONFIG="+file, "PROMFENCE_SERVER_TLS_CERT_FILE="+write(t, filepath.Join(dir, "tls.crt"), cert),
+		"PROMFENCE_SERVER_TLS_KEY_FILE="+write(t, filepath.Join(dir, "tls.key"), key))
+	write(t, file, fileSettings(idp, "http://127.0.0.1:9090", "log: {level: debug}"))
+	p.reloads(t)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(p.server, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close() // before any handshake
+	p.logged(t, "debug", "TLS handshake error")
 }
 
 func TestReloadOfWhoIsBelieved(t *testing.T) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -31,12 +32,10 @@ func serve(ctx context.Context, in input) error {
 		return err
 	}
 	log := newLogger(cfg.Log, in.stderr)
-	stdlog.SetFlags(0)
-	stdlog.SetOutput(libraries(log).Writer())
 	announce(log, cfg)
 	l := newLive(in, metrics)
 	defer signal.Stop(l.hup)
-	l.tracer = newTracer(cfg.Tracing.Endpoint, log, metrics)
+	l.tracer = newTracer(cfg.Tracing.Endpoint, l.log, metrics)
 	first, err := build(cfg, log, metrics, nil, l.tracer.take())
 	if err != nil {
 		return err
@@ -46,6 +45,8 @@ func serve(ctx context.Context, in input) error {
 	}
 	l.first = cfg
 	l.now.Store(first)
+	stdlog.SetFlags(0)
+	stdlog.SetOutput(libraryLog{l.log})
 	s, err := listen(ctx, l)
 	if err != nil {
 		return err
@@ -114,10 +115,20 @@ func newLogger(c config.Log, w io.Writer) zerolog.Logger {
 	return zerolog.New(w).Level(level).With().Timestamp().Logger()
 }
 
-// libraries is the log of those that write to Go's own: net/http tells there what
-// an upstream sent unasked.
-func libraries(log zerolog.Logger) *stdlog.Logger {
-	return slog.NewLogLogger(zerolog.NewSlogHandler(log), slog.LevelDebug)
+// A libraryLog takes the lines of those that write to Go's own log. net/http
+// tells there what callers and an upstream have sent amiss, which anybody can
+// cause, and what is worth an operator's attention.
+type libraryLog struct{ log func() *zerolog.Logger }
+
+func (l libraryLog) Write(line []byte) (int, error) {
+	level := zerolog.DebugLevel
+	for _, ours := range []string{"http: Accept error", "http: panic", "http2: panic"} {
+		if bytes.HasPrefix(line, []byte(ours)) {
+			level = zerolog.ErrorLevel
+		}
+	}
+	l.log().WithLevel(level).Msg(string(bytes.TrimSuffix(line, []byte("\n"))))
+	return len(line), nil
 }
 
 // announce writes the line of every start, and what the settings weaken. What

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	stdlog "log"
 	"net"
 	"net/http"
 	"net/http/pprof"
@@ -14,7 +15,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"github.com/rs/zerolog"
 
 	"github.com/promfence/promfence/config"
 	"github.com/promfence/promfence/proxy"
@@ -30,11 +30,11 @@ type servers struct {
 // listen opens all listeners or none.
 func listen(ctx context.Context, l *live) (*servers, error) {
 	first := l.now.Load()
-	cfg, log := first.cfg, first.log
+	cfg, log, libraries := first.cfg, first.log, stdlog.New(libraryLog{l.log}, "", 0)
 	s := &servers{
 		live: l, listeners: map[*http.Server]net.Listener{},
-		main:  newServer(func(w http.ResponseWriter, r *http.Request) { l.now.Load().proxy.ServeHTTP(w, r) }, log),
-		admin: newServer(func(w http.ResponseWriter, r *http.Request) { l.now.Load().admin.ServeHTTP(w, r) }, log),
+		main:  newServer(func(w http.ResponseWriter, r *http.Request) { l.now.Load().proxy.ServeHTTP(w, r) }, libraries),
+		admin: newServer(func(w http.ResponseWriter, r *http.Request) { l.now.Load().admin.ServeHTTP(w, r) }, libraries),
 	}
 	if first.tls != nil {
 		s.main.TLSConfig = l.tls()
@@ -83,7 +83,7 @@ func cannotListen(setting, addr string, err error) error {
 
 // newServer has no WriteTimeout: answers may stream for as long as the caller
 // reads them, and the proxy leaves one who stops.
-func newServer(h http.HandlerFunc, log zerolog.Logger) *http.Server {
+func newServer(h http.HandlerFunc, log *stdlog.Logger) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
@@ -99,7 +99,7 @@ func newServer(h http.HandlerFunc, log zerolog.Logger) *http.Server {
 		IdleTimeout:                  2 * time.Minute,
 		MaxHeaderBytes:               256 << 10, // several tokens and a long query in the URL
 		DisableGeneralOptionsHandler: true,      // OPTIONS * is a path that we do not serve
-		ErrorLog:                     libraries(log),
+		ErrorLog:                     log,
 	}
 }
 

@@ -9,8 +9,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	promfence "github.com/promfence/promfence/cmd/promfence"
 )
 
@@ -36,7 +34,7 @@ func (p pipes) dial() net.Conn {
 func TestConnectionsOnWhichNothingComesAreClosed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		listener := make(pipes)
-		s := promfence.NewServer(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }, zerolog.Nop())
+		s := promfence.NewServer(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent) }, nil)
 		go func() { _ = s.Serve(listener) }()
 		defer close(listener)
 

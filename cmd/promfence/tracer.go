@@ -35,13 +35,13 @@ const (
 type tracer struct {
 	url    string
 	client *http.Client
-	log    zerolog.Logger
+	log    func() *zerolog.Logger
 	queue  chan proxy.Span
 	lost   prometheus.Counter
 }
 
 // newTracer returns nil without an endpoint.
-func newTracer(endpoint string, log zerolog.Logger, metrics prometheus.Registerer) *tracer {
+func newTracer(endpoint string, log func() *zerolog.Logger, metrics prometheus.Registerer) *tracer {
 	if endpoint == "" {
 		return nil
 	}
@@ -106,7 +106,7 @@ func (t *tracer) send(ctx context.Context, batch []proxy.Span) {
 	}
 	if err := t.post(ctx, encodeSpans(batch)); err != nil {
 		t.lost.Add(float64(len(batch)))
-		t.log.Warn().Err(err).Int("spans", len(batch)).Msg("spans are lost: the collector of tracing.endpoint does not take them")
+		t.log().Warn().Err(err).Int("spans", len(batch)).Msg("spans are lost: the collector of tracing.endpoint does not take them")
 	}
 }
 

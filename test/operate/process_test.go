@@ -57,7 +57,12 @@ func TestFileDescriptorsRunOut(t *testing.T) {
 	if len(open) < 64 {
 		t.Fatalf("%d connections", len(open))
 	}
-	time.Sleep(time.Second) // with nothing left to accept with
+	f.Await(t, func() error { // with nothing left to accept with
+		if !strings.Contains(f.Log(), `"message":"http: Accept error`) {
+			return errors.New("it does not say so")
+		}
+		return nil
+	})
 	for _, conn := range open {
 		_ = conn.Close()
 	}
