@@ -118,7 +118,7 @@ func (a *Authenticator) warn() {
 			from = o.Issuer
 		}
 		if u, err := url.Parse(from); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
-			a.options.Logger.Warn("keys are fetched over plain http: whoever is on the way can replace them", "issuer", o.Issuer, "url", from)
+			a.options.Logger.Warn("keys are fetched over plain http: whoever is on the way can replace them", "issuer", o.Issuer, "url", withoutQuery(from))
 		}
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -105,14 +106,25 @@ func (f *fetcher) get(ctx context.Context, u string) ([]byte, error) {
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
 	req.Header.Set("User-Agent", "promfence")
 	resp, err := f.client.Do(req)
+	if ue, ok := errors.AsType[*url.Error](err); ok {
+		ue.URL = withoutQuery(ue.URL)
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s answered %s", u, quote(resp.Status))
+		return nil, fmt.Errorf("%s answered %s", withoutQuery(u), quote(resp.Status))
 	}
 	return readBounded(resp.Body)
+}
+
+// withoutQuery is what a log may hold of a URL: some providers want a key in it.
+func withoutQuery(u string) string {
+	if before, _, found := strings.Cut(u, "?"); found {
+		return before + "?xxxxx" // as net/url writes what it redacts
+	}
+	return u
 }
 
 // readBounded reads all of r, or fails if that is more than a key set may be.

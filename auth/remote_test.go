@@ -3,6 +3,7 @@ package auth_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -513,6 +514,31 @@ func TestRefreshesAreLogged(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Some providers want a key in the URL.
+func TestALogHoldsNoQueryOfAURL(t *testing.T) {
+	for name, answers := range map[string]roundTrip{
+		"refuses": func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusForbidden, Status: "403", Body: http.NoBody}, nil
+		},
+		"is gone": func(*http.Request) (*http.Response, error) { return nil, errors.New("no route") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var log bytes.Buffer
+				a := start(t, auth.Options{
+					Issuer: "https://idp", Audience: "a", JWKSURL: "http://idp.example.com/keys?api_key=s3cret",
+					HTTPClient: &http.Client{Transport: answers}, Logger: slog.New(slog.NewTextHandler(&log, nil)),
+				})
+				synctest.Wait()
+				text := log.String() + fmt.Sprint(a.Ready())
+				if strings.Contains(text, "s3cret") || strings.Count(text, "idp.example.com/keys?xxxxx") != 2 {
+					t.Error(text)
+				}
+			})
+		})
+	}
 }
 
 type roundTrip func(*http.Request) (*http.Response, error)

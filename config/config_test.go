@@ -126,6 +126,31 @@ func effective(t *testing.T, c *config.Config) string {
 	return b.String()
 }
 
+// Some providers want a key in the URL.
+func TestEffectiveSettingsShowNoQueryOfAURL(t *testing.T) {
+	for name, more := range map[string]string{
+		"one issuer": "auth: {issuer: a, audience: b, jwks_url: 'https://idp/keys?api_key=s3cret'}",
+		"several":    "auth: {issuers: [{issuer: a, audience: b, jwks_url: 'https://idp/keys?api_key=s3cret'}]}",
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "promfence.yaml")
+			if err := os.WriteFile(file, []byte("upstream: {url: 'http://thanos'}\n"+more), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			c, err := config.Load([]string{"--config", file}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if text := effective(t, c); strings.Contains(text, "s3cret") || !strings.Contains(text, "https://idp/keys?xxxxx") {
+				t.Error(text)
+			}
+			if !strings.Contains(fmt.Sprint(c.Auth), "s3cret") {
+				t.Error("the settings themselves have lost it")
+			}
+		})
+	}
+}
+
 func TestDefaults(t *testing.T) {
 	got, err := config.Load(nil, enough)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -99,10 +100,11 @@ func wrap(b *strings.Builder, text string) {
 
 // WriteEffective writes every setting with its value and who gave it, as YAML
 // that Load takes. There is no secret among them: secrets are in files, and
-// only the files' names are settings.
+// only the files' names are settings. What follows the ? of a URL, where some
+// providers want a key, is not shown.
 func (c *Config) WriteEffective(w io.Writer) error {
 	var tree map[string]any
-	if err := mapstructure.Decode(c, &tree); err != nil {
+	if err := mapstructure.Decode(c.masked(), &tree); err != nil {
 		return err
 	}
 	var b strings.Builder
@@ -129,4 +131,21 @@ func (c *Config) WriteEffective(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func (c *Config) masked() *Config {
+	m := *c
+	m.Auth.JWKSURL = withoutQuery(m.Auth.JWKSURL)
+	m.Auth.Issuers = slices.Clone(m.Auth.Issuers)
+	for i := range m.Auth.Issuers {
+		m.Auth.Issuers[i].JWKSURL = withoutQuery(m.Auth.Issuers[i].JWKSURL)
+	}
+	return &m
+}
+
+func withoutQuery(url string) string {
+	if before, _, found := strings.Cut(url, "?"); found {
+		return before + "?xxxxx" // as net/url writes what it redacts
+	}
+	return url
 }
