@@ -79,8 +79,24 @@ func TestARecordThatWasTornDoesNotSpoilTheNext(t *testing.T) {
 
 func TestAuditFileThatCannotBe(t *testing.T) {
 	environ := append(settings(authtest.NewIssuer(t), "http://127.0.0.1:9090"), "PROMFENCE_AUDIT_FILE="+t.TempDir())
-	err := promfence.Run(t.Context(), nil, environ, io.Discard, io.Discard)
-	if err == nil || !strings.Contains(err.Error(), "PROMFENCE_AUDIT_FILE: want a file that can be written") {
-		t.Error(err)
+	for _, command := range []string{"serve", "check"} {
+		err := promfence.Run(t.Context(), []string{command}, environ, io.Discard, io.Discard)
+		if err == nil || !strings.Contains(err.Error(), "PROMFENCE_AUDIT_FILE: want a file that can be written") {
+			t.Errorf("%s: %v", command, err)
+		}
+	}
+}
+
+func TestCheckLeavesTheAuditFileAsItIs(t *testing.T) {
+	dir := t.TempDir()
+	kept := write(t, filepath.Join(dir, "kept"), []byte("{}\n"))
+	for _, file := range []string{kept, filepath.Join(dir, "new")} {
+		command(t, append(settings(authtest.NewIssuer(t), "http://127.0.0.1:9090"), "PROMFENCE_AUDIT_FILE="+file), "check")
+	}
+	if b, err := os.ReadFile(kept); err != nil || string(b) != "{}\n" {
+		t.Errorf("%q, %v", b, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "new")); err == nil {
+		t.Error("an empty file is left behind")
 	}
 }

@@ -2,12 +2,15 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/promfence/promfence/config"
 )
 
 // An auditFile is appended to. It never fails: a full disk must not stop the
@@ -43,6 +46,25 @@ func (a *auditFile) open() error {
 	}
 	a.file, a.out.out = f, f // if a record was torn, it may be in this very file
 	return nil
+}
+
+func cannotAudit(cfg *config.Config, err error) error {
+	return fmt.Errorf("%s: want a file that can be written: %w", cfg.Name("audit.file"), err)
+}
+
+// try opens and closes the file, and leaves none behind that was not there.
+func (a *auditFile) try() error {
+	if a == nil {
+		return nil
+	}
+	_, missing := os.Lstat(a.path)
+	if err := a.open(); err != nil {
+		return err
+	}
+	if errors.Is(missing, fs.ErrNotExist) {
+		_ = os.Remove(a.path)
+	}
+	return a.file.Close()
 }
 
 // logTo is for a file that goes on while the settings of the log change.

@@ -88,8 +88,12 @@ func check(_ context.Context, in input) error {
 	if err != nil {
 		return err
 	}
-	if _, err := build(cfg, zerolog.Nop(), prometheus.NewRegistry(), nil, nil); err != nil {
+	v, err := build(cfg, zerolog.Nop(), prometheus.NewRegistry(), nil, nil)
+	if err != nil {
 		return err
+	}
+	if err := v.audit.try(); err != nil {
+		return mistakes(cannotAudit(cfg, err))
 	}
 	return cfg.WriteEffective(in.stdout)
 }

@@ -158,7 +158,7 @@ func (l *live) prepare(ctx, keys context.Context, old *generation) (*generation,
 	}
 	if v.audit != old.audit {
 		if err := v.audit.open(); err != nil {
-			return nil, fmt.Errorf("%s: want a file that can be written: %w", cfg.Name("audit.file"), err)
+			return nil, cannotAudit(cfg, err)
 		}
 	}
 	if v.tls == nil {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	stdlog "log"
 	"log/slog"
@@ -41,7 +40,7 @@ func serve(ctx context.Context, in input) error {
 		return err
 	}
 	if err := first.audit.open(); err != nil {
-		return fmt.Errorf("%s: want a file that can be written: %w", cfg.Name("audit.file"), err)
+		return cannotAudit(cfg, err)
 	}
 	l.first = cfg
 	l.now.Store(first)
