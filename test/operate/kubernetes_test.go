@@ -93,6 +93,9 @@ func TestKubernetesExamples(t *testing.T) {
 				c.wantSelected(t, b.Spec.Selector)
 			}
 			checkContainer(t, c.promfence(t), pod.Spec)
+			for _, beside := range pod.Spec.InitContainers {
+				checkBeside(t, beside, pod.Spec)
+			}
 			c.checkVolumes(t, tt.others)
 			c.checkPolicies(t, tt.open)
 			s := checkSettings(t, c.settings.Data["promfence.yaml"])
@@ -114,18 +117,30 @@ func (c *cluster) wantSelected(t *testing.T, s *meta.LabelSelector) {
 func (c *cluster) promfence(t *testing.T) core.Container {
 	t.Helper()
 	all := c.deployment.Spec.Template.Spec.Containers
-	i := slices.IndexFunc(all, func(c core.Container) bool { return c.Name == "promfence" })
-	if i < 0 {
-		t.Fatal("no container promfence")
+	if len(all) != 1 || all[0].Name != "promfence" {
+		t.Fatalf("the containers that end first are not promfence alone: %+v", all)
 	}
-	if len(all) > 1 { // what is beside it must not listen where others reach it
-		for _, arg := range all[1-i].Args {
-			if strings.Contains(arg, "-address=") && !strings.Contains(arg, "-address=127.0.0.1:") {
-				t.Errorf("%s listens for all: %s", all[1-i].Name, arg)
-			}
+	return all[0]
+}
+
+// checkBeside checks that what is beside promfence does not listen where others
+// reach it, is there before promfence and as long, and is looked after.
+func checkBeside(t *testing.T, c core.Container, pod core.PodSpec) {
+	t.Helper()
+	for _, arg := range c.Args {
+		if strings.Contains(arg, "-address=") && !strings.Contains(arg, "-address=127.0.0.1:") {
+			t.Errorf("%s listens for all: %s", c.Name, arg)
 		}
 	}
-	return all[i]
+	if c.RestartPolicy == nil || *c.RestartPolicy != core.ContainerRestartPolicyAlways {
+		t.Errorf("%s does not stay", c.Name)
+	}
+	for _, probe := range []*core.Probe{c.StartupProbe, c.LivenessProbe, c.ReadinessProbe} {
+		if probe == nil || probe.Exec == nil {
+			t.Errorf("%s: a probe that does not reach loopback: %+v", c.Name, probe)
+		}
+	}
+	checkPrivileges(t, c, pod)
 }
 
 func checkContainer(t *testing.T, c core.Container, pod core.PodSpec) {
@@ -138,6 +153,11 @@ func checkContainer(t *testing.T, c core.Container, pod core.PodSpec) {
 			t.Errorf("%s: %+v", path, probe)
 		}
 	}
+	checkPrivileges(t, c, pod)
+}
+
+func checkPrivileges(t *testing.T, c core.Container, pod core.PodSpec) {
+	t.Helper()
 	p, s := pod.SecurityContext, c.SecurityContext
 	if !*p.RunAsNonRoot || *p.RunAsUser == 0 || *s.AllowPrivilegeEscalation || !*s.ReadOnlyRootFilesystem ||
 		!slices.Equal(s.Capabilities.Drop, []core.Capability{"ALL"}) || p.SeccompProfile.Type != core.SeccompProfileTypeRuntimeDefault {
@@ -184,6 +204,7 @@ func (c *cluster) checkVolumes(t *testing.T, others map[string]bool) {
 func (c *cluster) checkPolicies(t *testing.T, open []string) {
 	t.Helper()
 	pod := labels.Set(c.deployment.Spec.Template.Labels)
+	behind := 0
 	for _, np := range c.policies {
 		selector, err := meta.LabelSelectorAsSelector(&np.Spec.PodSelector)
 		if err != nil || !slices.Equal(np.Spec.PolicyTypes, []networking.PolicyType{networking.PolicyTypeIngress}) {
@@ -194,6 +215,7 @@ func (c *cluster) checkPolicies(t *testing.T, open []string) {
 			for _, p := range rule.Ports {
 				switch {
 				case !selector.Matches(pod): // what is behind promfence
+					behind++
 					if len(rule.From) != 1 || rule.From[0].NamespaceSelector != nil {
 						t.Errorf("%s lets others in: %+v", np.Name, rule.From)
 						continue
@@ -211,6 +233,9 @@ func (c *cluster) checkPolicies(t *testing.T, open []string) {
 		if selector.Matches(pod) && (!slices.Equal(forAll, open) || !slices.Equal(forSome, []string{"8081"})) {
 			t.Errorf("%s opens %v for all and %v for some", np.Name, forAll, forSome)
 		}
+	}
+	if behind == 0 {
+		t.Error("nothing keeps anybody from going around promfence")
 	}
 	if len(c.policies) == 0 || port(c.promfence(t), c.service.Spec.Ports[0].TargetPort) != open[0] {
 		t.Errorf("the service leads to %v", c.service.Spec.Ports)
