@@ -182,6 +182,32 @@ func TestREADMENamesEveryMetric(t *testing.T) {
 	}
 }
 
+// What an operator may find in the log, the README explains.
+func TestREADMEExplainsEveryLineAndReason(t *testing.T) {
+	ours := func(path string) bool {
+		return !strings.HasPrefix(path, "../test/") && !strings.HasSuffix(path, "_test.go")
+	}
+	begins := func(message string) string { return regexp.MustCompile(`[,:] `).Split(message, 2)[0] }
+	for name, pattern := range map[string]string{
+		"line":   `\.(?:Msg|Info|Warn|Error)\("([a-z][^"]+)"`,
+		"reason": ` Reason = "(\w+)"`,
+		"limit":  `overLimit\("(\w+)"`,
+	} {
+		found := namesIn(t, regexp.MustCompile(pattern), ours)
+		if len(found) < 5 {
+			t.Errorf("only %d of kind %s", len(found), name)
+		}
+		for text := range found {
+			if !strings.Contains(readme(t), "`"+begins(text)+"`") {
+				t.Errorf("the README has no %s %q", name, begins(text))
+			}
+		}
+	}
+	if empty := regexp.MustCompile(`(?m)^\| 4\d\d \|.*\| \|$`).FindAllString(readme(t), -1); len(empty) > 0 {
+		t.Errorf("and then what? %s", empty)
+	}
+}
+
 // namesIn collects what a pattern's group finds in Go files.
 func namesIn(t *testing.T, pattern *regexp.Regexp, in func(path string) bool) map[string]bool {
 	t.Helper()
