@@ -29,7 +29,7 @@ type generation struct {
 	admin http.Handler
 	tls   *tls.Config // nil = callers connect without it
 	audit *auditFile  // nil = the log has it all; opened by whoever starts to serve
-	files string      // their fingerprint, from before they were read
+	files string      // their fingerprint, from before they were read, for whoever watches them
 }
 
 // A keyring is an authenticator with what decides whether it can stay.
@@ -54,7 +54,7 @@ func build(cfg *config.Config, log zerolog.Logger, metrics *prometheus.Registry,
 	if err != nil {
 		return nil, fmt.Errorf("%s: want http://host or https://host", cfg.Name("upstream.url"))
 	}
-	v := &generation{cfg: cfg, log: log, files: fingerprint(cfg)}
+	v := &generation{cfg: cfg, log: log}
 	if v.keys, err = newKeyring(cfg, log, before); err != nil {
 		return nil, mistakes(named(cfg, err))
 	}

@@ -148,7 +148,7 @@ func (l *live) reload(ctx, keys context.Context) bool {
 // prepare makes the next generation and waits until it can serve as well as the
 // one before.
 func (l *live) prepare(ctx, keys context.Context, old *generation) (*generation, error) {
-	cfg, err := load(l.in)
+	cfg, files, err := loadWatched(l.in)
 	if err != nil {
 		return nil, err
 	}
@@ -156,6 +156,7 @@ func (l *live) prepare(ctx, keys context.Context, old *generation) (*generation,
 	if err != nil {
 		return nil, err
 	}
+	v.files = files
 	if v.audit != old.audit {
 		if err := v.audit.open(); err != nil {
 			return nil, cannotAudit(cfg, err)
@@ -199,6 +200,17 @@ func needRestart(first, cfg *config.Config) (keys []string) {
 	}
 	slices.Sort(keys)
 	return keys
+}
+
+// loadWatched reads the settings once to learn which files there are, and again
+// when their fingerprint is taken: what changes from then on will be noticed.
+func loadWatched(in input) (cfg *config.Config, files string, err error) {
+	if cfg, err = load(in); err != nil {
+		return nil, "", err
+	}
+	files = fingerprint(cfg)
+	cfg, err = load(in)
+	return cfg, files, err
 }
 
 // fingerprint changes when one of the files changes. Those with keys are not

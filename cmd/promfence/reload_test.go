@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -279,6 +280,38 @@ func TestReloadThatLeadsToNoKeys(t *testing.T) {
 	p.asks(t, old, asked)
 	p.logged(t, "error", "settings not reloaded", "no keys")
 	p.asks(t, old, asked)
+}
+
+// The settings change when they have been read and other files have not: opening
+// a pipe waits until somebody writes.
+func TestAChangeDuringTheStartIsNoticed(t *testing.T) {
+	idp, asked, dir := authtest.NewIssuer(t), make(chan string, 1), t.TempDir()
+	up, pipe, headers := upstream(t, asked, nil), filepath.Join(dir, "pipe"), filepath.Join(dir, "headers")
+	if err := errors.Join(syscall.Mkfifo(headers, 0o600), os.Link(headers, pipe)); err != nil {
+		t.Fatal(err)
+	}
+	next := write(t, filepath.Join(dir, "next"), []byte("X-Scope: a"))
+	load := func(label string) []byte {
+		text := fmt.Sprintf("upstream: {url: %q, headers_file: %q}\ntenancy: {label: %s}\n", up, headers, label)
+		return fmt.Appendf([]byte(text), "auth: {issuer: %q, audience: %s}\n", idp.URL, authtest.Audience)
+	}
+	file := write(t, filepath.Join(dir, "promfence.yaml"), load("old"))
+	go func() {
+		time.Sleep(300 * time.Millisecond)
+		if err := errors.Join(os.WriteFile(file, load("new"), 0o600), os.Rename(next, headers)); err != nil {
+			t.Error(err)
+		}
+		if w, err := os.OpenFile(pipe, os.O_RDWR, 0); err == nil { // whoever waits goes on
+			_ = w.Close()
+		}
+	}()
+	p := start(t, "PROMFENCE_CONFIG="+file)
+	until(t, p.server+"/-/ready", 200)
+	for end := time.Now().Add(patience); p.asks(t, idp, asked) != `up{new="acme"}`; time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatal("the settings of before are still in effect")
+		}
+	}
 }
 
 func TestReloadsLeaveNothingBehind(t *testing.T) {

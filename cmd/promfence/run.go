@@ -26,7 +26,7 @@ func serve(ctx context.Context, in input) error {
 	lines := newLineWriter(in.stderr, metrics) // the loggers of all generations write to it
 	defer lines.close()
 	in.stderr = lines
-	cfg, err := load(in)
+	cfg, files, err := loadWatched(in)
 	if err != nil {
 		return err
 	}
@@ -42,6 +42,7 @@ func serve(ctx context.Context, in input) error {
 	if err := first.audit.open(); err != nil {
 		return cannotAudit(cfg, err)
 	}
+	first.files = files
 	l.first = cfg
 	l.now.Store(first)
 	stdlog.SetFlags(0)
