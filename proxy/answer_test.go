@@ -236,6 +236,7 @@ func TestFilteredRows(t *testing.T) {
 		{"an encoding we cannot read", nil, reply(200, rules, "Content-Encoding", "br"), 502, "/api/v1/rules"},
 		{"cut short", nil, reply(200, rules[:len(rules)-3]), 502, "/api/v1/rules"},
 		{"HTML", nil, reply(200, "<html>theirs</html>"), 502, "/api/v1/rules"},
+		{"JSON in the name of HTML", nil, reply(200, rules, "Content-Type", "text/html"), 502, "/api/v1/rules"},
 		{"another shape", nil, reply(200, `{"status":"success","data":["theirs"]}`), 502, "/api/v1/rules"},
 		{"an error", nil, reply(500, promError("internal", "theirs")), 500, "/api/v1/rules"},
 		{"a redirect", nil, reply(307, rules, "Location", "/theirs"), 502, "/api/v1/rules"},

@@ -65,20 +65,23 @@ type answer struct {
 	inner *jsontext.Decoder // walks one element in memory
 	out   *bufio.Writer
 
-	memory  bytes.Buffer // what inner walks
-	text    []byte       // scratch of unquote
-	scratch []member     // of labelsOf
+	whole   []byte         // the element that is being read
+	last    jsontext.Value // what was read into it last
+	memory  bytes.Buffer   // what inner walks
+	text    []byte         // scratch of unquote
+	scratch []member       // of labelsOf
 }
 
 // newAnswer starts a filter. The outer decoder does not look for duplicate
 // names, since it would have to remember every family of everybody: object does
-// around the elements and the inner decoder does within them.
+// around the elements and the inner decoder does within them. Nor does it refuse
+// what is no UTF-8: value mends it.
 func newAnswer(dst io.Writer, src io.Reader, v view) (*answer, error) {
 	if v.label == "" || v.tenants.IsZero() {
 		return nil, errors.New("a filter was called without a tenant")
 	}
 	a := &answer{view: v, in: meter{src: src}, inner: new(jsontext.Decoder), out: bufio.NewWriterSize(dst, heldBack)}
-	a.outer = jsontext.NewDecoder(&a.in, jsontext.AllowDuplicateNames(true))
+	a.outer = jsontext.NewDecoder(&a.in, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
 	return a, nil
 }
 
@@ -146,7 +149,7 @@ func (a *answer) explain(err error) error {
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
 		return badAnswer("it ends early")
 	case errors.Is(err, jsontext.ErrDuplicateName):
-		return badAnswer("an element has a name twice")
+		return errTwice
 	case isSyntax:
 		return badAnswer("it is not JSON near byte %d", syntax.ByteOffset)
 	default:

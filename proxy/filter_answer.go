@@ -19,6 +19,10 @@ var errUnfiltered = errors.New("the upstream's answer could not be filtered")
 
 // filterAnswer replaces the body by what the row's filter leaves of it.
 func (p *Proxy) filterAnswer(resp *http.Response, x *exchange) error {
+	contentType := resp.Header.Get("Content-Type")
+	if _, ok := answerType(contentType, jsonTypes); !ok {
+		return unfilterable(fmt.Errorf("Content-Type %q", clip(contentType)))
+	}
 	src, err := plainBody(resp)
 	if err != nil {
 		return unfilterable(err)
@@ -44,6 +48,7 @@ func (p *Proxy) filterAnswer(resp *http.Response, x *exchange) error {
 	}
 	body.Reader = io.MultiReader(bytes.NewReader(head), &answerBody{ReadCloser: r, x: x})
 	resp.Body = body
+	resp.Header.Set("Content-Type", "application/json")
 	resp.Header.Del("Content-Encoding")
 	resp.Header.Del("Content-Length")
 	resp.ContentLength = -1

@@ -133,11 +133,3 @@ func (a *answer) labelsOf(element jsontext.Value, name string) ([]member, owner,
 	whose, err := a.owner(find(members, name))
 	return members, whose, err
 }
-
-// ownedBy is copyArray's question about elements with their labels in a member.
-func (a *answer) ownedBy(labels string) func(jsontext.Value) (bool, error) {
-	return func(element jsontext.Value) (bool, error) {
-		_, whose, err := a.labelsOf(element, labels)
-		return whose == own, err
-	}
-}

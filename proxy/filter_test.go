@@ -163,7 +163,8 @@ func TestFiltersRefuseAViewWithoutTenant(t *testing.T) {
 	}
 }
 
-// Duplicate names and invalid UTF-8 are read differently by different parsers.
+// Duplicate names and halves of characters are read differently by different
+// parsers.
 func TestFiltersRefuseAmbiguousElements(t *testing.T) {
 	for name, bad := range map[string][]string{
 		"rules": {
@@ -176,7 +177,6 @@ func TestFiltersRefuseAmbiguousElements(t *testing.T) {
 			groups(`{"name":"g","name":"h","file":"f","rules":[` + ownRule + `]}`),
 			groups(`{"name":"g","file":"f","rules":[` + ownRule + `],"rules":[` + betaRule + `]}`),
 			data(`{"groups":[],"groups":[` + group("g", betaRule) + `]}`),
-			groups(group("g", "{\"labels\":{\"tenant_id\":\"acme\"},\"name\":\"\xff\"}")),
 			groups(group("g", `{"labels":{"tenant_id":"acme"},"name":"\ud800"}`)),
 			groups(group("g", `{"labels":["tenant_id","acme"]}`)),
 			groups(group("g", `{"labels":{"tenant_id":["acme"]}}`)),
@@ -236,6 +236,68 @@ func TestFiltersPassOverLargeParts(t *testing.T) {
 	}
 	if want := data(`{"droppedTargets":[],"activeTargets":[` + ownTarget + `]}`); out.String() != want {
 		t.Errorf("got %s", out.String())
+	}
+}
+
+// Neither does what is somebody else's break the answer, however large it is:
+// nothing of it is kept from where it says whose it is.
+func TestLargeElementsOfOthersBreakNothing(t *testing.T) {
+	const many = 2 * proxy.MaxElement
+	others := func(open, element, end string) io.Reader {
+		return io.MultiReader(strings.NewReader(open), io.LimitReader(&repeat{s: element + ","}, int64(len(element)+1)*(many/int64(len(element)))), strings.NewReader(element+end))
+	}
+	const alertsOf = `{"name":"r","labels":{%s},"alerts":[`
+	for name, tt := range map[string]struct {
+		filter string
+		src    io.Reader
+		want   string
+	}{
+		"a rule with many alerts": {
+			"rules", others(`{"status":"success","data":{"groups":[{"name":"g","file":"f","rules":[`+fmt.Sprintf(alertsOf, `"tenant_id":"beta"`), betaAlert, `]},`+ownRule+`]}]}}`),
+			groups(group("g", ownRule)),
+		},
+		"a shared rule with many alerts": {
+			"rules", others(`{"status":"success","data":{"groups":[{"name":"g","file":"f","rules":[`+fmt.Sprintf(alertsOf, ``), betaAlert, `,`+ownAlert+`]},`+ownRule+`]}]}}`),
+			groups(group("g", fmt.Sprintf(alertsOf, ``)+ownAlert+`]}`, ownRule)),
+		},
+		"a target with many discovered labels": {
+			"targets", others(`{"status":"success","data":{"activeTargets":[{"labels":{},"discoveredLabels":[`, `{"MARKER":""}`, `]},`+ownTarget+`]}}`),
+			data(`{"activeTargets":[` + ownTarget + `]}`),
+		},
+		"a series with many exemplars": {
+			"query_exemplars", others(`{"status":"success","data":[{"seriesLabels":{"tenant_id":"MARKER"},"exemplars":[`, `{"MARKER":""}`, `]},`+ownExemplars+`]}`),
+			data(`[` + ownExemplars + `]`),
+		},
+	} {
+		v := answerView(t)
+		v.SharedRules = true
+		var out strings.Builder
+		if err := proxy.Filters[tt.filter](&out, tt.src, v); err != nil {
+			t.Errorf("%s: %v", name, err)
+		} else if out.String() != tt.want {
+			t.Errorf("%s: %.2000s, want %s", name, out.String(), tt.want)
+		}
+	}
+}
+
+// Prometheus writes what a rule's template made of its data, and that may cut a
+// character in two. Whoever it belongs to, the answer goes on; what is shown of
+// it is text.
+func TestTextThatIsNotUTF8IsMended(t *testing.T) {
+	for name, answer := range answers {
+		for _, mark := range []string{"MARKER", "own", "j", "r", "g"} {
+			torn := strings.ReplaceAll(answer, `"`+mark+`"`, "\"caf\xc3\"")
+			if torn == answer {
+				continue
+			}
+			want, err := filtered(t, name, strings.ReplaceAll(answer, `"`+mark+`"`, "\"caf\uFFFD\""), answerView(t))
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			if got, err := filtered(t, name, torn, answerView(t)); err != nil || got != want {
+				t.Errorf("%s, %s: %s %v, want %s", name, mark, got, err, want)
+			}
+		}
 	}
 }
 
