@@ -5,6 +5,7 @@ import (
 	"iter"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -195,15 +196,18 @@ func wirePath(r *http.Request) string { return cmp.Or(r.URL.RawPath, r.URL.Escap
 // maxUnescapes is how many hops that decode a path are reckoned with.
 const maxUnescapes = 3
 
+var validEscape = regexp.MustCompile("%[0-9A-Fa-f]{2}")
+
 // pathSegment tells one segment from a path that only looks like one to some
-// hop: separators and dots, plain or escaped, even twice.
+// hop: separators and dots, plain or escaped, even twice. What is no escape
+// stands for itself and ends nothing: a hop may well decode the others.
 func pathSegment(s string) bool {
 	for range maxUnescapes {
 		if s == "" || s == "." || s == ".." || strings.ContainsAny(s, `/\`) {
 			return false
 		}
-		next, err := url.PathUnescape(s)
-		if err != nil || next == s {
+		next := validEscape.ReplaceAllStringFunc(s, unescaped)
+		if next == s {
 			return true
 		}
 		s = next

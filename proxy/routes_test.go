@@ -112,7 +112,8 @@ func TestPathsThatDoNotExist(t *testing.T) {
 		"/api/v1/status/config", "/api/v1/status/flags", "/api/v1/status/tsdb", "/metrics", "/graph", "/debug/pprof/",
 		"/api/v1/label/a/b/values", "/api/v1/label/../values", "/api/v1/label/%2e%2e/values", "/api/v1/label/a%2fb/values",
 		"/api/v1/label/a%5cb/values", "/api/v1/label/%252e%252e/values", "/api/v1/label//values", "/api/v1/label/job/values/",
-		"/api/v1/label/%2e/values", "/api/v1/label/..%252f..%252fstatus/values", "/api/v1/metrics", "/api/v1/metrics/", "/api/v1/metrics/metrics/query",
+		"/api/v1/label/%252e%252e%252f%252e%252e%252fstatus%252fconfig%253f%25zz/values", "/api/v1/label/a%25%32%46b%25/values",
+		"/api/v1/label/a%25255Cb%25zz/values", "/api/v1/label/%2e/values", "/api/v1/label/..%252f..%252fstatus/values", "/api/v1/metrics", "/api/v1/metrics/", "/api/v1/metrics/metrics/query",
 		"/-/reload", "/-/quit", "/-/healthy/", "/docs", "/openapi.yaml", "/api/v1/federate", "/api/v1/scrape_pools", "/api/v1/explain",
 	} {
 		t.Run(path, func(t *testing.T) {
@@ -134,6 +135,8 @@ func TestLabelNamesAreSpelledAgain(t *testing.T) {
 		"U__a_2F_b":       "/api/v1/label/U__a_2F_b/values",
 		"my.label":        "/api/v1/label/my.label/values",
 		"a%20b":           "/api/v1/label/a%20b/values",
+		"%25zz":           "/api/v1/label/%25zz/values",
+		"100%25":          "/api/v1/label/100%25/values",
 		"%E4%BD%A0":       "/api/v1/label/%E4%BD%A0/values",
 		"a%3Fmatch%5B%5D": "/api/v1/label/a%3Fmatch%5B%5D/values",
 	} {
