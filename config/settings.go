@@ -73,7 +73,7 @@ var Settings = []Setting{
 	{"limits.max_query_depth", 100, "Brackets that may be open at once in a query; at most 1000.", depth},
 	{"limits.max_query_terms", 2000, "Names, operators, commas and opening brackets in one request's PromQL.", positive},
 	{"limits.max_body_bytes", 1 << 20, "Bytes of a request's body.", positive},
-	{"limits.max_range", time.Duration(0), "How much time a query may read: from start to end, with its longest range and the subqueries around it; lookups of series without times get this range. 0s: the upstream decides.", notNegative},
+	{"limits.max_range", time.Duration(0), "How much time a query may read: from start to end, with its longest range, the subqueries around it and its lookback_delta; lookups of series without times get this range. 0s: the upstream decides.", notNegative},
 	{"limits.max_points", 0, "Steps of a range query, and of a subquery that names its step. 0: the upstream decides.", notNegative},
 	{"limits.requests_per_second", 0, "Requests per second of each tenant (of each set of tenants, for tokens with several), counted by each replica. 0: no limit.", notNegative},
 	{"limits.burst", 0, "How many of them may come at once. 0: as many as `limits.requests_per_second`.", notNegative},

@@ -103,6 +103,11 @@ func (l Limits) checkTimes(row *Route, ps params, r reach) (params, error) {
 	if l.MaxPoints > 0 && r.points > int64(l.MaxPoints) {
 		return nil, overLimit("max_points", http.StatusBadRequest, "a subquery has %d steps: at most %d are accepted (limits.max_points); use a longer step", r.points, l.MaxPoints)
 	}
+	lookback, err := ps.lookback()
+	if err != nil {
+		return nil, err
+	}
+	r.window = saturated(r.window, lookback)
 	if !row.knows("start") {
 		return ps, l.checkRange(0, r.window)
 	}
@@ -165,7 +170,7 @@ func (l Limits) checkRange(span, window time.Duration) error {
 	if span = max(span, 0); l.MaxRange == 0 || saturated(span, window) <= l.MaxRange {
 		return nil
 	}
-	return overLimit("max_range", http.StatusBadRequest, "the query reads more than %s: from start to end, with its longest range and the subqueries around it, that is the most that is accepted (limits.max_range)",
+	return overLimit("max_range", http.StatusBadRequest, "the query reads more than %s: from start to end, with its longest range, the subqueries around it and its lookback_delta, that is the most that is accepted (limits.max_range)",
 		model.Duration(l.MaxRange))
 }
 

@@ -22,25 +22,37 @@ func (ps params) time(name string) (time.Time, error) {
 	return time.Time{}, badData("invalid parameter %q: cannot parse %q to a valid timestamp", name, clip(v))
 }
 
-// step reads the parameter of that name as Prometheus does: seconds with a
-// fraction, or a duration such as 5m.
-func (ps params) step() (time.Duration, error) {
-	v, _ := ps.lookup("step")
-	d := time.Duration(0)
+// duration reads a parameter as Prometheus reads durations: seconds with a
+// fraction, or a number with a unit such as 5m.
+func (ps params) duration(name string) (time.Duration, error) {
+	v, _ := ps.lookup(name)
 	if s, err := strconv.ParseFloat(v, 64); err == nil {
 		if math.Abs(s) >= math.MaxInt64/1e9 || math.IsNaN(s) {
-			return 0, badData(`invalid parameter "step": cannot parse %q to a valid duration. It overflows int64`, clip(v))
+			return 0, badData("invalid parameter %q: cannot parse %q to a valid duration. It overflows int64", name, clip(v))
 		}
-		d = time.Duration(s * float64(time.Second))
-	} else {
-		m, err := model.ParseDuration(v)
-		if err != nil {
-			return 0, badData(`invalid parameter "step": cannot parse %q to a valid duration`, clip(v))
-		}
-		d = time.Duration(m)
+		return time.Duration(s * float64(time.Second)), nil
 	}
-	if d <= 0 {
-		return 0, badData(`invalid parameter "step": zero or negative query resolution step widths are not accepted. Try a positive integer`)
+	d, err := model.ParseDuration(v)
+	if err != nil {
+		return 0, badData("invalid parameter %q: cannot parse %q to a valid duration", name, clip(v))
 	}
-	return d, nil
+	return time.Duration(d), nil
+}
+
+func (ps params) step() (time.Duration, error) {
+	d, err := ps.duration("step")
+	if err == nil && d <= 0 {
+		err = badData(`invalid parameter "step": zero or negative query resolution step widths are not accepted. Try a positive integer`)
+	}
+	return d, err
+}
+
+// lookback is how far back instant selectors look if the caller says so, or
+// zero: then, as with a negative one, the upstream has its own.
+func (ps params) lookback() (time.Duration, error) {
+	if v, _ := ps.lookup("lookback_delta"); v == "" {
+		return 0, nil
+	}
+	d, err := ps.duration("lookback_delta")
+	return max(d, 0), err
 }
