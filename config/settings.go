@@ -66,7 +66,7 @@ var Settings = []Setting{
 	{"tenancy.label", "tenant_id", "Label of every series that names its tenant.", labelName},
 	{"tenancy.on_conflict", "intersect", "A query's own matcher on the label is kept beside ours (`intersect`: another tenant's name finds nothing) or refused with 403 (`reject`).", oneOf("intersect", "reject")},
 	{"tenancy.max_tenants", 20, "How many tenants one token may name.", positive},
-	{"tenancy.shared_rules", false, "Show rules and alerts that carry no tenant label to every tenant.", nil},
+	{"tenancy.shared_rules", false, "Show rules that carry no tenant label to every tenant. Of their alerts, each sees those with its own label.", nil},
 	{"tenancy.shared_metadata", false, "Show HELP and UNIT texts to every tenant that has a series of the metric, whoever wrote them.", nil},
 
 	{"limits.max_query_bytes", 64 << 10, "Bytes of PromQL in one request.", positive},

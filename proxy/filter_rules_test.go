@@ -187,6 +187,24 @@ func TestFilterRules(t *testing.T) {
 	}
 }
 
+// With tenancy.shared_rules a rule is everybody's, and an alert still one tenant's.
+func TestSharedRulesShareNoAlerts(t *testing.T) {
+	f := newFence(t, func(o *proxy.Options) { o.SharedRules = true })
+	const own, others = `{"labels":{"tenant_id":"acme"},"state":"firing"}`, `{"labels":{},"state":"firing"},{"labels":{"tenant_id":"beta"},"state":"firing"}`
+	for path, answer := range map[string]func(alerts string) string{
+		"/api/v1/rules":  func(alerts string) string { return groups(group("g", `{"labels":{},"alerts":[`+alerts+`]}`)) },
+		"/api/v1/alerts": func(alerts string) string { return data(`{"alerts":[` + alerts + `]}`) },
+	} {
+		f.Answer(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = w.Write([]byte(answer(others + "," + own)))
+		})
+		if _, body := f.Get(t, path); body != answer(own) {
+			t.Errorf("%s: %s", path, body)
+		}
+	}
+}
+
 func TestFilterRulesPages(t *testing.T) {
 	token := func(name string) string {
 		sum := sha256.Sum256([]byte("f;" + name))
