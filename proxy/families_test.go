@@ -18,7 +18,7 @@ func metadataUpstream(targets string) http.HandlerFunc {
 				"secret":[{"type":"gauge","help":"of globex","unit":""}],
 				"lat":[{"type":"histogram","help":"of globex","unit":"s"},{"type":"histogram","help":"of acme","unit":"s"}]}}`)
 		case "/api/v1/label/__name__/values":
-			_, _ = io.WriteString(w, `{"status":"success","data":["up","lat_bucket"]}`)
+			_, _ = io.WriteString(w, `{"status":"success","data":["up","lat_bucket","lat_count","lat_sum"]}`)
 		case "/api/v1/targets/metadata":
 			if targets == "" {
 				http.NotFound(w, r)

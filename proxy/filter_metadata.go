@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/url"
+	"slices"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -33,9 +34,10 @@ func limitParam(params url.Values, name string) (int, error) {
 	return max(n, -1), nil
 }
 
-// filterMetadata shows the metric families that the tenants have series of.
-// What anybody wrote as HELP or UNIT is shown from the tenants' own targets, or
-// from all with tenancy.shared_metadata. A TYPE is shown when all agree on it.
+// filterMetadata shows the metric families that the tenants have series of, with
+// what the tenants' own targets say of them. Where these say nothing, HELP and
+// UNIT stay empty and a TYPE is shown when all agree on it. With
+// tenancy.shared_metadata all is shown that anybody says of these families.
 func filterMetadata(dst io.Writer, src io.Reader, v view) error {
 	a, err := newAnswer(dst, src, v)
 	if err != nil {
@@ -54,10 +56,11 @@ func filterMetadata(dst io.Writer, src io.Reader, v view) error {
 	if f.names, err = v.families(v.ctx); err != nil {
 		return err
 	}
-	if v.texts != nil && !v.sharedMetadata {
+	if v.texts != nil {
 		if f.texts, err = v.texts(v.ctx); err != nil {
 			return err
 		}
+		f.told = seriesOf(f.texts)
 	}
 	return a.filter(func() error {
 		a.write(`{`)
@@ -70,8 +73,9 @@ func filterMetadata(dst io.Writer, src io.Reader, v view) error {
 type metadataFilter struct {
 	*answer
 	limit, perFamily int
-	names            map[string]bool // of the tenants' series
-	texts            map[string][]familyText
+	names            map[string]bool         // of the tenants' series
+	texts            map[string][]familyText // of the tenants' own targets
+	told             map[string]bool         // the series that these are about
 	shown            map[string]bool
 
 	list    []jsontext.Value
@@ -105,47 +109,66 @@ func (f *metadataFilter) family(name string) error {
 }
 
 // familySuffixes are what the series of a family add to its name, by TYPE: those
-// of Prometheus's text format and of OpenMetrics 1.0. A family without them, a
-// native histogram for one, has series of its own name.
-var familySuffixes = map[string][]string{
-	"counter":        {"_total", "_created"},
-	"gaugehistogram": {"_bucket", "_gcount", "_gsum"},
-	"histogram":      {"_bucket", "_count", "_sum", "_created"},
-	"info":           {"_info"},
-	"summary":        {"_count", "_sum", "_created"},
+// of Prometheus's text format and of OpenMetrics 1.0, first the ones that none
+// lacks. A family without them, a native histogram for one, has series of its
+// own name.
+var familySuffixes = map[string]struct{ always, also []string }{
+	"counter":        {always: []string{"_total"}, also: []string{"_created"}},
+	"gaugehistogram": {always: []string{"_bucket", "_gcount", "_gsum"}},
+	"histogram":      {always: []string{"_bucket", "_count", "_sum"}, also: []string{"_created"}},
+	"info":           {always: []string{"_info"}},
+	"summary":        {always: []string{"_count", "_sum"}, also: []string{"_created"}},
 }
 
 // mayHave is a quick look, before a family's TYPE is known.
 func (f *metadataFilter) mayHave(name string) bool {
-	if f.names[name] {
-		return true
-	}
 	for kind := range familySuffixes {
-		if f.hasSeries(name, kind) {
+		if f.hasSome(name, kind) {
 			return true
 		}
 	}
 	return false
 }
 
-// hasSeries looks for the series of a TYPE only: a tenant's requests_total does
-// not tell them that somebody has a gauge named requests.
-func (f *metadataFilter) hasSeries(name, kind string) bool {
-	if f.names[name] {
-		return true
-	}
-	for _, suffix := range familySuffixes[kind] {
-		if f.names[name+suffix] {
-			return true
-		}
-	}
-	return false
+// hasSome is for a TYPE that the tenants' own targets tell.
+func (f *metadataFilter) hasSome(name, kind string) bool {
+	has := func(suffix string) bool { return f.names[name+suffix] }
+	suffixes := familySuffixes[kind]
+	return has("") || slices.ContainsFunc(suffixes.always, has) || slices.ContainsFunc(suffixes.also, has)
 }
 
-// kind returns the TYPE that all entries agree on, else unknown, and whether the
+// hasAll is for a TYPE that others tell. A tenant's jobs_count must not tell them
+// of somebody's summary named jobs, so all that such a family has must be there,
+// and none of it as a part of what the tenants' own targets tell.
+func (f *metadataFilter) hasAll(name, kind string) bool {
+	lacks := func(suffix string) bool { return !f.names[name+suffix] || f.told[name+suffix] }
+	suffixes := familySuffixes[kind].always
+	return !lacks("") || len(suffixes) > 0 && !slices.ContainsFunc(suffixes, lacks)
+}
+
+// seriesOf are the names of the series that families may have.
+func seriesOf(families map[string][]familyText) map[string]bool {
+	all := map[string]bool{}
+	for name, texts := range families {
+		all[name] = true
+		for _, t := range texts {
+			suffixes := familySuffixes[t.kind]
+			for _, suffix := range slices.Concat(suffixes.always, suffixes.also) {
+				all[name+suffix] = true
+			}
+		}
+	}
+	return all
+}
+
+// kind returns the TYPE of a family that the tenants' own targets do not tell of:
+// the one that all entries agree on, else unknown. And it returns whether the
 // tenants have series of the family.
 func (f *metadataFilter) kind(name string, entries []jsontext.Value) (kind string, has bool, err error) {
-	has = f.names[name]
+	if own := f.texts[name]; len(own) > 0 {
+		return "", slices.ContainsFunc(own, func(t familyText) bool { return f.hasSome(name, t.kind) }), nil
+	}
+	has = f.hasAll(name, "")
 	for i, entry := range entries {
 		members, err := f.split(f.members[:0], entry)
 		if err != nil {
@@ -156,12 +179,12 @@ func (f *metadataFilter) kind(name string, entries []jsontext.Value) (kind strin
 		if err != nil {
 			return "", false, err
 		}
-		own := knownKind(text)
+		said := knownKind(text)
 		if i == 0 {
-			kind = own
+			kind = said
 		}
-		has = has || f.hasSeries(name, own)
-		if kind != own {
+		has = has || f.hasAll(name, said)
+		if kind != said {
 			kind = "unknown"
 		}
 	}
@@ -193,15 +216,11 @@ func (f *metadataFilter) writeFamily(name, kind string, entries []jsontext.Value
 		}
 	case len(entries) > 0:
 		if len(texts) == 0 {
-			texts = []familyText{{help: `""`, unit: `""`}}
-		}
-		typ, err := jsontext.AppendQuote(nil, kind)
-		if err != nil {
-			return err
+			texts = []familyText{{kind: kind, help: `""`, unit: `""`}}
 		}
 		for i, t := range texts[:f.cut(len(texts))] {
 			f.comma(i)
-			f.write(`{"type":` + string(typ) + `,"help":` + t.help + `,"unit":` + t.unit + `}`)
+			f.write(`{"type":"` + t.kind + `","help":` + t.help + `,"unit":` + t.unit + `}`)
 		}
 	}
 	f.write(`]`)

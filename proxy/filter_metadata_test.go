@@ -14,6 +14,9 @@ import (
 
 func TestFilterMetadata(t *testing.T) {
 	entry := func(kind, help string) string { return `{"type":"` + kind + `","help":"` + help + `","unit":""}` }
+	told := func(family, kind string) string {
+		return strings.NewReplacer(`"up"`, `"`+family+`"`, "gauge", kind).Replace(ownEntry)
+	}
 	for _, tt := range []struct {
 		name, series string // the tenant's series
 		answer, want string
@@ -51,14 +54,47 @@ func TestFilterMetadata(t *testing.T) {
 		},
 		{name: "free text in a type is unknown", series: "a", answer: `{"a":[` + entry("MARKER", "") + `]}`, want: `{"a":[` + entry("unknown", "") + `]}`},
 		{
-			name: "types have the series of their suffixes", series: "h_bucket s_count c_total i_info g_gsum k_created",
-			answer: `{"h":[` + entry("histogram", "") + `],"s":[` + entry("summary", "") + `],"c":[` + entry("counter", "") + `],"i":[` + entry("info", "") + `],"g":[` + entry("gaugehistogram", "") + `],"k":[` + entry("counter", "") + `]}`,
-			want:   `{"h":[` + entry("histogram", "") + `],"s":[` + entry("summary", "") + `],"c":[` + entry("counter", "") + `],"i":[` + entry("info", "") + `],"g":[` + entry("gaugehistogram", "") + `],"k":[` + entry("counter", "") + `]}`,
+			name: "types have the series of their suffixes", series: "h_bucket h_count h_sum s_count s_sum q c_total i_info g_bucket g_gcount g_gsum",
+			answer: `{"h":[` + entry("histogram", "") + `],"s":[` + entry("summary", "") + `],"q":[` + entry("summary", "") + `],"c":[` + entry("counter", "") + `],"i":[` + entry("info", "") + `],"g":[` + entry("gaugehistogram", "") + `]}`,
+			want:   `{"h":[` + entry("histogram", "") + `],"s":[` + entry("summary", "") + `],"q":[` + entry("summary", "") + `],"c":[` + entry("counter", "") + `],"i":[` + entry("info", "") + `],"g":[` + entry("gaugehistogram", "") + `]}`,
 		},
 		{
 			name: "a suffix of another type proves nothing", series: "MARK_total h_info",
 			answer: `{"MARKER":[` + entry("gauge", "") + `],"MARK":[` + entry("gauge", "MARKER") + `],"h":[` + entry("histogram", "") + `]}`,
 			want:   `{}`,
+		},
+		{
+			name: "nor does a part of a family", series: "jobs_count h_bucket h_sum c_created g_bucket",
+			answer: `{"jobs":[` + entry("summary", "") + `],"h":[` + entry("histogram", "") + `],"c":[` + entry("counter", "") + `],"g":[` + entry("gaugehistogram", "") + `]}`,
+			want:   `{}`,
+		},
+		{
+			name: "what own targets call a family is no part of another", series: "orders_total jobs_count jobs_sum",
+			answer: `{"jobs":[` + entry("summary", "") + `],"jobs_count":[` + entry("gauge", "") + `],"orders":[` + entry("counter", "") + `],"orders_total":[` + entry("counter", "") + `]}`,
+			texts:  `[` + told("orders_total", "counter") + `,` + told("jobs_count", "gauge") + `]`,
+			want:   `{"jobs_count":[` + entry("gauge", "own") + `],"orders_total":[` + entry("counter", "own") + `]}`,
+		},
+		{
+			name: "and no part of an own family is another", series: "lat_bucket lat_count lat_sum", shared: true,
+			answer: `{"lat":[` + entry("histogram", "") + `],"lat_sum":[` + entry("gauge", "MARKER") + `]}`,
+			texts:  `[` + told("lat", "histogram") + `]`,
+			want:   `{"lat":[` + entry("histogram", "") + `]}`,
+		},
+		{
+			name: "own targets decide what type a family has", series: "up lat_sum",
+			answer: `{"lat":[` + entry("gauge", "MARKER") + `],"up":[` + entry("counter", "MARKER") + `,` + entry("gauge", "own") + `]}`,
+			texts:  `[` + ownEntry + `,` + told("lat", "histogram") + `]`,
+			want:   `{"lat":[` + entry("histogram", "own") + `],"up":[` + entry("gauge", "own") + `]}`,
+		},
+		{
+			name: "free text in an own type is unknown", series: "up",
+			answer: `{"up":[` + entry("gauge", "") + `]}`, texts: `[` + told("up", `a\"b`) + `]`,
+			want: `{"up":[` + entry("unknown", "own") + `]}`,
+		},
+		{
+			name: "the families of others' targets decide nothing", series: "lat_bucket lat_count lat_sum",
+			answer: `{"lat":[` + entry("histogram", "MARKER") + `]}`, texts: `[` + strings.Replace(betaEntry, `"up"`, `"lat_sum"`, 1) + `]`,
+			want: `{"lat":[` + entry("histogram", "") + `]}`,
 		},
 		{
 			name: "shared metadata shows every text of a family", series: "up", shared: true,

@@ -31,12 +31,12 @@ func filterTargetsMetadata(dst io.Writer, src io.Reader, v view) error {
 	})
 }
 
-// A familyText is what a target says about a family in free text, as the
-// upstream spells it: JSON strings, quotes included.
-type familyText struct{ help, unit string }
+// A familyText is what a target says about a family: a TYPE that is known, and
+// free text as the upstream spells it, JSON strings with their quotes.
+type familyText struct{ kind, help, unit string }
 
 // readTargetTexts collects, from an answer of /api/v1/targets/metadata, the
-// texts that the tenants' own targets give their families. It is what
+// texts and types that the tenants' own targets give their families. It is what
 // view.texts is made of.
 func readTargetTexts(src io.Reader, v view) (map[string][]familyText, error) {
 	a, err := newAnswer(io.Discard, src, v)
@@ -62,14 +62,19 @@ func readTargetTexts(src io.Reader, v view) (map[string][]familyText, error) {
 			if err != nil {
 				return err
 			}
-			text := familyText{string(help), string(unit)}
-			if slices.Contains(texts[string(family)], text) {
+			name := string(family) // before unquote is asked again
+			kind, err := a.unquote(find(members, "type"))
+			if err != nil {
+				return err
+			}
+			text := familyText{knownKind(kind), string(help), string(unit)}
+			if slices.Contains(texts[name], text) {
 				return nil // replicas of one program say the same
 			}
-			if size += len(family) + len(help) + len(unit); size > maxElement {
+			if size += len(name) + len(help) + len(unit); size > maxElement {
 				return badAnswer("the texts of the tenants' families are larger than %d bytes", maxElement)
 			}
-			texts[string(family)] = append(texts[string(family)], text)
+			texts[name] = append(texts[name], text)
 			return nil
 		})
 	})
