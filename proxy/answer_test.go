@@ -310,6 +310,18 @@ func TestWarningsOfStoresAreHidden(t *testing.T) {
 	}
 }
 
+func TestAnErrorThatClaimsToBeFineTellsNoStore(t *testing.T) {
+	f := newFence(t, nil)
+	f.Answer(reply(200, promError("internal", "store 10.0.0.1:10901 is gone"), "Content-Type", "application/json"))
+	_, body := f.Get(t, "/api/v1/query?query=up")
+	if strings.Contains(body, "10.0.0.1") || !strings.Contains(body, `{"status":"error","errorType":"internal"`) {
+		t.Errorf("the caller read %s", body)
+	}
+	if !strings.Contains(f.Log.String(), "10.0.0.1:10901") {
+		t.Error("the error is not in the log")
+	}
+}
+
 func TestAnswersOfOtherTypesAreNotPassedOn(t *testing.T) {
 	f := newFence(t, nil)
 	for contentType, want := range map[string]int{

@@ -2,8 +2,10 @@ package proxy
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 )
 
 // hiddenWarning stands in place of an upstream's text that does not speak of
@@ -22,7 +24,7 @@ var warningTexts = [][]byte{
 
 const (
 	verdictBytes = 40  // within these a text shows whether it may pass
-	keptTail     = 16  // holds `"warnings"` and a few spaces
+	keptTail     = 64  // holds `"warnings"` in escapes, and a few spaces
 	smallRead    = 256 // below this Read goes through a buffer of its own
 	maxHiddenLog = 1 << 10
 )
@@ -35,13 +37,13 @@ const (
 type warningReader struct {
 	io.Closer // the upstream's body
 	src       io.Reader
-	errors    bool // also hide the texts of "error" members: newline-delimited answers have them
+	errors    bool // also hide the texts of "error" members: newline-delimited answers have them, and what is no success
 
 	state  warningState
 	tail   [keptTail]byte // the bytes before the current ones
 	carry  []byte         // the beginning of a text whose verdict is open
 	small  []byte         // what a small Read left for the next one
-	pos    int            // bytes of the current text overwritten
+	pos    int            // bytes of success seen, or of the current text overwritten
 	escape bool
 	alone  bool   // the text is a member's value, not an array's element
 	hidden []byte // for the log
@@ -50,13 +52,17 @@ type warningReader struct {
 type warningState int
 
 const (
-	copying   warningState = iota // anywhere else
+	beginning warningState = iota // as long as the answer begins as a success
+	copying                       // anywhere else
 	afterKey                      // after the colon of a key that we look at
 	inArray                       // between its elements
 	textStart                     // at the first byte of a text
 	passing                       // in a text that may pass
 	hiding                        // in one that may not
 )
+
+// success is how an answer begins in which "error" is nothing but a label.
+const success = `{"status":"success"`
 
 // Read is an io.Reader's.
 func (w *warningReader) Read(p []byte) (int, error) {
@@ -109,6 +115,17 @@ func (w *warningReader) remember(b []byte) {
 func (w *warningReader) rewrite(b []byte) (int, error) {
 	for i := 0; i < len(b); i++ {
 		switch w.state {
+		case beginning:
+			switch c := b[i]; {
+			case isSpace(c) && strings.Count(success[:w.pos], `"`)%2 == 0: // in no text
+			case c != success[w.pos]:
+				w.errors, w.state = true, copying
+				i-- // it may be anything
+			default:
+				if w.pos++; w.pos == len(success) {
+					w.state = copying
+				}
+			}
 		case copying:
 			colon := bytes.IndexByte(b[i:], ':')
 			if colon < 0 {
@@ -142,35 +159,56 @@ func (w *warningReader) rewrite(b []byte) (int, error) {
 // key reports whether before, with the tail of what went out, ends in a key
 // whose texts we look at.
 func (w *warningReader) key(before []byte) bool {
-	if n := len(before); n > 1 && before[n-1] == '"' && before[n-2] != 's' && before[n-2] != 'r' {
-		return false // most keys, without a closer look
+	if n := len(before); n > 1 && before[n-1] == '"' {
+		switch before[n-2] {
+		case 's', 'r', '2', '3': // the last letter, or its escape's last digit
+		default:
+			return false // most keys, without a closer look
+		}
 	}
 	if len(before) < keptTail {
 		var room [2 * keptTail]byte
 		before = append(append(room[:0], w.tail[:]...), before...)
 	}
-	before = bytes.TrimRight(before, " \t\r\n")
-	switch {
-	case endsInKey(before, `"warnings"`), endsInKey(before, `"infos"`):
+	switch name := lastText(bytes.TrimRight(before, " \t\r\n")); string(name) {
+	case "warnings", "infos":
 		w.alone = false
 		return true
-	case w.errors && endsInKey(before, `"error"`):
+	case "error":
 		w.alone = true
-		return true
+		return w.errors
 	}
 	return false
 }
 
-// endsInKey tells a key from a longer one that ends so behind an escaped quote.
-func endsInKey(before []byte, key string) bool {
-	rest, ok := bytes.CutSuffix(before, []byte(key))
-	return ok && !bytes.HasSuffix(rest, []byte(`\`))
+// lastText is the text that b ends with, if all of it is there. A key that holds
+// an escaped quote is none of ours, whatever follows it.
+func lastText(b []byte) []byte {
+	end := len(b) - 1
+	if end < 0 || b[end] != '"' {
+		return nil
+	}
+	start := bytes.LastIndexByte(b[:end], '"')
+	if start < 0 || start > 0 && b[start-1] == '\\' {
+		return nil
+	}
+	text := b[start+1 : end]
+	if bytes.IndexByte(text, '\\') < 0 {
+		return text
+	}
+	var name string
+	if json.Unmarshal(b[start:], &name) != nil { // its end is an escaped quote
+		return nil
+	}
+	return []byte(name)
 }
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
 // between handles a byte outside a text.
 func (w *warningReader) between(c byte) error {
 	switch {
-	case c == ' ' || c == '\t' || c == '\r' || c == '\n':
+	case isSpace(c):
 	case w.state == afterKey && c == '[':
 		w.state = inArray
 	case w.state == afterKey && c == '"' && w.alone:

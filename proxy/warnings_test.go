@@ -3,6 +3,7 @@ package proxy
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"strings"
 	"testing"
@@ -41,6 +42,8 @@ func TestWarningReader(t *testing.T) {
 		{"just as long", `{"data":[],"warnings":["` + strings.Repeat("x", len(hidden)) + `"]}`, []string{hidden}, nil},
 		{"one longer", `{"data":[],"warnings":["` + strings.Repeat("x", len(hidden)+1) + `"]}`, []string{hidden}, nil},
 		{"escapes", `{"data":[],"warnings":["\\","\"","a\\\"` + store + `"]}`, []string{"th", "th", hidden}, nil},
+		{"keys in escapes", `{"data":[],"warn\u0069ng\u0073":["` + store + `"],"info\u0073" : ["` + store + `"]}`, []string{hidden}, []string{hidden}},
+		{"a key all in escapes", `{"data":[],"\u0077\u0061\u0072\u006e\u0069\u006e\u0067\u0073":["` + store + `"]}`, []string{hidden}, nil},
 		{"before the data", `{"warnings":["` + store + `"],"data":[]}`, []string{hidden}, nil},
 		{"null", `{"data":[],"warnings":null}`, nil, nil},
 	}
@@ -74,7 +77,7 @@ func TestWarningReader(t *testing.T) {
 }
 
 func TestWarningReaderLeavesLabelsAlone(t *testing.T) {
-	const body = `{"data":{"result":[{"metric":{"warnings":"10.0.0.1","infos":"x","error":"y"},"value":[1,"2"]}]}}` + "\n" + `["warnings","infos"]`
+	const body = `{"status":"success","data":{"result":[{"metric":{"warnings":"10.0.0.1","infos":"x","error":"y"},"value":[1,"2"]}]}}` + "\n" + `["warnings","infos"]`
 	got, err := io.ReadAll(&warningReader{src: strings.NewReader(body)})
 	if err != nil || string(got) != body {
 		t.Errorf("got %s, %v", got, err)
@@ -90,6 +93,29 @@ func TestWarningReaderOfLines(t *testing.T) {
 	}
 }
 
+func TestWarningReaderOfErrors(t *testing.T) {
+	for _, body := range []string{
+		`{"status":"error","errorType":"internal","error":"10.0.0.1"}`,
+		`{"status":"error","errorType":"internal","err\u006f\u0072" : "10.0.0.1"}`,
+		` { "status" : "error" , "error" : "10.0.0.1" } `,
+		`{"error":"10.0.0.1","status":"error"}`,
+		`{"data":null,"error":"10.0.0.1","status":"error"}`,
+		`{"stat\u0075s":"error","error":"10.0.0.1"}`,
+		`[{"error":"10.0.0.1"}]`,
+	} {
+		for how, r := range map[string]io.Reader{"at once": strings.NewReader(body), "byte by byte": iotest.OneByteReader(strings.NewReader(body))} {
+			got, err := io.ReadAll(&warningReader{src: r})
+			if want := strings.Replace(body, "10.0.0.1", hiddenWarning[:8], 1); err != nil || string(got) != want {
+				t.Errorf("%s, %s: got %s, %v", body, how, got, err)
+			}
+		}
+	}
+	const body = "{\n  \"status\": \"success\",\n  \"data\": {\"result\": [{\"metric\": {\"error\": \"timeout\"}}]}}"
+	if got, err := io.ReadAll(&warningReader{src: strings.NewReader(body)}); err != nil || string(got) != body {
+		t.Errorf("got %s, %v", got, err)
+	}
+}
+
 func TestWarningReaderRefusesOtherShapes(t *testing.T) {
 	_, err := io.ReadAll(&warningReader{src: strings.NewReader(`{"warnings":[{"store":"10.0.0.1"}]}`)})
 	if !errors.Is(err, errUnfiltered) {
@@ -97,15 +123,18 @@ func TestWarningReaderRefusesOtherShapes(t *testing.T) {
 	}
 }
 
-// FuzzWarningReader: however an answer is cut into reads, what comes out is the
-// same, as long, and without the text that must not pass.
+// FuzzWarningReader: however an answer is cut into reads and its key is spelled,
+// what comes out is the same, as long, and without the text that must not pass.
 func FuzzWarningReader(f *testing.F) {
-	f.Add("warnings", "secret text", 3)
-	f.Add("infos", `\"secret`, 1)
-	f.Fuzz(func(t *testing.T, key, text string, step int) {
-		k, _ := json.Marshal(key)
-		v, _ := json.Marshal(text)
-		body := `{"data":[1,{"a":"b"}],` + string(k) + `:["x` + string(v[1:]) + `],"z":1}`
+	f.Add("warnings", "secret text", 3, uint64(0), "success")
+	f.Add("infos", `\"secret`, 1, uint64(1), "success")
+	f.Add("error", "secret text", 2, uint64(1<<4), "error")
+	f.Fuzz(func(t *testing.T, key, text string, step int, escaped uint64, status string) {
+		k, v, s := spelled(key, escaped), spelled(text, 0), spelled(status, 0)
+		body := `{"status":` + s + `,"data":[1,{"a":"b"}],` + k + `:["x` + v[1:] + `],"z":1}`
+		if key == "error" {
+			body = `{"status":` + s + `,"data":[1,{"a":"b"}],` + k + `:"x` + v[1:] + `,"z":1}`
+		}
 		whole, err := io.ReadAll(&warningReader{src: strings.NewReader(body)})
 		if err != nil || len(whole) != len(body) || !json.Valid(whole) {
 			t.Fatalf("%s became %s, %v", body, whole, err)
@@ -114,7 +143,7 @@ func FuzzWarningReader(f *testing.F) {
 		if err != nil || string(cut) != string(whole) {
 			t.Errorf("%s, cut: %s, %v", whole, cut, err)
 		}
-		looked := key == "warnings" || key == "infos"
+		looked := key == "warnings" || key == "infos" || key == "error" && status != "success"
 		if !looked && string(whole) != body {
 			t.Errorf("%s became %s", body, whole)
 		}
@@ -122,6 +151,21 @@ func FuzzWarningReader(f *testing.F) {
 			t.Errorf("%s passed", body)
 		}
 	})
+}
+
+// spelled is s as JSON, with some of its first letters in escapes.
+func spelled(s string, escaped uint64) string {
+	var b strings.Builder
+	b.WriteByte('"')
+	for i, c := range []rune(s) {
+		text, _ := json.Marshal(string(c))
+		if i < 64 && escaped>>i&1 == 1 && c < 0x10000 {
+			text = fmt.Appendf(nil, `"\u%04x"`, c)
+		}
+		b.Write(text[1 : len(text)-1])
+	}
+	b.WriteByte('"')
+	return b.String()
 }
 
 func BenchmarkWarningReader(b *testing.B) {
