@@ -78,7 +78,7 @@ func (p *Proxy) narrowError(resp *http.Response, x *exchange) error {
 	}
 	if status == http.StatusMethodNotAllowed {
 		// The row has another method, or the upstream lacks the endpoint.
-		e.Allow = slices.DeleteFunc(slices.Clone(x.route.Methods), func(m string) bool { return m == x.scoped.Method })
+		e.Allow = slices.DeleteFunc(slices.Clone(x.route.Methods), func(m string) bool { return m == x.scoped.r.Method })
 	}
 	return e
 }

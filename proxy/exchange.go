@@ -32,7 +32,7 @@ type exchange struct {
 	identity  auth.Identity
 	matcher   *tenantMatcher // the identity's tenants', once it is proven
 	params    params         // the caller's own, for the row's filter
-	scoped    *http.Request  // what goes to the upstream
+	scoped    scopedRequest  // what goes to the upstream
 	forwarded time.Time
 	upstream  time.Duration // to the upstream's response header
 	answer    answerBody

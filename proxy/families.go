@@ -1,13 +1,13 @@
 package proxy
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
-	"net/url"
 	"time"
 
 	"github.com/hashicorp/golang-lru/v2"
@@ -19,8 +19,8 @@ import (
 const (
 	askedTTL     = 30 * time.Second
 	askedKept    = 64
-	askedTimeout = 10 * time.Second
-	maxNames     = 8 << 20 // bytes of the answer that lists a tenant's metric names
+	askedTimeout = 2 * time.Minute // without upstream.timeout: nobody's context ends these requests
+	maxNames     = 8 << 20         // bytes of the answer that lists a tenant's metric names
 )
 
 // asked is something that tenants may know, fetched as they could fetch it. It
@@ -57,7 +57,7 @@ func (a *asked[T]) of(ctx context.Context, x *exchange) (T, error) {
 				err = fmt.Errorf("panic: %v", v)
 			}
 		}()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), askedTimeout)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(x.proxy.transport.timeout, askedTimeout))
 		defer cancel()
 		v, err := a.fetch(ctx, x)
 		if err == nil {
@@ -71,6 +71,9 @@ func (a *asked[T]) of(ctx context.Context, x *exchange) (T, error) {
 		return none, ctx.Err()
 	case got := <-ch:
 		v, ok := got.Val.(T)
+		if isTimeout(got.Err) {
+			return none, upstreamError(got.Err)
+		}
 		if got.Err != nil || !ok {
 			return none, errors.Join(errUnfiltered, got.Err)
 		}
@@ -81,7 +84,7 @@ func (a *asked[T]) of(ctx context.Context, x *exchange) (T, error) {
 // metricNames asks for the names that the tenants have series of, with the
 // tenants' own selector.
 func (p *Proxy) metricNames(ctx context.Context, x *exchange) (map[string]bool, error) {
-	resp, err := p.ask(ctx, x, "/label/__name__/values", url.Values{"match[]": {x.matcher.own()}})
+	resp, err := p.ask(ctx, x, "/label/__name__/values", "match[]")
 	if err != nil {
 		return nil, err
 	}
@@ -109,7 +112,7 @@ func (p *Proxy) metricNames(ctx context.Context, x *exchange) (map[string]bool, 
 // targetTexts asks for what the tenants' own targets say about their families.
 // Not every upstream can tell (Thanos cannot): then nothing is known.
 func (p *Proxy) targetTexts(ctx context.Context, x *exchange) (map[string][]familyText, error) {
-	resp, err := p.ask(ctx, x, "/targets/metadata", url.Values{"match_target": {x.matcher.own()}})
+	resp, err := p.ask(ctx, x, "/targets/metadata", "match_target")
 	if err != nil {
 		return nil, err
 	}
@@ -120,16 +123,12 @@ func (p *Proxy) targetTexts(ctx context.Context, x *exchange) (map[string][]fami
 	return readTargetTexts(resp.Body, view{ctx: ctx, label: p.label, tenants: x.identity.Tenants})
 }
 
-// ask makes a request on behalf of an exchange's tenants, in plain encoding.
-func (p *Proxy) ask(ctx context.Context, x *exchange, path string, query url.Values) (*http.Response, error) {
-	u := url.URL{Scheme: p.target.Scheme, Host: p.target.Host}
-	u.RawPath = p.prefix + apiBase + path
-	u.Path, u.RawQuery = unescaped(u.RawPath), query.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+// ask sends a request of promfence's own for what the tenants' own selector
+// selects.
+func (p *Proxy) ask(ctx context.Context, x *exchange, path, selector string) (*http.Response, error) {
+	s, err := p.ownRequest(ctx, x, path, selector)
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Accept-Encoding", "identity")
-	p.setOwnHeaders(req.Header, x)
-	return p.transport.send(req)
+	return p.transport.send(s)
 }

@@ -5,6 +5,9 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/promfence/promfence/proxy"
 )
 
 // metadataUpstream answers /metadata and what its filter asks for beside it.
@@ -72,4 +75,37 @@ func TestMetadataWithoutNamesIsNotDelivered(t *testing.T) {
 	})
 	resp, body := f.Get(t, "/api/v1/metadata")
 	wantError(t, resp, body, http.StatusBadGateway, "bad_gateway", "not passed on")
+}
+
+// What the filter asks beside has upstream.timeout, too, and all of it: an
+// upstream that goes on sending a little is too slow as well.
+func TestMetadataWaitsForNamesAsLongAsForAnswers(t *testing.T) {
+	for name, sent := range map[string]string{"nothing": "", "a little": " "} {
+		t.Run(name+" comes", func(t *testing.T) {
+			f := newFence(t, func(o *proxy.Options) { o.UpstreamTimeout = 200 * time.Millisecond })
+			f.Answer(func(w http.ResponseWriter, r *http.Request) {
+				if !strings.HasSuffix(r.URL.Path, "/values") {
+					metadataUpstream("")(w, r)
+					return
+				}
+				for tick := time.NewTicker(20 * time.Millisecond); ; {
+					select {
+					case <-r.Context().Done():
+						tick.Stop()
+						return
+					case <-tick.C:
+						if _, _ = io.WriteString(w, sent); sent != "" {
+							_ = http.NewResponseController(w).Flush()
+						}
+					}
+				}
+			})
+			began := time.Now()
+			resp, body := f.Get(t, "/api/v1/metadata")
+			wantError(t, resp, body, http.StatusGatewayTimeout, "timeout", "did not answer in time")
+			if took := time.Since(began); took > 5*time.Second {
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
 }

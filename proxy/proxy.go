@@ -7,7 +7,7 @@
 // selector of it holds the tenant's matcher, which is checked on the text that
 // leaves, parsed again. An answer that no selector narrows is filtered by the
 // row's own filter, and what cannot be filtered is not delivered. Only a
-// scopedRequest can be forwarded, and only scope makes one.
+// scopedRequest can be sent, and only scope makes one of a caller's request.
 package proxy
 
 import (

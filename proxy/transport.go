@@ -74,7 +74,8 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 // send asks the upstream. An upstream may close an idle connection at the very
 // moment in which a request is sent on it; since all that we send only reads, it
 // is then sent again, on a new one.
-func (t *transport) send(r *http.Request) (*http.Response, error) {
+func (t *transport) send(s scopedRequest) (*http.Response, error) {
+	r := s.r
 	if c := t.take(); c != nil {
 		resp, err := c.ask(r)
 		if err == nil || c.received > 0 || isTimeout(err) || r.Context().Err() != nil {

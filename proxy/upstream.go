@@ -16,18 +16,19 @@ import (
 )
 
 // A scopedRequest has been narrowed to its caller's tenants. Only Proxy.scope
-// makes one, and only a scopedRequest can be forwarded.
+// makes one of a caller's request, and ownRequest one of promfence's own; only a
+// scopedRequest can be sent.
 type scopedRequest struct {
 	r      *http.Request
 	params params // as narrowed, for the rows that promfence answers itself
 }
 
-// forward is the only way to the upstream. ReverseProxy gets a request that
+// forward is a caller's only way to the upstream. ReverseProxy gets a request that
 // holds nothing: what it copies, adds or passes on of one (X-Forwarded-For,
 // upgrades, informational answers) has nothing to work on, and the transport
 // sends the scoped request as it was spelled.
 func (p *Proxy) forward(x *exchange, s scopedRequest) {
-	x.forwarded, x.scoped = time.Now(), s.r
+	x.forwarded, x.scoped = time.Now(), s
 	shell := &http.Request{URL: p.target, Header: noAgent}
 	p.upstream.ServeHTTP(x, shell.WithContext(context.WithValue(s.r.Context(), exchangeKey{}, x)))
 }
@@ -67,6 +68,22 @@ func (p *Proxy) withBody(x *exchange, r *http.Request, body []byte) scopedReques
 	out.Header.Set("Content-Encoding", "snappy")
 	out.Header.Set("X-Prometheus-Remote-Read-Version", "0.1.0")
 	return scopedRequest{r: out}
+}
+
+// ownRequest spells a request on behalf of an exchange's tenants, in plain
+// encoding. Its only parameter is the tenants' own selector.
+func (p *Proxy) ownRequest(ctx context.Context, x *exchange, path, selector string) (scopedRequest, error) {
+	ps := params{{selector, x.matcher.own()}}
+	u := url.URL{Scheme: p.target.Scheme, Host: p.target.Host}
+	u.RawPath = p.prefix + apiBase + path
+	u.Path, u.RawQuery = unescaped(u.RawPath), ps.encode()
+	out, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
+	if err != nil {
+		return scopedRequest{}, err
+	}
+	out.Header["Accept-Encoding"] = plain
+	p.setOwnHeaders(out.Header, x)
+	return scopedRequest{out, ps}, nil
 }
 
 // upstreamRequest spells what all rows share: the path from the row, the
