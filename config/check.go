@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 // The checks of the rows in Settings. Each takes a value of the row's type and
@@ -119,6 +120,8 @@ func upstreamURL(v any) string {
 	u, _ := url.Parse(s)
 	segments := strings.Split(strings.TrimSuffix(u.Path, "/"), "/")
 	switch {
+	case strings.ContainsFunc(u.Host, func(c rune) bool { return c >= utf8.RuneSelf }):
+		return "want a host in ASCII, as xn--… if need be"
 	case strings.Contains(s, "?"):
 		return "want a URL without ?query"
 	case u.Path != "" && slices.Contains(segments[1:], ""), slices.Contains(segments, "."), slices.Contains(segments, ".."), u.RawPath != "", strings.ContainsAny(s, `%\`):

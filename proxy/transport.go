@@ -102,18 +102,19 @@ func (t *transport) dial(ctx context.Context) (*upstreamConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn := raw
+	conn, records := raw, (*tlsRecords)(nil)
 	if t.tls != nil {
+		records = &tlsRecords{Conn: raw}
 		ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 		defer cancel()
-		secure := tls.Client(raw, t.tls)
+		secure := tls.Client(records, t.tls)
 		if err := secure.HandshakeContext(ctx); err != nil {
 			_ = raw.Close() // it has carried nothing
 			return nil, err
 		}
 		conn = secure
 	}
-	c, err := newUpstreamConn(t, raw, conn)
+	c, err := newUpstreamConn(t, raw, conn, records)
 	if err != nil {
 		_ = raw.Close() // likewise
 	}

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"bytes"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -42,7 +43,7 @@ func newWire(t *testing.T, secure bool, answer func(conn io.Writer, m, n int) bo
 		ca := x509.NewCertPool()
 		ca.AddCert(cert.Certificate())
 		w.url.Scheme, w.tls = "https", &tls.Config{RootCAs: ca}
-		ln = tls.NewListener(ln, &tls.Config{Certificates: cert.TLS.Certificates})
+		ln = tls.NewListener(heldListener{ln}, &tls.Config{Certificates: cert.TLS.Certificates})
 	}
 	t.Cleanup(func() { _ = ln.Close() })
 	go func() {
@@ -117,6 +118,57 @@ func TestWhatNobodyAskedForAnswersNobody(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A record of TLS that has come in part only is as bad: the socket has nothing to
+// read, and nothing can be deciphered yet.
+func TestABeginningOfWhatNobodyAskedForAnswersNobody(t *testing.T) {
+	for _, part := range []int{3, 5, 20} {
+		w := newWire(t, true, func(conn io.Writer, m, _ int) bool {
+			secure, _ := conn.(*tls.Conn)
+			raw, _ := secure.NetConn().(*heldConn)
+			raw.hold()
+			_, _ = io.WriteString(secure, says(fmt.Sprintf("own %d", m)))
+			own := raw.held()
+			_, _ = io.WriteString(secure, says("stray"))
+			raw.send(own + part)
+			time.Sleep(200 * time.Millisecond) // the next request has been sent, on this connection or another
+			raw.send(raw.held())
+			return true
+		})
+		f := w.fence(t)
+		for i := range 2 {
+			if resp, body := f.Get(t, "/api/v1/query?query=up"); resp.StatusCode != http.StatusOK || !strings.Contains(body, fmt.Sprintf("own %d", i)) {
+				t.Errorf("with %d bytes, request %d got %d %s", part, i, resp.StatusCode, body)
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+	}
+}
+
+// A heldConn writes at once, or when it is told to.
+type heldConn struct {
+	net.Conn
+	holds bool
+	buf   bytes.Buffer
+}
+
+func (c *heldConn) Write(b []byte) (int, error) {
+	if c.holds {
+		return c.buf.Write(b)
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *heldConn) hold()      { c.holds = true }
+func (c *heldConn) held() int  { return c.buf.Len() }
+func (c *heldConn) send(n int) { _, _ = c.Conn.Write(c.buf.Next(n)) }
+
+type heldListener struct{ net.Listener }
+
+func (l heldListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	return &heldConn{Conn: conn}, err
 }
 
 func TestAConnectionServesOneRequestAfterAnother(t *testing.T) {
@@ -214,6 +266,7 @@ func TestUpstreamThatDoesNotReadIsLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer ln.Close()
+	var answers atomic.Bool
 	go func() {
 		for {
 			conn, err := ln.Accept()
@@ -221,15 +274,39 @@ func TestUpstreamThatDoesNotReadIsLeft(t *testing.T) {
 				return
 			}
 			t.Cleanup(func() { _ = conn.Close() })
+			if answers.Load() {
+				_, _ = io.WriteString(conn, "HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n")
+			}
 		}
 	}()
-	const size = 16 << 20 // more than the sockets hold
+	const size = 8 << 20 // more than the sockets hold
 	f := newFence(t, func(o *proxy.Options) {
 		o.Upstream, o.UpstreamTimeout = &url.URL{Scheme: "http", Host: ln.Addr().String()}, 500*time.Millisecond
-		o.Limits.QueryBytes, o.Limits.BodyBytes = 2*size, 2*size
+		o.Limits.BodyBytes = 2 * size
 	})
-	resp, body := f.Do(t, f.Request(t, http.MethodPost, "/api/v1/query", `query=up{a="`+strings.Repeat("x", size)+`"}`))
+	large := func() *http.Request {
+		return f.Request(t, http.MethodPost, "/api/v1/query", "query=up&stats="+strings.Repeat("x", size))
+	}
+	resp, body := f.Do(t, large())
 	wantError(t, resp, body, http.StatusGatewayTimeout, "timeout", "did not answer in time")
+	// What it has said before is its answer.
+	answers.Store(true)
+	resp, body = f.Do(t, large())
+	wantError(t, resp, body, http.StatusRequestEntityTooLarge, "too_large", "could not answer")
+}
+
+// Nor does it matter where in an answer the upstream stops.
+func TestUpstreamThatStopsInTheHeaderIsLeft(t *testing.T) {
+	for _, begun := range []string{"HTTP/1.1 2", "HTTP/1.1 200 OK\r\nContent-Le", "HTTP/1.1 103 Early Hints\r\n\r\nHTT"} {
+		w := newWire(t, false, func(conn io.Writer, _, _ int) bool {
+			_, _ = io.WriteString(conn, begun)
+			time.Sleep(time.Second)
+			return false
+		})
+		f := newFence(t, func(o *proxy.Options) { o.Upstream, o.UpstreamTimeout = w.url, 200*time.Millisecond })
+		resp, body := f.Get(t, "/api/v1/query?query=up")
+		wantError(t, resp, body, http.StatusGatewayTimeout, "timeout", "did not answer in time")
+	}
 }
 
 // More callers at once than connections are kept for leave no more than those.

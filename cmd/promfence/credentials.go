@@ -145,9 +145,22 @@ func (f *fileReader) headers(u config.Upstream) http.Header {
 		if slices.Contains(ours, name) || name == textproto.CanonicalMIMEHeaderKey(u.TenantHeader) {
 			f.wrong(key, "want no "+name+": promfence sets it itself")
 		}
+		if strings.ContainsFunc(name, notOfToken) {
+			f.wrong(key, "want names of letters, digits and hyphens")
+		}
 		if strings.ContainsFunc(strings.Join(values, ""), unicode.IsControl) {
 			f.wrong(key, "want values without control characters")
 		}
 	}
 	return http.Header(read)
+}
+
+// notOfToken tells what no header's name holds (RFC 9110, section 5.6.2).
+func notOfToken(c rune) bool {
+	switch {
+	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
+		return false
+	default:
+		return !strings.ContainsRune("!#$%&'*+-.^_`|~", c)
+	}
 }

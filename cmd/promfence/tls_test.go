@@ -336,6 +336,7 @@ func TestCredentialsThatCannotBe(t *testing.T) {
 		"an empty token":               {[]string{"BEARER_TOKEN_FILE=" + file("empty", "")}, "BEARER_TOKEN_FILE: want a file with something in it"},
 		"a token on two lines":         {[]string{"BEARER_TOKEN_FILE=" + file("lines", "s3cret\nmore")}, "BEARER_TOKEN_FILE: want one line"},
 		"a header of ours":             {[]string{"HEADERS_FILE=" + file("accept", "accept-encoding: s3cret")}, "HEADERS_FILE: want no Accept-Encoding"},
+		"a name that is none":          {[]string{"HEADERS_FILE=" + file("spaced", "X Key: s3cret")}, "HEADERS_FILE: want names of letters"},
 		"the tenants' header":          {[]string{"TENANT_HEADER=x-scope-orgid", "HEADERS_FILE=" + file("orgid", "X-Scope-OrgID: s3cret")}, "HEADERS_FILE: want no X-Scope-Orgid"},
 		"two credentials":              {[]string{"BEARER_TOKEN_FILE=" + token, "HEADERS_FILE=" + file("auth", "Authorization: s3cret")}, "HEADERS_FILE: want no Authorization"},
 		"no header":                    {[]string{"HEADERS_FILE=" + file("text", "s3cret")}, "HEADERS_FILE: want a line"},
