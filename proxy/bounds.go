@@ -19,6 +19,7 @@ const (
 	maxEnforcedBytes = 512 << 10 // selectors × length of the enforced matcher
 	maxTenantRegexps = 64 << 10  // the same for several tenants: each selector's is compiled
 	maxMatching      = 8 << 20   // size of regexps × length of the names they are run over
+	termsPerSize     = 150       // terms × terms, which a chain of operators costs, as a part of maxRegexpSize
 )
 
 // Limits bound what one request may cost. The first four hold before a recursive
@@ -56,15 +57,20 @@ type charges struct {
 	reach   reach
 }
 
+// tooCostly bounds what takes the parser and the compiler longer than its length.
+func (c charges) tooCostly() bool {
+	return int(c.cost)+min(c.terms*c.terms/termsPerSize, maxRegexpSize/2) > maxRegexpSize
+}
+
 func (c charges) minus(d charges) charges {
-	return charges{c.bytes - d.bytes, c.terms - d.terms, c.regexps - d.regexps, regexpCost{c.cost.size - d.cost.size, c.cost.wide - d.cost.wide}, c.matcher - d.matcher, c.reach.minus(d.reach)}
+	return charges{c.bytes - d.bytes, c.terms - d.terms, c.regexps - d.regexps, c.cost - d.cost, c.matcher - d.matcher, c.reach.minus(d.reach)}
 }
 
 // take draws what is known beforehand, if all of it fits.
 func (b *budget) take(c charges) bool {
 	sum := b.minus(charges{}.minus(c))
 	if sum.bytes > b.limits.QueryBytes || sum.terms > b.limits.QueryTerms || sum.regexps > maxRegexps ||
-		sum.cost.size > maxRegexpSize || sum.cost.wide > maxWideClasses || sum.matcher > maxEnforcedBytes {
+		sum.tooCostly() || sum.matcher > maxEnforcedBytes {
 		return false
 	}
 	b.charges = sum
@@ -83,8 +89,10 @@ func (b *budget) charge(query string) error {
 		var item parser.Item
 		lexer.NextItem(&item)
 		switch t := item.Typ; {
-		case t == parser.EOF || t == parser.ERROR:
-			return nil // an error is the parser's to report, with its position
+		case t == parser.ERROR:
+			return nil // the parser's to report, with its position
+		case t == parser.EOF:
+			return b.checkCost()
 		case t == parser.LEFT_PAREN || t == parser.LEFT_BRACE || t == parser.LEFT_BRACKET:
 			b.terms++
 			if depth++; depth > b.limits.QueryDepth {
@@ -139,9 +147,8 @@ func (b *budget) chargeMatching(o *labels.Matcher, names string) error {
 	if o.Type != labels.MatchRegexp && o.Type != labels.MatchNotRegexp {
 		return nil
 	}
-	var c regexpCost
-	c.add(o.Value)
-	if b.matching += c.size * len(names); b.matching > maxMatching {
+	size, _ := patternSize(o.Value)
+	if b.matching += size * len(names); b.matching > maxMatching {
 		return badData("the regular expressions on %s are too costly for a token with tenants this many and long", o.Name)
 	}
 	return nil

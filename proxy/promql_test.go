@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"os/exec"
@@ -110,6 +111,12 @@ func TestExpressionRefused(t *testing.T) {
 		{"too many signs", strings.Repeat("-", 3000) + "a", nil, 400, "limits.max_query_terms"},
 		{"a dear regexp", `up{a=~"` + strings.Repeat("(.{1000})?", 50) + `"}`, nil, 400, "too costly"},
 		{"folded classes", `up{a=~"(?i)` + strings.Repeat(`[\\x{80}-\\x{10ffff}]`, 3) + `"}`, nil, 400, "too costly"},
+		{"groups in groups", `up{a=~"` + strings.Repeat("(a|b", 330) + "c" + strings.Repeat(")", 330) + `"}`, nil, 400, "nest fewer groups"},
+		{"words of which each begins the next", `up{a=~"(` + chain(350) + `)"}`, nil, 400, "too costly"},
+		{"a long list for each of many words", `up{a=~"` + strings.Repeat("(a|b)", 8) + strings.Repeat("(c)", 900) + `"}`, nil, 400, "too costly"},
+		{"many parts that may be left out", `up{a=~"` + optional(300) + `"}`, nil, 400, "too costly"},
+		{"times that may be fewer", `{` + strings.Repeat(`a=~"a{0,1000}",`, 38) + `}`, nil, 400, "too costly"},
+		{"a costly regexp and many terms", `up{a=~"` + strings.Repeat("a?", 10000) + `"}` + strings.Repeat("^2", 1900), nil, 400, "too costly"},
 		{"many regexps", `{` + strings.Repeat(`a=~"x",`, 501) + `}`, nil, 400, "too many regular expressions"},
 		{"a name that no parser takes as it is printed", `sum by ("NaN") (a)`, nil, 400, `the label name "NaN"`},
 		{"such a name between two vectors", `a * on (x) group_left ("without") b`, nil, 400, `the label name "without"`},
@@ -133,6 +140,54 @@ func TestExpressionRefused(t *testing.T) {
 				t.Errorf("got %d %q, want %d and %q in it", e.Status, e.Message, tt.status, tt.text)
 			}
 		})
+	}
+}
+
+// chain is a, aa, aaa and so on.
+func chain(n int) string {
+	words := make([]string, n)
+	for i := range words {
+		words[i] = strings.Repeat("a", i+1)
+	}
+	return strings.Join(words, "|")
+}
+
+// optional is n different characters, each of which may be left out.
+func optional(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteRune(rune(0x4e00 + i))
+		b.WriteByte('?')
+	}
+	return b.String()
+}
+
+// TestListsOfWordsAreAccepted: Grafana makes these of its variables' values.
+func TestListsOfWordsAreAccepted(t *testing.T) {
+	list := func(n int, format string) string {
+		words := make([]string, n)
+		for i := range words {
+			words[i] = fmt.Sprintf(format, i)
+		}
+		return strings.Join(words, "|")
+	}
+	for name, q := range map[string]string{
+		"escaped, in brackets":       `up{instance=~"(` + list(2000, `host-%04d\\.example\\.com:9100`) + `)"}`,
+		"escaped, without brackets":  `up{instance=~"` + list(2000, `host-%04d\\.example\\.com:9100`) + `"}`,
+		"up to the query's length":   `up{instance=~"(` + list(4300, `host-%04d:9100`) + `)"}`,
+		"short":                      `up{pod=~"(` + list(3000, `%d`) + `)"}`,
+		"without brackets":           `up{pod=~"` + list(10000, `%d`) + `"}`,
+		"with what is around them":   `up{instance=~"(` + list(1000, `host-%04d`) + `):.*"}`,
+		"in two variables":           `up{instance=~"(` + list(1000, `host-%04d`) + `)|(` + list(1000, `host-%04d\\.example\\.com`) + `)"}`,
+		"paths, each below another":  `up{path=~"(` + list(600, `/a/b/c/d/%[1]d|/a/b/c/d/%[1]d/e|/a/b/c/d/%[1]d/e/f`) + `)"}`,
+		"in each of many selectors":  strings.TrimSuffix(strings.Repeat(`up{instance=~"(`+list(100, `host-%04d:9100`)+`)"} + `, 20), "+ "),
+		"of other words for each":    `up{job=~"(a|b|c)-(` + list(200, `%d`) + `)", env!~"(dev|test|e2e).*"}`,
+		"as authors of rules write":  `up{path!~"/api/v[0-9]+/(users|orders)(/[a-z0-9-]+)?/?", code=~"5..|429", host=~"^(?i:web|db)-[0-9]{1,3}\\..+$", id!~".*[^0-9a-f].*"}`,
+		"patterns beside each other": `up{job=~"` + list(500, `.*job-%04d.*`) + `"}`,
+	} {
+		if _, err := matcherFor(t, Intersect, "acme").expression(q, newBudget()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 

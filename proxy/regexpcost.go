@@ -9,35 +9,42 @@ import (
 // Compiling a regular expression is where a short text can cost seconds, so its
 // cost is estimated from the text before anything compiles it.
 const (
-	maxRegexpSize  = 40_000 // instructions, repetitions multiplied out
-	maxWideClasses = 10     // classes beyond ASCII, weighted: up to 4 ms each
-	sizePattern    = 40     // of each pattern that is not plain: it is analyzed whole
-	sizeSpecial    = 2      // of what is more than a literal: its node and instructions
-	sizeGroup      = 4      // of a group or a class
+	maxRegexpSize = 40_000 // instructions, repetitions multiplied out
+	sizePattern   = 40     // of each pattern that is compiled
+	sizeSpecial   = 2      // of what is more than a literal: its node and instructions
+	sizeGroup     = 6
+	sizeClass     = 4
+	sizeWide      = 3_900 // of a class beyond ASCII: up to 4 ms
+	sizePrefix    = 14    // of a group that the parser makes of what words have in common
+	plainPerSize  = 3     // characters of plain words, which are almost free
 )
 
 // A regexpCost adds up over the patterns of one request.
-type regexpCost struct {
-	size int
-	wide int
-}
+type regexpCost int
 
 // add charges a pattern. It errs on the dear side: a pattern that it reads
 // differently from the compiler costs more here, never less.
 func (c *regexpCost) add(pattern string) {
+	size, wide := patternSize(pattern)
+	*c = regexpCost(saturate(int(*c) + size + wide*sizeWide))
+}
+
+// patternSize is what a pattern costs without its wide classes, and how many
+// these are.
+func patternSize(pattern string) (size, wide int) {
+	s := regexpScan{in: pattern, weight: 1, regexpGroup: regexpGroup{text: pattern, sum: sizePattern, words: oneWord}}
 	if plainAlternation(pattern) {
-		// Words are free up to the query's byte limit: Grafana's variables look
-		// like this. Groups are not: it makes one.
-		c.size = min(c.size+sizeGroup*strings.Count(pattern, "("), 2*maxRegexpSize)
-		return
-	}
-	s := regexpScan{in: pattern, weight: 1}
-	if strings.Contains(pattern, "(?") {
-		s.weight = foldWeight(pattern)
+		// Words are next to free up to the query's byte limit: Grafana's variables
+		// look like this. Without brackets and escapes nothing compiles them.
+		if !strings.ContainsAny(pattern, `(\`) {
+			return 0, 0
+		}
+		s.sum += len(pattern)/plainPerSize + min(len(pattern), maxOnePass)/4
+	} else {
+		s.literal, s.weight = 1, foldWeight(pattern)
 	}
 	s.run()
-	c.size = min(c.size+sizePattern+s.total(), 2*maxRegexpSize)
-	c.wide = min(c.wide+s.wide, 2*maxWideClasses)
+	return s.total(), min(s.wide, maxRegexpSize)
 }
 
 // foldWeight makes classes dearer under case folding, which walks their ranges
@@ -78,21 +85,31 @@ func isWord(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_'
 }
 
-// A regexpScan walks a pattern once, with one sum for each open group.
+// A regexpScan walks a pattern once, with a regexpGroup for each open group.
 type regexpScan struct {
-	in     string
-	groups []int // sizes of the groups around the current one
-	sum    int   // size of the current group
-	atom   int   // size of what a repetition would repeat
-	wide   int
-	weight int
+	in          string
+	around      []regexpGroup // the groups around the current one
+	regexpGroup               // the current one
+	atom        int           // size of what a repetition would repeat
+	wide        int
+	weight      int
+	literal     int // what a plain character costs
+	forks       forks
+}
+
+// A regexpGroup is what was read of a group.
+type regexpGroup struct {
+	text  string // the pattern from the group's beginning on
+	sum   int    // size
+	words wordList
 }
 
 func (s *regexpScan) total() int {
-	for _, g := range s.groups {
-		s.sum = saturate(s.sum + g)
+	for len(s.around) > 0 {
+		s.closeGroup(0)
 	}
-	return s.sum
+	s.end(s.text)
+	return saturate(s.sum + s.words.size() + s.forks.size(s.text, s.sum))
 }
 
 func saturate(n int) int { return min(n, 2*maxRegexpSize) }
@@ -103,34 +120,88 @@ func (s *regexpScan) push(atom int) {
 }
 
 func (s *regexpScan) run() {
-	for s.in != "" {
-		c := s.in[0]
+	for c, before := byte(0), byte(0); s.in != ""; before = c {
+		c = s.in[0]
 		s.in = s.in[1:]
 		switch c {
 		case '(':
-			s.groups = append(s.groups, s.sum)
-			s.sum, s.atom = sizeGroup, 0
+			s.around = append(s.around, s.regexpGroup)
+			s.regexpGroup, s.atom = regexpGroup{text: s.in, sum: sizeGroup, words: oneWord}, 0
 		case ')':
-			if n := len(s.groups); n > 0 {
-				group := s.sum
-				s.sum, s.groups = s.groups[n-1], s.groups[:n-1]
-				s.push(group)
+			if len(s.around) > 0 {
+				s.closeGroup(len(s.in) + 1)
 			}
 		case '[':
 			s.class()
 		case '\\':
-			s.escape()
-			s.push(sizeGroup)
+			s.escaped()
 		case '.', '^', '$':
 			s.push(sizeSpecial)
+			s.words.part(1)
 		case '{':
 			s.repeat()
-		case '*', '+', '?', '|':
+			s.words.part(1)
+			s.forks.repeated++
+		case '*', '+', '?':
 			s.sum = saturate(s.sum + sizeSpecial)
+			s.words.part(1)
+			if before != '.' { // of any character and what follows, both may begin alike
+				s.forks.optional++
+			}
+		case '|':
+			s.sum = saturate(s.sum + sizeSpecial)
+			s.words.alternative()
+			s.forks.alternatives++
 		default:
-			s.push(1)
+			s.literals()
 		}
 	}
+}
+
+// literals consumes plain characters, of which the first was read.
+func (s *regexpScan) literals() {
+	n := strings.IndexAny(s.in, `\.+*?()|[{^$`)
+	if n < 0 {
+		n = len(s.in)
+	}
+	s.in = s.in[n:]
+	s.sum = saturate(s.sum + n*s.literal)
+	s.push(s.literal) // a repetition is one of the last
+	s.words.literal(n + 1)
+}
+
+// end is the end of the group, whose text is given.
+func (g *regexpGroup) end(text string) {
+	g.words.alternative()
+	levels := g.words.atMost()
+	if !g.words.nested { // which also keeps the whole linear
+		if l, prefixes, ok := commonPrefixes(text); ok {
+			levels = l
+			g.sum = saturate(g.sum + sizePrefix*prefixes)
+		}
+	}
+	g.words.end(levels)
+}
+
+// closeGroup ends the current group, before the last so many bytes of the pattern.
+func (s *regexpScan) closeGroup(rest int) {
+	inner, last := s.regexpGroup, len(s.around)-1
+	inner.end(inner.text[:len(inner.text)-rest])
+	s.regexpGroup, s.around = s.around[last], s.around[:last]
+	s.words.group(inner.words)
+	s.push(inner.sum)
+}
+
+func (s *regexpScan) escaped() {
+	if s.in != "" && s.in[0] < utf8.RuneSelf && !isWord(s.in[0]) {
+		s.in = s.in[1:]
+		s.push(s.literal)
+		s.words.literal(1)
+		return
+	}
+	ways := s.escape()
+	s.push(sizeClass)
+	s.words.part(ways)
 }
 
 // repeat multiplies the last atom by the larger bound of {n}, {n,} or {n,m};
@@ -143,19 +214,21 @@ func (s *regexpScan) repeat() {
 		s.push(1)
 		return
 	}
-	times := n + 1
+	times, atom := n+1, s.atom
 	if m, err := strconv.Atoi(high); err == nil {
 		times = max(times, m)
+		atom += sizeSpecial // each may be the last
 	}
 	s.in = rest
 	s.sum -= min(s.atom, s.sum)
-	s.push(saturate(s.atom) * min(max(times, 1), maxRegexpSize))
+	s.push(saturate(atom) * min(max(times, 1), maxRegexpSize))
 }
 
-// escape consumes what follows a backslash.
-func (s *regexpScan) escape() {
+// escape consumes what follows a backslash, and tells how many characters it may
+// stand for, if few enough to be listed.
+func (s *regexpScan) escape() (ways int) {
 	if s.in == "" {
-		return
+		return 1
 	}
 	c := s.in[0]
 	s.in = s.in[1:]
@@ -164,6 +237,7 @@ func (s *regexpScan) escape() {
 		s.wide += s.weight
 	case c == 'p' || c == 'P':
 		s.wide += s.weight
+		s.forks.runes += runesOfProperty
 		if strings.HasPrefix(s.in, "{") {
 			if _, rest, ok := strings.Cut(s.in, "}"); ok {
 				s.in = rest
@@ -177,40 +251,58 @@ func (s *regexpScan) escape() {
 		literal, rest, _ := strings.Cut(s.in, `\E`)
 		s.in = rest
 		s.sum = saturate(s.sum + len(literal))
+		s.words.literal(len(literal))
 	}
+	if strings.IndexByte("dswpP", c) >= 0 {
+		return maxWords
+	}
+	return 1
 }
 
 // class consumes a bracket expression. It is wide when it is negated or may
 // reach beyond ASCII; under case folding each of its ranges is walked, and what
 // may be one is charged.
 func (s *regexpScan) class() {
-	wide, ranges := strings.HasPrefix(s.in, "^"), 0
+	wide, ranges, ways := strings.HasPrefix(s.in, "^"), 0, 0
 	s.in = strings.TrimPrefix(s.in, "^")
+	var last byte
 	for first := true; s.in != ""; first = false {
 		c := s.in[0]
 		s.in = s.in[1:]
 		if c == ']' && !first {
 			break
 		}
+		ways++
 		switch {
 		case c == '-' && s.in != "" && s.in[0] >= utf8.RuneSelf:
 			ranges++
+		case c == '-' && s.in != "" && s.in[0] != ']':
+			ways += max(0, int(s.in[0])-int(last))
 		case c >= utf8.RuneSelf || c == '[' && strings.HasPrefix(s.in, ":^"):
 			wide = true
+		case c == '[' && strings.HasPrefix(s.in, ":"):
+			ways = maxWords
 		case c == '\\' && s.in != "":
 			// Octal and \x escapes, and the negated classes, reach everywhere.
 			if strings.IndexByte("xpPDSW01234567", s.in[0]) >= 0 {
 				wide = true
 				ranges++
 			}
+			if isWord(s.in[0]) {
+				ways = maxWords
+			}
 			s.escape()
 		}
+		last = c
 	}
+	s.forks.runes += ways
 	if wide {
 		s.wide += s.weight
+		ways = maxWords
 	}
 	if s.weight > 1 {
 		s.wide += s.weight * ranges
 	}
-	s.push(sizeGroup)
+	s.push(sizeClass)
+	s.words.part(max(1, ways*s.weight))
 }

@@ -53,10 +53,14 @@ func (b *budget) chargePattern(pattern string) error {
 		return badData("too many regular expressions: at most %d are accepted", maxRegexps)
 	}
 	b.cost.add(pattern)
-	if b.cost.size > maxRegexpSize || b.cost.wide > maxWideClasses {
-		return badData("the regular expressions are too costly: shorten repetitions such as {1,1000}, and use fewer character classes beyond ASCII")
+	return b.checkCost()
+}
+
+func (b *budget) checkCost() error {
+	if !b.tooCostly() {
+		return nil
 	}
-	return nil
+	return badData("the regular expressions are too costly: shorten repetitions such as {1,1000}, nest fewer groups, and use fewer character classes beyond ASCII")
 }
 
 func (b *budget) chargeHints(h *readHints) error {

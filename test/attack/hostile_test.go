@@ -102,10 +102,16 @@ func bombs() family {
 		"(" + strings.Repeat(`\PL?`, 49) + "){800}", "(" + strings.Repeat(`[^a]|`, 49) + "b){700}", "(?s).{1000}{40}", strings.Repeat("(a{20}|b{20})", 900), strings.Repeat("foo.*bar|", 4000), strings.Repeat(".*foo.*|", 4000), strings.Repeat("(?i)foo|", 4000), strings.Repeat("[ab]", 16) + strings.Repeat("c", 900),
 		// Classes that hold both cases of each of their letters: printing them asks every rune.
 		strings.Repeat(`\S`, 4000), strings.Repeat(`\D`, 100), "(?i)" + strings.Repeat(`\W`, 900), strings.Repeat("[^/]", 10), strings.Repeat("[^/]", 49), strings.Repeat(`\PN`, 10), strings.Repeat(`[\s\S]`, 5), strings.Repeat(`\p{Any}`, 10), "(?i)" + strings.Repeat("[^a]", 3), "(?i)" + `[\pL\pN]`, "[^/]{1000}", "(?i)[" + strings.Repeat(`\x{80}-\x{10ffff}`, 3000) + "]", "(?i)[" + strings.Repeat("é-\U0010ffff", 5000) + "]", "(?i)[" + strings.Repeat("[:^alpha:]", 5000) + "]",
+		// Groups and words that are listed or nested more often than their length tells, and compared with one another.
+		strings.Repeat("(a|b", 330) + "c" + strings.Repeat(")", 330), strings.Repeat("(a|b", 320) + "c?" + strings.Repeat(")", 320), strings.Repeat("((a|b)", 200) + "c" + strings.Repeat(")", 200), strings.Repeat("(a|b", 20) + "c?" + strings.Repeat(")", 20),
+		"(" + chain(350) + ")", `\.|` + chain(280), "(" + chain(15) + ")", strings.Repeat("(a|b)", 8) + strings.Repeat("(c)", 900), strings.Repeat("[ab]", 8) + strings.Repeat("c(?:)", 2000), strings.Repeat("(a|b)", 8) + strings.Repeat("(c|)", 50), strings.Repeat("L", 20000) + "[a-z](b|c)" + strings.Repeat("(d)", 300),
+		optional(350), optional(100), "[acegikmoqsuwy]?" + optional(25), "(" + strings.ReplaceAll(optional(120), "?", "x|") + ")*", "a{0,1000}", strings.Repeat("a{0,3}", 15), strings.Repeat(".{0,3}", 30), "(" + strings.Repeat("a", 100) + ")", "(a|b" + strings.Repeat("a", 100) + ")", strings.Repeat("(ab|cd)|", 2800) + "z", strings.Repeat("a(b|c)|", 900) + "z",
+		"(" + hosts(2100, `host-%04d\.example\.com:9100`) + ")", "(" + hosts(4300, "host-%04d:9100") + ")", "(" + hosts(20, `host-%04d\.example\.com:9100`) + ")", "(" + hosts(5100, "%b") + ")", "(" + hosts(12000, "%x") + ")", strings.Repeat("(", 60000), strings.Repeat("(", 30000) + strings.Repeat(")", 30000),
 	} {
 		queries[fmt.Sprintf("regexp %d %.20s", i, re)] = `{a=~"` + strings.ReplaceAll(re, `\`, `\\`) + `"}`
 		queries[fmt.Sprintf("regexps %d %.20s", i, re)] = strings.TrimSuffix(strings.Repeat(`{a!~"`+strings.ReplaceAll(re, `\`, `\\`)+`"} or `, 60000/(len(re)+20)), " or ") + " or up"
 	}
+	queries["a long list and a long chain"] = `{a=~"(` + hosts(3000, "host-%04d:9100") + `)"}` + strings.Repeat("^2", 1800)
 	for name, q := range queries {
 		q = q[:min(len(q), 65536)]
 		for _, path := range []string{"/api/v1/query", "/api/v1/format_query", "/api/v1/metrics/explain"} {
@@ -131,4 +137,32 @@ func bombs() family {
 		attack{name: "accepts everything", request: get("/api/v1/query?query=up", "Accept-Encoding: "+strings.Repeat("x,", 100_000))},
 	)
 	return f
+}
+
+// chain is a, aa, aaa and so on.
+func chain(n int) string {
+	words := make([]string, n)
+	for i := range words {
+		words[i] = strings.Repeat("a", i+1)
+	}
+	return strings.Join(words, "|")
+}
+
+// hosts are n names.
+func hosts(n int, format string) string {
+	words := make([]string, n)
+	for i := range words {
+		words[i] = fmt.Sprintf(format, i)
+	}
+	return strings.Join(words, "|")
+}
+
+// optional is n different characters, each of which may be left out.
+func optional(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteRune(rune(0x4e00 + i))
+		b.WriteByte('?')
+	}
+	return b.String()
 }
