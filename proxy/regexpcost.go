@@ -17,6 +17,7 @@ const (
 	sizeWide      = 3_900 // of a class beyond ASCII: up to 4 ms
 	sizePrefix    = 14    // of a group that the parser makes of what words have in common
 	plainPerSize  = 3     // characters of plain words, which are almost free
+	listShare     = 57    // percent that a list of words is charged, so that one fits that is as long as a query may be
 )
 
 // A regexpCost adds up over the patterns of one request.
@@ -40,6 +41,7 @@ func patternSize(pattern string) (size, wide int) {
 			return 0, 0
 		}
 		s.sum += len(pattern)/plainPerSize + min(len(pattern), maxOnePass)/4
+		s.list = strings.Count(pattern, "(") <= 1
 	} else {
 		s.literal, s.weight = 1, foldWeight(pattern)
 	}
@@ -93,7 +95,8 @@ type regexpScan struct {
 	atom        int           // size of what a repetition would repeat
 	wide        int
 	weight      int
-	literal     int // what a plain character costs
+	literal     int  // what a plain character costs
+	list        bool // words in one pair of brackets, if any
 	forks       forks
 }
 
@@ -109,6 +112,9 @@ func (s *regexpScan) total() int {
 		s.closeGroup(0)
 	}
 	s.end(s.text)
+	if s.list {
+		s.sum = s.sum * listShare / 100
+	}
 	return saturate(s.sum + s.words.size() + s.forks.size(s.text, s.sum))
 }
 
