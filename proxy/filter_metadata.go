@@ -34,10 +34,9 @@ func limitParam(params url.Values, name string) (int, error) {
 	return max(n, -1), nil
 }
 
-// filterMetadata shows the metric families that the tenants have series of, with
-// what the tenants' own targets say of them. Where these say nothing, HELP and
-// UNIT stay empty and a TYPE is shown when all agree on it. With
-// tenancy.shared_metadata all is shown that anybody says of these families.
+// filterMetadata shows the metric families that the tenants have series of. What
+// anybody wrote as HELP or UNIT is shown from the tenants' own targets, or from
+// all with tenancy.shared_metadata. A TYPE is shown when all agree on it.
 func filterMetadata(dst io.Writer, src io.Reader, v view) error {
 	a, err := newAnswer(dst, src, v)
 	if err != nil {
@@ -109,15 +108,14 @@ func (f *metadataFilter) family(name string) error {
 }
 
 // familySuffixes are what the series of a family add to its name, by TYPE: those
-// of Prometheus's text format and of OpenMetrics 1.0, first the ones that none
-// lacks. A family without them, a native histogram for one, has series of its
-// own name.
-var familySuffixes = map[string]struct{ always, also []string }{
-	"counter":        {always: []string{"_total"}, also: []string{"_created"}},
-	"gaugehistogram": {always: []string{"_bucket", "_gcount", "_gsum"}},
-	"histogram":      {always: []string{"_bucket", "_count", "_sum"}, also: []string{"_created"}},
-	"info":           {always: []string{"_info"}},
-	"summary":        {always: []string{"_count", "_sum"}, also: []string{"_created"}},
+// of Prometheus's text format and of OpenMetrics 1.0. A family without them, a
+// native histogram for one, has series of its own name.
+var familySuffixes = map[string][]string{
+	"counter":        {"_total", "_created"},
+	"gaugehistogram": {"_bucket", "_gcount", "_gsum"},
+	"histogram":      {"_bucket", "_count", "_sum", "_created"},
+	"info":           {"_info"},
+	"summary":        {"_count", "_sum", "_created"},
 }
 
 // mayHave is a quick look, before a family's TYPE is known.
@@ -130,20 +128,18 @@ func (f *metadataFilter) mayHave(name string) bool {
 	return false
 }
 
-// hasSome is for a TYPE that the tenants' own targets tell.
+// hasSome looks for the series of a TYPE only: a tenant's requests_total does not
+// tell them that somebody has a gauge named requests.
 func (f *metadataFilter) hasSome(name, kind string) bool {
-	has := func(suffix string) bool { return f.names[name+suffix] }
-	suffixes := familySuffixes[kind]
-	return has("") || slices.ContainsFunc(suffixes.always, has) || slices.ContainsFunc(suffixes.also, has)
+	return f.names[name] || slices.ContainsFunc(familySuffixes[kind], func(suffix string) bool { return f.names[name+suffix] })
 }
 
-// hasAll is for a TYPE that others tell. A tenant's jobs_count must not tell them
-// of somebody's summary named jobs, so all that such a family has must be there,
-// and none of it as a part of what the tenants' own targets tell.
-func (f *metadataFilter) hasAll(name, kind string) bool {
-	lacks := func(suffix string) bool { return !f.names[name+suffix] || f.told[name+suffix] }
-	suffixes := familySuffixes[kind].always
-	return !lacks("") || len(suffixes) > 0 && !slices.ContainsFunc(suffixes, lacks)
+// hasUntold is hasSome for a TYPE that others tell. What the tenants' own targets
+// tell of is no part of it: a tenant's gauge jobs_count must not tell them of
+// somebody's summary named jobs.
+func (f *metadataFilter) hasUntold(name, kind string) bool {
+	untold := func(suffix string) bool { return f.names[name+suffix] && !f.told[name+suffix] }
+	return untold("") || slices.ContainsFunc(familySuffixes[kind], untold)
 }
 
 // seriesOf are the names of the series that families may have.
@@ -152,8 +148,7 @@ func seriesOf(families map[string][]familyText) map[string]bool {
 	for name, texts := range families {
 		all[name] = true
 		for _, t := range texts {
-			suffixes := familySuffixes[t.kind]
-			for _, suffix := range slices.Concat(suffixes.always, suffixes.also) {
+			for _, suffix := range familySuffixes[t.kind] {
 				all[name+suffix] = true
 			}
 		}
@@ -161,14 +156,15 @@ func seriesOf(families map[string][]familyText) map[string]bool {
 	return all
 }
 
-// kind returns the TYPE of a family that the tenants' own targets do not tell of:
-// the one that all entries agree on, else unknown. And it returns whether the
+// kind returns the TYPE that all entries agree on, else unknown, and whether the
 // tenants have series of the family.
 func (f *metadataFilter) kind(name string, entries []jsontext.Value) (kind string, has bool, err error) {
-	if own := f.texts[name]; len(own) > 0 {
-		return "", slices.ContainsFunc(own, func(t familyText) bool { return f.hasSome(name, t.kind) }), nil
+	own := f.texts[name]
+	if len(own) > 0 {
+		has = slices.ContainsFunc(own, func(t familyText) bool { return f.hasSome(name, t.kind) })
+	} else {
+		has = f.hasUntold(name, "")
 	}
-	has = f.hasAll(name, "")
 	for i, entry := range entries {
 		members, err := f.split(f.members[:0], entry)
 		if err != nil {
@@ -183,7 +179,7 @@ func (f *metadataFilter) kind(name string, entries []jsontext.Value) (kind strin
 		if i == 0 {
 			kind = said
 		}
-		has = has || f.hasAll(name, said)
+		has = has || len(own) == 0 && f.hasUntold(name, said)
 		if kind != said {
 			kind = "unknown"
 		}
@@ -216,11 +212,11 @@ func (f *metadataFilter) writeFamily(name, kind string, entries []jsontext.Value
 		}
 	case len(entries) > 0:
 		if len(texts) == 0 {
-			texts = []familyText{{kind: kind, help: `""`, unit: `""`}}
+			texts = []familyText{{help: `""`, unit: `""`}}
 		}
 		for i, t := range texts[:f.cut(len(texts))] {
 			f.comma(i)
-			f.write(`{"type":"` + t.kind + `","help":` + t.help + `,"unit":` + t.unit + `}`)
+			f.write(`{"type":"` + kind + `","help":` + t.help + `,"unit":` + t.unit + `}`)
 		}
 	}
 	f.write(`]`)

@@ -17,7 +17,8 @@ const (
 	sizeWide      = 3_900 // of a class beyond ASCII: up to 4 ms
 	sizePrefix    = 14    // of a group that the parser makes of what words have in common
 	plainPerSize  = 3     // characters of plain words, which are almost free
-	listShare     = 57    // percent that a list of words is charged, so that one fits that is as long as a query may be
+	shortWord     = 5     // bytes, with the bar behind it: few lists have shorter ones, which cost more
+	listShare     = 57    // percent that a long list of words is charged, so that one fits that is as long as a query may be
 )
 
 // A regexpCost adds up over the patterns of one request.
@@ -41,7 +42,7 @@ func patternSize(pattern string) (size, wide int) {
 			return 0, 0
 		}
 		s.sum += len(pattern)/plainPerSize + min(len(pattern), maxOnePass)/4
-		s.list = strings.Count(pattern, "(") <= 1
+		s.list = strings.Count(pattern, "(") <= 1 && len(pattern) > 4*maxOnePass && len(pattern) >= shortWord*strings.Count(pattern, "|")
 	} else {
 		s.literal, s.weight = 1, foldWeight(pattern)
 	}

@@ -90,7 +90,7 @@ var enforcement = map[string]string{
 	"/federate":            "every `match[]`; without any an empty answer, as upstream",
 	"/rules":               "answer filtered by each rule's own labels, then paged",
 	"/alerts":              "answer filtered by each alert's labels",
-	"/metadata":            "answer filtered to metrics that the tenant has series of, with what its own targets say of them",
+	"/metadata":            "answer filtered to metrics that the tenant has series of, with the texts of its own targets",
 	"/targets":             "answer filtered by each active target's labels",
 	"/targets/metadata":    "answer filtered by each target's labels",
 	"/read":                "body decoded, a matcher added to every query, encoded again",
