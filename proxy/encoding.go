@@ -108,6 +108,8 @@ type gzipReader struct {
 	err   error
 }
 
+const zipBuffer = 32 << 10
+
 // gzipWriters are dear to make.
 var gzipWriters = sync.Pool{New: func() any {
 	zw, err := gzip.NewWriterLevel(nil, gzip.BestSpeed)
@@ -118,7 +120,7 @@ var gzipWriters = sync.Pool{New: func() any {
 }}
 
 func newGzipReader(src io.Reader) *gzipReader {
-	z := &gzipReader{src: src, chunk: make([]byte, copyBuffer)}
+	z := &gzipReader{src: src, chunk: make([]byte, zipBuffer)}
 	z.zw, _ = gzipWriters.Get().(*gzip.Writer)
 	z.zw.Reset(&z.out)
 	return z
