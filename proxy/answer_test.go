@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -335,5 +336,40 @@ func TestAnswersOfOtherTypesAreNotPassedOn(t *testing.T) {
 		if resp, body := f.Get(t, "/api/v1/query?query=up"); resp.StatusCode != want {
 			t.Errorf("%q: %d %s", contentType, resp.StatusCode, body)
 		}
+	}
+}
+
+// What a caller's program makes of an answer is not for its bytes to say.
+func TestAnAnswerWithoutATypeIsNotGuessed(t *testing.T) {
+	f := newFence(t, nil)
+	f.Answer(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header()["Content-Type"] = nil
+		_, _ = io.WriteString(w, "<html><script>1</script>")
+	})
+	for path, want := range map[string]string{"/api/v1/query?query=up": "application/json", "/federate?match[]=up": "application/octet-stream"} {
+		if resp, body := f.Get(t, path); resp.Header.Get("Content-Type") != want {
+			t.Errorf("%s: %v %s", path, resp.Header, body)
+		}
+	}
+}
+
+// A caller who half-closes has left, as far as anybody can tell: they must not
+// read an empty success.
+func TestCallerWhoHalfClosesReadsNoSuccess(t *testing.T) {
+	f := newFence(t, nil)
+	f.Answer(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
+	conn, err := net.Dial("tcp", strings.TrimPrefix(f.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := f.Request(t, http.MethodGet, "/api/v1/query?query=up", "").Write(conn); err != nil {
+		t.Fatal(err)
+	}
+	if tcp, ok := conn.(*net.TCPConn); !ok || tcp.CloseWrite() != nil {
+		t.Fatal("not half closed")
+	}
+	if answer, err := io.ReadAll(conn); len(answer) > 0 {
+		t.Errorf("they read %q, %v", answer, err)
 	}
 }

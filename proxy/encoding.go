@@ -89,6 +89,14 @@ var (
 	sampleTypes = []string{"text/plain", "application/openmetrics-text", "application/vnd.google.protobuf", protobuf, "application/x-streamed-protobuf"}
 )
 
+// unnamed is the type of a row's answer that names none.
+func (r *Route) unnamed() []string {
+	if r.Formats {
+		return []string{"application/octet-stream"}
+	}
+	return []string{"application/json"}
+}
+
 // answerType reports the media type of an answer, and whether it may be of it.
 func answerType(contentType string, types []string) (mediaType string, ok bool) {
 	if contentType == "" || slices.Contains(types, contentType) {

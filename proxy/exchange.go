@@ -45,6 +45,7 @@ type exchange struct {
 	armed     time.Time     // when that began last
 	http2     bool
 	unread    bool  // the request's body, or a part of it
+	gone      bool  // the caller left before an answer began
 	err       error // why the answer is what it is
 }
 
@@ -108,9 +109,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		x.arm() // for what net/http still has to send
 		p.account(x, r)
-		if v != nil {
+		if v != nil || x.gone {
 			// The answer, if any was begun, is incomplete: only a broken connection
-			// tells the caller so.
+			// tells the caller so. net/http would make an empty 200 of none.
 			panic(http.ErrAbortHandler)
 		}
 	}()
@@ -141,7 +142,7 @@ func (p *Proxy) fail(x *exchange, err error) {
 	switch {
 	case x.status != 0:
 	case errors.Is(err, context.Canceled): // the caller has left
-		x.status = e.Status
+		x.status, x.gone = e.Status, true
 	default:
 		e.write(x)
 	}

@@ -86,9 +86,10 @@ func (a *answer) copyOwned(labels string, also func(element []member) bool) erro
 
 // element reads the object that comes next, or returns nil when its label set, in
 // the member named, says that it is not to be shown. From there on it is passed
-// over, however large: what is somebody else's must not break the answer. This is
-// a first look: whether an element has another name twice is for split to say.
-// Behind the label set, rewrite may read and write members in its stead.
+// over, whatever it holds but a text of maxElement: what is somebody else's must
+// not break the answer. This is a first look: whether an element has another name
+// twice is for split to say. Behind the label set, rewrite may read and write
+// members in its stead.
 func (a *answer) element(labels string, shown func(owner) bool, rewrite func(name []byte, whose owner) (done bool, err error)) (jsontext.Value, error) {
 	if err := a.open('{'); err != nil {
 		return nil, err

@@ -113,6 +113,8 @@ func TestExpressionRefused(t *testing.T) {
 		{"folded classes", `up{a=~"(?i)` + strings.Repeat(`[\\x{80}-\\x{10ffff}]`, 3) + `"}`, nil, 400, "too costly"},
 		{"groups in groups", `up{a=~"` + strings.Repeat("(a|b", 330) + "c" + strings.Repeat(")", 330) + `"}`, nil, 400, "nest fewer groups"},
 		{"words of which each begins the next", `up{a=~"(` + chain(350) + `)"}`, nil, 400, "too costly"},
+		{"the longest of them first", `up{a=~"(` + chain(-345) + `)"}`, nil, 400, "too costly"},
+		{"the same beside what only looks special", `up{a=~"x]|` + chain(340) + `"}`, nil, 400, "too costly"},
 		{"a long list for each of many words", `up{a=~"` + strings.Repeat("(a|b)", 8) + strings.Repeat("(c)", 900) + `"}`, nil, 400, "too costly"},
 		{"many parts that may be left out", `up{a=~"` + optional(300) + `"}`, nil, 400, "too costly"},
 		{"times that may be fewer", `{` + strings.Repeat(`a=~"a{0,1000}",`, 38) + `}`, nil, 400, "too costly"},
@@ -143,11 +145,14 @@ func TestExpressionRefused(t *testing.T) {
 	}
 }
 
-// chain is a, aa, aaa and so on.
+// chain is ab, aab, aaab and so on, or the other way round.
 func chain(n int) string {
-	words := make([]string, n)
+	words := make([]string, max(n, -n))
 	for i := range words {
-		words[i] = strings.Repeat("a", i+1)
+		words[i] = strings.Repeat("a", i+1) + "b"
+	}
+	if n < 0 {
+		slices.Reverse(words)
 	}
 	return strings.Join(words, "|")
 }

@@ -37,8 +37,8 @@ func patternSize(pattern string) (size, wide int) {
 	s := regexpScan{in: pattern, weight: 1, regexpGroup: regexpGroup{text: pattern, sum: sizePattern, words: oneWord}}
 	if plainAlternation(pattern) {
 		// Words are next to free up to the query's byte limit: Grafana's variables
-		// look like this. Without brackets and escapes nothing compiles them.
-		if !strings.ContainsAny(pattern, `(\`) {
+		// look like this. Nothing compiles them, unless there is what may have a meaning.
+		if !strings.ContainsAny(pattern, `()]}\`) {
 			return 0, 0
 		}
 		s.sum += len(pattern)/plainPerSize + min(len(pattern), maxOnePass)/4

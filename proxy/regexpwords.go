@@ -99,19 +99,23 @@ func commonPrefixes(text string) (levels, prefixes int, ok bool) {
 		return 0, 0, false
 	}
 	var word, before []byte
-	var shared []int // lengths of the prefixes taken out around the current word, rising
+	var shared []sharedPrefix // those taken out around the current word, the longest last
 	for i := 0; i <= len(text); i++ {
 		switch {
 		case i == len(text) || text[i] == '|':
-			n := commonPrefix(before, word)
-			for len(shared) > 0 && shared[len(shared)-1] > n {
+			n, inside := commonPrefix(before, word), 0
+			for len(shared) > 0 && shared[len(shared)-1].length > n {
+				inside = max(shared[len(shared)-1].levels, inside+1)
 				shared = shared[:len(shared)-1]
 			}
-			if n > 0 && (len(shared) == 0 || shared[len(shared)-1] < n) {
-				shared = append(shared, n)
+			if n > 0 && (len(shared) == 0 || shared[len(shared)-1].length < n) {
+				shared = append(shared, sharedPrefix{length: n})
 				prefixes++
 			}
-			levels = max(levels, len(shared))
+			if last := len(shared) - 1; last >= 0 {
+				shared[last].levels = max(shared[last].levels, inside+1)
+				levels = max(levels, last+shared[last].levels)
+			}
 			word, before = before[:0], word
 			continue
 		case text[i] == '[' || text[i] == '{':
@@ -128,6 +132,9 @@ func commonPrefixes(text string) (levels, prefixes int, ok bool) {
 	}
 	return levels, prefixes, true
 }
+
+// A sharedPrefix is what words have in common, and how deep they nest with it.
+type sharedPrefix struct{ length, levels int }
 
 func commonPrefix(a, b []byte) int {
 	n := 0

@@ -182,6 +182,9 @@ func (p *Proxy) handOver(resp *http.Response) error {
 			h[name] = v[:1:1]
 		}
 	}
+	if h["Content-Type"] == nil && resp.StatusCode != http.StatusNoContent {
+		h["Content-Type"] = x.route.unnamed() // net/http would guess, and might find HTML
+	}
 	h["X-Content-Type-Options"] = nosniff
 	resp.Header = nil
 	return nil

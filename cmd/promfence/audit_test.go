@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -58,6 +59,39 @@ func TestFullDiskStopsNoRequest(t *testing.T) {
 		if time.Now().After(end) {
 			t.Fatal("lost records are not counted")
 		}
+	}
+}
+
+// A pipe holds so much, and then its reader has to read.
+func TestNoRequestWaitsForWhoeverReadsTheAuditPipe(t *testing.T) {
+	idp, asked := authtest.NewIssuer(t), make(chan string, 1)
+	pipe := filepath.Join(t.TempDir(), "audit")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(pipe, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	for room := make([]byte, 4<<10); ; { // fill it
+		_ = reader.SetWriteDeadline(time.Now().Add(50 * time.Millisecond))
+		if _, err := reader.Write(room); err != nil {
+			break
+		}
+	}
+	p := start(t, append(settings(idp, upstream(t, asked, nil)), "PROMFENCE_AUDIT_FILE="+pipe)...)
+	until(t, p.server+"/-/ready", 200)
+	begin := time.Now()
+	for range 20 {
+		p.asks(t, idp, asked)
+	}
+	if took := time.Since(begin); took > 2*time.Second {
+		t.Errorf("20 requests took %s", took)
+	}
+	p.logged(t, "error", "audit records are being lost", "timeout")
+	if lost := p.count(t, "promfence_audit_records_lost_total"); lost != "20" {
+		t.Errorf("%s records are lost", lost)
 	}
 }
 

@@ -23,8 +23,15 @@ type auditFile struct {
 	log    zerolog.Logger
 	file   *os.File // the last reference to it closes it
 	out    mender   // to the file
+	pipe   bool     // somebody has to read it
+	stuck  time.Time
 	silent time.Time
 }
+
+const (
+	auditPatience = 100 * time.Millisecond // for whoever reads a pipe
+	auditRespite  = time.Second            // without another try
+)
 
 // open opens the file, anew if it is open already: somebody may have moved it
 // away. What cannot be opened changes nothing.
@@ -45,6 +52,7 @@ func (a *auditFile) open() error {
 		_ = a.file.Close() // nothing is buffered
 	}
 	a.file, a.out.out = f, f // if a record was torn, it may be in this very file
+	a.pipe = f.SetWriteDeadline(time.Time{}) == nil
 	return nil
 }
 
@@ -81,14 +89,32 @@ func (a *auditFile) logTo(log zerolog.Logger) {
 func (a *auditFile) Write(line []byte) (int, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	_, err := a.out.Write(line)
+	now := time.Now()
+	err := a.write(line, now)
 	if err == nil {
 		return len(line), nil
 	}
 	a.lost()
-	if now := time.Now(); now.After(a.silent) {
+	if now.After(a.silent) {
 		a.silent = now.Add(time.Minute)
 		a.log.Error().Err(err).Msg("audit records are being lost")
 	}
 	return len(line), nil
+}
+
+// write gives up on a pipe that nobody reads: requests are not to wait for it.
+func (a *auditFile) write(line []byte, now time.Time) error {
+	if !a.pipe {
+		_, err := a.out.Write(line)
+		return err
+	}
+	if now.Before(a.stuck) {
+		return os.ErrDeadlineExceeded
+	}
+	_ = a.file.SetWriteDeadline(now.Add(auditPatience)) // it has worked before
+	_, err := a.out.Write(line)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		a.stuck = now.Add(auditRespite)
+	}
+	return err
 }

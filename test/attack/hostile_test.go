@@ -3,6 +3,7 @@ package attack_test
 import (
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -104,7 +105,7 @@ func bombs() family {
 		strings.Repeat(`\S`, 4000), strings.Repeat(`\D`, 100), "(?i)" + strings.Repeat(`\W`, 900), strings.Repeat("[^/]", 10), strings.Repeat("[^/]", 49), strings.Repeat(`\PN`, 10), strings.Repeat(`[\s\S]`, 5), strings.Repeat(`\p{Any}`, 10), "(?i)" + strings.Repeat("[^a]", 3), "(?i)" + `[\pL\pN]`, "[^/]{1000}", "(?i)[" + strings.Repeat(`\x{80}-\x{10ffff}`, 3000) + "]", "(?i)[" + strings.Repeat("é-\U0010ffff", 5000) + "]", "(?i)[" + strings.Repeat("[:^alpha:]", 5000) + "]",
 		// Groups and words that are listed or nested more often than their length tells, and compared with one another.
 		strings.Repeat("(a|b", 330) + "c" + strings.Repeat(")", 330), strings.Repeat("(a|b", 320) + "c?" + strings.Repeat(")", 320), strings.Repeat("((a|b)", 200) + "c" + strings.Repeat(")", 200), strings.Repeat("(a|b", 20) + "c?" + strings.Repeat(")", 20),
-		"(" + chain(350) + ")", `\.|` + chain(280), "(" + chain(15) + ")", strings.Repeat("(a|b)", 8) + strings.Repeat("(c)", 900), strings.Repeat("[ab]", 8) + strings.Repeat("c(?:)", 2000), strings.Repeat("(a|b)", 8) + strings.Repeat("(c|)", 50), strings.Repeat("L", 20000) + "[a-z](b|c)" + strings.Repeat("(d)", 300),
+		"(" + chain(350) + ")", "(" + chain(-350) + ")", "x]|" + chain(350), `x\.|` + chain(-350), `\.|` + chain(280), "(" + chain(15) + ")", strings.Repeat("(a|b)", 8) + strings.Repeat("(c)", 900), strings.Repeat("[ab]", 8) + strings.Repeat("c(?:)", 2000), strings.Repeat("(a|b)", 8) + strings.Repeat("(c|)", 50), strings.Repeat("L", 20000) + "[a-z](b|c)" + strings.Repeat("(d)", 300),
 		optional(350), optional(100), "[acegikmoqsuwy]?" + optional(25), "(" + strings.ReplaceAll(optional(120), "?", "x|") + ")*", "a{0,1000}", strings.Repeat("a{0,3}", 15), strings.Repeat(".{0,3}", 30), "(" + strings.Repeat("a", 100) + ")", "(a|b" + strings.Repeat("a", 100) + ")", strings.Repeat("(ab|cd)|", 2800) + "z", strings.Repeat("a(b|c)|", 900) + "z",
 		"(" + hosts(2100, `host-%04d\.example\.com:9100`) + ")", "(" + hosts(4300, "host-%04d:9100") + ")", "(" + hosts(20, `host-%04d\.example\.com:9100`) + ")", "(" + hosts(5100, "%b") + ")", "(" + hosts(12000, "%x") + ")", strings.Repeat("(", 60000), strings.Repeat("(", 30000) + strings.Repeat(")", 30000),
 	} {
@@ -139,11 +140,14 @@ func bombs() family {
 	return f
 }
 
-// chain is a, aa, aaa and so on.
+// chain is a, aa, aaa and so on, or the other way round.
 func chain(n int) string {
-	words := make([]string, n)
+	words := make([]string, max(n, -n))
 	for i := range words {
 		words[i] = strings.Repeat("a", i+1)
+	}
+	if n < 0 {
+		slices.Reverse(words)
 	}
 	return strings.Join(words, "|")
 }
