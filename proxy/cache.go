@@ -73,7 +73,7 @@ type queryCache struct {
 }
 
 const (
-	cachedBytes   = 4 << 20
+	cachedBytes   = 3 << 20
 	cachedText    = 16 << 10 // longer texts are rarely sent again
 	entryOverhead = 256      // of the map, the list and the structs
 )
