@@ -12,7 +12,7 @@ import (
 
 // A lineWriter writes log lines together that come within a moment: with
 // thousands of requests a second, a system call for each costs more than
-// enforcing a query, and with few of them waking up for each does. What is worth a warning is written at once, and with it all
+// enforcing a query. What is worth a warning is written at once, and with it all
 // that came before. No request writes, so none waits for whoever reads the log:
 // lines that they leave lying are lost and counted.
 type lineWriter struct {
@@ -29,7 +29,7 @@ type lineWriter struct {
 }
 
 const (
-	aMoment   = 100 * time.Millisecond
+	aMoment   = 10 * time.Millisecond
 	manyLines = 64 << 10    // bytes that do not wait any longer
 	mostLines = 4 << 20     // bytes that wait for a reader: more than a disk's hiccup
 	lastLines = time.Second // for them when the process ends

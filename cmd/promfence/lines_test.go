@@ -29,7 +29,7 @@ func TestLinesAreWrittenTogether(t *testing.T) {
 		l := zerolog.New(promfence.NewLineWriter(&got, prometheus.NewRegistry()))
 		l.Info().Msg("1")
 		l.Info().Msg("2")
-		time.Sleep(200 * time.Millisecond)
+		time.Sleep(20 * time.Millisecond)
 		synctest.Wait()
 		l.Info().Msg("3")
 		l.Error().Msg("4")
