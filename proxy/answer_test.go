@@ -358,14 +358,7 @@ func TestAnAnswerWithoutATypeIsNotGuessed(t *testing.T) {
 func TestCallerWhoHalfClosesReadsNoSuccess(t *testing.T) {
 	f := newFence(t, nil)
 	f.Answer(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-	conn, err := net.Dial("tcp", strings.TrimPrefix(f.URL, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if err := f.Request(t, http.MethodGet, "/api/v1/query?query=up", "").Write(conn); err != nil {
-		t.Fatal(err)
-	}
+	conn := f.Send(t, "/api/v1/query?query=up")
 	if tcp, ok := conn.(*net.TCPConn); !ok || tcp.CloseWrite() != nil {
 		t.Fatal("not half closed")
 	}

@@ -65,11 +65,10 @@ type answer struct {
 	inner *jsontext.Decoder // walks one element in memory
 	out   *bufio.Writer
 
-	whole   []byte         // the element that is being read
-	last    jsontext.Value // what was read into it last
-	memory  bytes.Buffer   // what inner walks
-	text    []byte         // scratch of unquote
-	scratch []member       // of labelsOf
+	whole   []byte       // the element that is being read
+	memory  bytes.Buffer // what inner walks
+	text    []byte       // scratch of unquote
+	scratch []member     // of labelsOf
 }
 
 // newAnswer starts a filter. The outer decoder does not look for duplicate

@@ -94,10 +94,7 @@ func (f *rulesFilter) alertsOfShared(name []byte, whose owner) (done bool, err e
 		if n++; n > 1 {
 			f.whole = append(f.whole, ',')
 		}
-		if f.whole = append(f.whole, alert...); len(f.whole) > maxElement {
-			return badAnswer("an element is larger than %d bytes", maxElement)
-		}
-		return nil
+		return f.add(alert)
 	})
 	f.whole = append(f.whole, ']')
 	return true, err

@@ -99,11 +99,12 @@ func (a *answer) element(labels string, shown func(owner) bool, rewrite func(nam
 	for a.peek() != '}' {
 		name, err := a.key()
 		isLabels, done := string(name) == labels, false
+		var value jsontext.Value
 		if err == nil && known && rewrite != nil {
 			done, err = rewrite(name, whose)
 		}
 		if err == nil && !done {
-			err = a.keep()
+			value, err = a.keep()
 		}
 		if err != nil {
 			return nil, err
@@ -114,7 +115,7 @@ func (a *answer) element(labels string, shown func(owner) bool, rewrite func(nam
 		if known {
 			return nil, errTwice
 		}
-		if whose, err = a.owner(a.last); err != nil {
+		if whose, err = a.owner(value); err != nil {
 			return nil, err
 		}
 		if known = true; !shown(whose) {
@@ -152,13 +153,17 @@ func (a *answer) leave(labels string) error {
 
 var errTwice = badAnswer("an element has a name twice")
 
-// keep reads a value into the element.
-func (a *answer) keep() error {
+// keep reads a value into the element, and returns it.
+func (a *answer) keep() (jsontext.Value, error) {
 	value, err := a.value()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	a.last = value
+	return value, a.add(value)
+}
+
+// add appends a value to the element, which is bounded.
+func (a *answer) add(value jsontext.Value) error {
 	if a.whole = append(a.whole, value...); len(a.whole) > maxElement {
 		return badAnswer("an element is larger than %d bytes", maxElement)
 	}

@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -197,6 +198,20 @@ func (f *fence) Do(t *testing.T, r *http.Request) (answered, string) {
 func (f *fence) Get(t *testing.T, path string) (answered, string) {
 	t.Helper()
 	return f.Do(t, f.Request(t, http.MethodGet, path, ""))
+}
+
+// Send sends a GET as acme, and leaves the answer on the connection.
+func (f *fence) Send(t *testing.T, path string) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", strings.TrimPrefix(f.URL, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	if err := f.Request(t, http.MethodGet, path, "").Write(conn); err != nil {
+		t.Fatal(err)
+	}
+	return conn
 }
 
 // wantError checks an answer of promfence's own, in Prometheus's shape.

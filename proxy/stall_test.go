@@ -34,14 +34,7 @@ func TestCallerWhoStopsReadingIsLeft(t *testing.T) {
 	f := newFence(t, func(o *proxy.Options) { o.StallTimeout = 300 * time.Millisecond })
 	hungUp := make(chan struct{})
 	f.Answer(endless(hungUp))
-	conn, err := net.Dial("tcp", strings.TrimPrefix(f.URL, "http://"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	if err := f.Request(t, http.MethodGet, "/api/v1/query?query=up", "").Write(conn); err != nil {
-		t.Fatal(err)
-	}
+	f.Send(t, "/api/v1/query?query=up")
 	select {
 	case <-hungUp:
 	case <-time.After(20 * time.Second):
