@@ -12,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
@@ -141,7 +142,9 @@ func (b *bench) prepare(p *process, s scenario) (err error) {
 	return s.check(p)
 }
 
-// turns lets the processes take turns, the first one last in the next round.
+// turns lets the processes take turns, in another order each time: what the one
+// before leaves behind, in caches and in sleeping cores, is not always the same
+// one's burden.
 func (b *bench) turns(ps []*process, s scenario) (*results, error) {
 	rounds := b.rounds
 	if s.rounds > 0 {
@@ -152,8 +155,7 @@ func (b *bench) turns(ps []*process, s scenario) (*results, error) {
 		r.columns = append(r.columns, column{name: p.name})
 	}
 	for n := range rounds {
-		for i := range ps {
-			at := (n + i) % len(ps)
+		for _, at := range rand.Perm(len(ps)) {
 			stop := func() error { return nil }
 			if b.profiled && ps[at].name == nPromfence && n == rounds-1 {
 				stop = b.record(ps[at], s.load.time)

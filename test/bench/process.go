@@ -94,7 +94,7 @@ func (p programs) start(s subject) (*process, error) {
 	}
 	address := ln.Addr().String()
 	_ = ln.Close() // the port stays free long enough
-	log, err := os.CreateTemp(p.dir, "log")
+	log, err := os.CreateTemp("", "benchlog")
 	if err != nil {
 		return nil, err
 	}
