@@ -4,7 +4,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"io"
-	"time"
 
 	"github.com/rs/zerolog"
 
@@ -53,12 +52,12 @@ func (a *record) hash(ps params) {
 func (a *record) hashBody(body []byte) { a.hashed, a.query = true, sha256.Sum256(body) }
 
 // describe adds who asked for what, and what was decided.
-func (x *exchange) describe(e *zerolog.Event, route, method string) {
+func (x *exchange) describe(e *zerolog.Event) {
 	e.Str("req_id", x.id)
 	if x.matcher != nil {
 		e.Str("tenant", x.matcher.names).Str("subject", x.identity.Subject).Str("issuer", x.identity.Issuer)
 	}
-	e.Str("route", route).Str("method", method)
+	e.Str("route", x.routeName()).Str("method", x.method)
 	if x.record.decided {
 		if x.forwarded.IsZero() && x.err != nil {
 			e.Str("decision", "refused").Str("reason", reason(x.err))
@@ -91,11 +90,11 @@ func reason(err error) string {
 }
 
 // audit writes the record of a decision, if it has a place of its own.
-func (p *Proxy) audit(x *exchange, route, method string, took time.Duration) {
+func (p *Proxy) audit(x *exchange) {
 	if !x.record.decided || p.auditLog.GetLevel() == zerolog.Disabled {
 		return
 	}
 	e := p.auditLog.Log().Time("time", x.start)
-	x.describe(e, route, method)
-	e.Int("status", x.status).Dur("ms", took).Int64("bytes", x.bytes).Send()
+	x.describe(e)
+	e.Int("status", x.status).Dur("ms", x.took).Int64("bytes", x.bytes).Send()
 }

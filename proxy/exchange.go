@@ -27,7 +27,9 @@ type exchange struct {
 	idHeader  [1]string // the same, as a header's value
 	origin    string    // the page that asks, for CORS
 	docs      bool      // the answer is the same for all, and may be kept
+	method    string
 	start     time.Time
+	took      time.Duration // until it was accounted for
 	route     *Route
 	identity  auth.Identity
 	matcher   *tenantMatcher // the identity's tenants', once it is proven
@@ -93,7 +95,7 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{
 		ResponseWriter: w, proxy: p, start: time.Now(), id: requestID(r), origin: r.Header.Get("Origin"),
-		stall: p.stall, http2: r.ProtoMajor > 1, unread: r.ContentLength != 0,
+		method: clip(r.Method), stall: p.stall, http2: r.ProtoMajor > 1, unread: r.ContentLength != 0,
 	}
 	x.idHeader[0] = x.id
 	if x.unread && r.Header["Expect"] != nil {
@@ -107,8 +109,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if v != nil && v != http.ErrAbortHandler { //nolint:errorlint // net/http panics with this very value
 			p.fail(x, internal(fmt.Errorf("panic: %v\n%s", v, debug.Stack())))
 		}
+		p.account(x)
 		x.arm() // for what net/http still has to send
-		p.account(x, r)
+		if v == nil && !x.gone {
+			x.send()
+		}
+		p.logLine(x)
 		if v != nil || x.gone {
 			// The answer, if any was begun, is incomplete: only a broken connection
 			// tells the caller so. net/http would make an empty 200 of none.
@@ -148,28 +154,41 @@ func (p *Proxy) fail(x *exchange, err error) {
 	}
 }
 
-// account writes the access line and the request's metrics.
-func (p *Proxy) account(x *exchange, r *http.Request) {
-	took := time.Since(x.start)
-	route := "none"
-	if x.route != nil {
-		route = x.route.full
+// routeName is how metrics, logs and traces call the row.
+func (x *exchange) routeName() string {
+	if x.route == nil {
+		return "none"
 	}
-	method := clip(r.Method)
-	p.metrics.request(route, method, x.status, took, x.upstream)
-	if x.matcher != nil {
-		p.metrics.tenants.request(x.matcher.Matcher, x.status, took, x.err)
+	return x.route.full
+}
+
+// account counts the request, and writes the records that must be there before
+// its caller has the answer.
+func (p *Proxy) account(x *exchange) {
+	x.took = time.Since(x.start)
+	p.metrics.request(x)
+	p.audit(x)
+	p.trace(x)
+}
+
+// send puts an answer on its way whose caller knows how long it is, and so need
+// not wait for the line about it. Where an answer ends otherwise, and in HTTP/2,
+// its end is net/http's to say, after us.
+func (x *exchange) send() {
+	if !x.http2 && x.Header()["Content-Length"] != nil {
+		_ = x.FlushError() // whoever has left misses nothing
 	}
-	p.audit(x, route, method, took)
-	p.trace(x, route, method, took)
-	e := p.log.WithLevel(lineLevel(route, x.status))
-	x.describe(e, route, method)
-	e.Int("status", x.status).Dur("ms", took).Int64("bytes", x.bytes)
+}
+
+// logLine writes the access line.
+func (p *Proxy) logLine(x *exchange) {
+	e := p.log.WithLevel(lineLevel(x.routeName(), x.status))
+	x.describe(e)
+	e.Int("status", x.status).Dur("ms", x.took).Int64("bytes", x.bytes)
 	if x.upstream > 0 {
 		e.Dur("upstream_ms", x.upstream)
 	}
 	if hidden := x.warnings.hidden; len(hidden) > 0 {
-		p.metrics.hidden.Inc()
 		e.Bytes("upstream_warning", hidden)
 	}
 	if x.err != nil {

@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"sync"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -107,17 +106,25 @@ func (m *metrics) failure(e *apiError) {
 	}
 }
 
-func (m *metrics) request(route, method string, status int, took, upstream time.Duration) {
+// request counts one that has been answered.
+func (m *metrics) request(x *exchange) {
+	method := x.method
 	switch method {
 	case "GET", "POST", "HEAD", "OPTIONS":
 	default:
 		method = "other" // a caller's text must not make a series
 	}
-	s := m.of(series{route, method, status})
+	s := m.of(series{x.routeName(), method, x.status})
 	s.requests.Inc()
-	s.duration.Observe(took.Seconds())
-	if upstream > 0 {
-		s.upstream.Observe(upstream.Seconds())
+	s.duration.Observe(x.took.Seconds())
+	if x.upstream > 0 {
+		s.upstream.Observe(x.upstream.Seconds())
+	}
+	if len(x.warnings.hidden) > 0 {
+		m.hidden.Inc()
+	}
+	if x.matcher != nil {
+		m.tenants.request(x.matcher.Matcher, x.status, x.took, x.err)
 	}
 }
 

@@ -80,12 +80,12 @@ func (s *Span) propagate(h http.Header) {
 }
 
 // trace hands over the span of a request that has ended.
-func (p *Proxy) trace(x *exchange, route, method string, took time.Duration) {
+func (p *Proxy) trace(x *exchange) {
 	if x.span == nil || !x.record.decided { // probes are no part of a trace
 		return
 	}
 	s := *x.span
-	s.Start, s.Took, s.Upstream, s.Route, s.Method, s.Request, s.Status = x.start, took, x.upstream, route, method, x.id, x.status
+	s.Start, s.Took, s.Upstream, s.Route, s.Method, s.Request, s.Status = x.start, x.took, x.upstream, x.routeName(), x.method, x.id, x.status
 	if x.matcher != nil {
 		s.Tenant = x.matcher.names
 	}
