@@ -65,7 +65,10 @@ func run() error {
 	if b.keys, err = newKeys(); err != nil {
 		return err
 	}
-	if err := b.keys.write(filepath.Join(b.dir, "jwks.json")); err != nil {
+	if err := os.Mkdir(filepath.Dir(b.jwks()), 0o700); err != nil {
+		return err
+	}
+	if err := b.keys.write(b.jwks()); err != nil {
 		return err
 	}
 	stub, err := b.start(subject{name: "stub", command: func(address string) *exec.Cmd {

@@ -77,11 +77,15 @@ func (p programs) promfence(binary string) func(string) *exec.Cmd {
 			"PROMFENCE_UPSTREAM_URL=http://" + p.upstream,
 			"PROMFENCE_AUTH_ISSUER=" + issuer,
 			"PROMFENCE_AUTH_AUDIENCE=" + audience,
-			"PROMFENCE_AUTH_JWKS_FILE=" + filepath.Join(p.dir, "jwks.json"),
+			"PROMFENCE_AUTH_JWKS_FILE=" + p.jwks(),
 		}
 		return cmd
 	}
 }
+
+// jwks is the file with the keys. It has a folder to itself: promfence watches
+// that, and each line of a log beside it would wake promfence up.
+func (p programs) jwks() string { return filepath.Join(p.dir, "keys", "jwks.json") }
 
 // adminOf is the same port of another loopback address.
 func adminOf(address string) string { return strings.Replace(address, "127.0.0.1", "127.0.0.2", 1) }
@@ -94,7 +98,7 @@ func (p programs) start(s subject) (*process, error) {
 	}
 	address := ln.Addr().String()
 	_ = ln.Close() // the port stays free long enough
-	log, err := os.CreateTemp("", "benchlog")
+	log, err := os.CreateTemp(p.dir, "log")
 	if err != nil {
 		return nil, err
 	}
