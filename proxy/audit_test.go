@@ -31,7 +31,7 @@ func TestEveryDecisionIsRecorded(t *testing.T) {
 		}
 		_, _ = io.WriteString(w, success)
 	})
-	for _, tt := range []struct {
+	for i, tt := range []struct {
 		name, path, token string
 		want              map[string]any
 	}{
@@ -74,7 +74,7 @@ func TestEveryDecisionIsRecorded(t *testing.T) {
 			if when, err := time.Parse(time.RFC3339, got["time"].(string)); err != nil || time.Since(when) > time.Minute {
 				t.Errorf("recorded at %v", got["time"])
 			}
-			access := lastLine(t, f.Log)
+			access := f.lines(t, i+1)[i]
 			for name := range got {
 				if diff := cmp.Diff(got[name], access[name]); diff != "" && name != "time" {
 					t.Errorf("the access line differs in %s: %s", name, diff)
@@ -101,10 +101,9 @@ func TestEveryDecisionIsRecorded(t *testing.T) {
 	}
 }
 
-// lastLine is what was written last; a line follows its answer.
+// lastLine is what was written last: a record precedes its answer.
 func lastLine(t *testing.T, b *lockedBuffer) map[string]any {
 	t.Helper()
-	time.Sleep(20 * time.Millisecond)
 	lines := strings.Split(strings.TrimSpace(b.String()), "\n")
 	var line map[string]any
 	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &line); err != nil {

@@ -110,12 +110,12 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			p.fail(x, internal(fmt.Errorf("panic: %v\n%s", v, debug.Stack())))
 		}
 		p.account(x)
-		x.arm() // for what net/http still has to send
-		if v == nil && !x.gone {
+		broken := v != nil || x.gone
+		if !broken {
 			x.send()
 		}
 		p.logLine(x)
-		if v != nil || x.gone {
+		if broken {
 			// The answer, if any was begun, is incomplete: only a broken connection
 			// tells the caller so. net/http would make an empty 200 of none.
 			panic(http.ErrAbortHandler)
@@ -175,6 +175,7 @@ func (p *Proxy) account(x *exchange) {
 // not wait for the line about it. Where an answer ends otherwise, and in HTTP/2,
 // its end is net/http's to say, after us.
 func (x *exchange) send() {
+	x.arm() // for what net/http still has to send
 	if !x.http2 && x.Header()["Content-Length"] != nil {
 		_ = x.FlushError() // whoever has left misses nothing
 	}

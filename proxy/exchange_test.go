@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -39,6 +40,43 @@ func (f *fence) lines(t *testing.T, n int) []map[string]any {
 	}
 	t.Fatalf("no %d lines: %s", n, f.Log.String())
 	return nil
+}
+
+// logged waits for a text in the log: a line is written after its answer.
+func (f *fence) logged(t *testing.T, text string) {
+	t.Helper()
+	for range 200 {
+		if strings.Contains(f.Log.String(), text) {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Errorf("%q is not in the log: %s", text, f.Log)
+}
+
+// A slowLog takes no line before it is closed.
+type slowLog chan struct{}
+
+func (l slowLog) Write(line []byte) (int, error) {
+	select {
+	case <-l:
+		return len(line), nil
+	case <-time.After(10 * time.Second):
+		return 0, os.ErrDeadlineExceeded
+	}
+}
+
+func TestAnswerOfKnownLengthDoesNotWaitForItsLine(t *testing.T) {
+	for _, path := range []string{"/api/v1/query?query=up", "/api/v1/query?query=up("} {
+		log := make(slowLog)
+		f := newFence(t, func(o *proxy.Options) { o.Logger = zerolog.New(log).Level(zerolog.InfoLevel) })
+		begin := time.Now()
+		resp, body := f.Get(t, path)
+		if took := time.Since(begin); took > 5*time.Second || resp.Header.Get("Content-Length") == "" || body == "" {
+			t.Errorf("%s: %v %q after %s", path, resp.Header, body, took)
+		}
+		close(log)
+	}
 }
 
 func TestAccessLine(t *testing.T) {

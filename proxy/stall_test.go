@@ -165,13 +165,7 @@ func TestUpstreamThatStopsInTheMiddleIsLeft(t *testing.T) {
 		t.Errorf("half an answer looks like a whole one: %d bytes", len(body))
 	}
 	<-hungUp
-	for range 100 {
-		if strings.Contains(f.Log.String(), "stopped in the middle") {
-			return
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
-	t.Errorf("the log does not say why: %s", f.Log)
+	f.logged(t, "stopped in the middle")
 }
 
 func TestUpstreamThatPausesIsWaitedFor(t *testing.T) {
