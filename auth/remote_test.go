@@ -121,7 +121,12 @@ func TestOutageOfHours(t *testing.T) {
 				if err := a.Ready(); err != nil {
 					t.Errorf("Ready during the outage: %v", err)
 				}
-				// The provider comes back with another key.
+				// The provider comes back with another key, when the longest fetch has
+				// just ended: one that is under way could not see it.
+				for n := i.Fetches(); i.Fetches() == n; {
+					time.Sleep(time.Second)
+				}
+				time.Sleep(10 * time.Second)
 				i.Respond(nil)
 				i.Publish(authtest.NewKey(t, "ES256"))
 				time.Sleep(time.Minute)
