@@ -109,6 +109,7 @@ type load struct {
 	time  time.Duration
 	count int           // requests of each connection; 0 = as many as the time allows
 	every time.Duration // between a connection's requests; 0 = at once
+	burst bool          // all connections ask at the same moments, not one after the other
 }
 
 // A sample is what one round showed.
@@ -162,6 +163,9 @@ func micros(d time.Duration) float64 { return float64(d) / float64(time.Microsec
 func (c *client) round(p *process, next source, l load, begin time.Time, i int) error {
 	c.took, c.bytes = c.took[:0], 0
 	offset := l.every * time.Duration(i) / time.Duration(len(p.conns))
+	if l.burst {
+		offset = 0
+	}
 	for n := 0; ; n++ {
 		if l.every > 0 {
 			time.Sleep(time.Until(begin.Add(offset + l.every*time.Duration(n))))

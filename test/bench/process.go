@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -107,8 +108,11 @@ func (p programs) start(s subject) (*process, error) {
 	if cmd.Stderr == nil {
 		cmd.Stderr = log
 	}
+	if cmd.Path, err = p.copyOf(cmd.Path); err != nil {
+		return nil, err
+	}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it ends with us, however we end
-	if err := cmd.Start(); err != nil {
+	if err := errors.Join(cmd.Start(), os.Remove(cmd.Path)); err != nil {
 		return nil, err
 	}
 	run := &process{subject: s, cmd: cmd, pid: cmd.Process.Pid, log: log.Name(), address: address}
@@ -121,6 +125,24 @@ func (p programs) start(s subject) (*process, error) {
 	}
 	defer run.stop()
 	return nil, fmt.Errorf("%s does not listen on %s: %s", s.name, address, run.said())
+}
+
+// copyOf copies a program for one process. Processes of one file share its
+// pages in the processors' caches, which would favor the bare proxies, of one
+// program with the stub; and a file as a linker has written it runs up to 5 %
+// slower than its copy.
+func (p programs) copyOf(program string) (string, error) {
+	from, err := os.Open(program)
+	if err != nil {
+		return "", err
+	}
+	defer from.Close()
+	to, err := os.CreateTemp(p.dir, filepath.Base(program))
+	if err != nil {
+		return "", err
+	}
+	_, err = io.Copy(to, from)
+	return to.Name(), errors.Join(err, to.Chmod(0o700), to.Close())
 }
 
 // said is the end of what the process has logged.
