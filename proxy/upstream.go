@@ -11,7 +11,6 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -216,19 +215,3 @@ func isTimeout(err error) bool {
 	t, ok := errors.AsType[net.Error](err)
 	return ok && t.Timeout()
 }
-
-// A bufferPool lends the buffers that answers are copied with.
-type bufferPool struct{ pool sync.Pool }
-
-// copyBuffer is what large answers are copied by: a read, a write and a flush
-// each. With half of it they cost a seventh more.
-const copyBuffer = 128 << 10
-
-func (b *bufferPool) Get() []byte {
-	if buf, ok := b.pool.Get().(*[copyBuffer]byte); ok {
-		return buf[:]
-	}
-	return new([copyBuffer]byte)[:]
-}
-
-func (b *bufferPool) Put(buf []byte) { b.pool.Put((*[copyBuffer]byte)(buf)) }

@@ -178,7 +178,7 @@ func BenchmarkWarningReader(b *testing.B) {
 	}
 	body := sb.String()
 	b.SetBytes(int64(len(body)))
-	buf := make([]byte, copyBuffer)
+	buf := make([]byte, largeBuffer)
 	for b.Loop() {
 		w := warningReader{src: strings.NewReader(body)}
 		for {
