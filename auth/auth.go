@@ -42,6 +42,7 @@ type Authenticator struct {
 	issuers []*issuer
 	cache   *cache
 	metrics metrics
+	again   chan struct{} // to read files
 }
 
 // New checks all options, reads the key files, and reports all mistakes at
@@ -50,7 +51,7 @@ type Authenticator struct {
 func New(o Options) (*Authenticator, error) {
 	o, settings := o.withDefaults()
 	errs := []error{o.check(), checkOverlap(settings)}
-	a := &Authenticator{options: o, metrics: newMetrics()}
+	a := &Authenticator{options: o, metrics: newMetrics(), again: make(chan struct{}, 1)}
 	for _, h := range o.TokenHeaders {
 		a.headers = append(a.headers, textproto.CanonicalMIMEHeaderKey(h))
 	}
@@ -100,11 +101,20 @@ func (a *Authenticator) Run(ctx context.Context) error {
 		files = append(files, is.files...)
 	}
 	if len(files) > 0 {
-		wg.Go(func() { watch(ctx, files, a.options.RefreshInterval, a.options.Logger) })
+		wg.Go(func() { watch(ctx, files, a.options.RefreshInterval, a.again, a.options.Logger) })
 	}
 	<-ctx.Done()
 	wg.Wait()
 	return nil
+}
+
+// ReadFiles has the files with keys read again, soon after it returns. They are
+// read by themselves when their folders announce a change, and at intervals.
+func (a *Authenticator) ReadFiles() {
+	select {
+	case a.again <- struct{}{}:
+	default: // somebody has just asked for it
+	}
 }
 
 // warn says at every start what the settings weaken.

@@ -81,11 +81,12 @@ func (f *keyFile) reload() {
 	f.last = said
 }
 
-// watch reloads the files when something changes in their folders, and at every
-// interval for the changes that nobody announces (network file systems). It
+// watch reloads the files when something changes in their folders, and again
+// when asked to and at every interval for the changes that nobody announces
+// (network file systems). It
 // watches folders because files are replaced, not written: editors rename, and
 // Kubernetes swaps a symbolic link two levels up.
-func watch(ctx context.Context, files []*keyFile, interval time.Duration, log *slog.Logger) {
+func watch(ctx context.Context, files []*keyFile, interval time.Duration, again <-chan struct{}, log *slog.Logger) {
 	var events chan fsnotify.Event
 	var failed chan error
 	w, err := fsnotify.NewWatcher()
@@ -115,6 +116,7 @@ func watch(ctx context.Context, files []*keyFile, interval time.Duration, log *s
 			log.Warn("watching key files", "error", err)
 		case <-settled:
 			settled = nil
+		case <-again:
 		case <-ticker.C:
 		}
 		for _, f := range files {

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/spf13/pflag"
@@ -63,6 +64,33 @@ func Load(args, environ []string) (*Config, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// TenancyLabel reads the setting tenancy.label alone, from where [Load] does.
+// Other settings may be wrong or missing.
+func TenancyLabel(args, environ []string) (string, error) {
+	path, err := flags(args)
+	if err != nil {
+		return "", err
+	}
+	if path == "" {
+		path, _ = lookup(environ, configEnv)
+	}
+	file, err := readFile(path)
+	if file == nil {
+		return "", err
+	}
+	env, _ := readEnviron(environ)
+	label := Settings[slices.Index(keys(Settings), labelKey)]
+	value := label.Default
+	for _, source := range []map[string]given{file, env} { // the later one wins
+		if g, ok := source[labelKey]; ok {
+			if value, err = label.value(g); err != nil {
+				return "", err
+			}
+		}
+	}
+	return value.(string), nil //nolint:forcetypeassert // its row's default is one
 }
 
 func flags(args []string) (path string, err error) {

@@ -23,6 +23,7 @@ const (
 	prefix     = "PROMFENCE_"
 	configEnv  = prefix + "CONFIG" // the file, when there is no --config
 	issuersKey = "auth.issuers"    // the one setting that a variable cannot hold
+	labelKey   = "tenancy.label"
 )
 
 // Settings is everything that can be set, in the order of --help. A row is here
@@ -63,7 +64,7 @@ var Settings = []Setting{
 	{"auth.insecure_any_audience", false, "Take tokens that were issued for any other service as well. Logged as a warning at every start.", nil},
 	{issuersKey, []Issuer{}, "More issuers, each a table of its own (see below). Only in the file.", nil},
 
-	{"tenancy.label", "tenant_id", "Label of every series that names its tenant.", labelName},
+	{labelKey, "tenant_id", "Label of every series that names its tenant.", labelName},
 	{"tenancy.on_conflict", "intersect", "A query's own matcher on the label is kept beside ours (`intersect`: another tenant's name finds nothing) or refused with 403 (`reject`).", oneOf("intersect", "reject")},
 	{"tenancy.max_tenants", 20, "How many tenants one token may name.", positive},
 	{"tenancy.shared_rules", false, "Show rules that carry no tenant label to every tenant. Of their alerts, each sees those with its own label.", nil},

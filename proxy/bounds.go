@@ -66,11 +66,11 @@ func (c charges) minus(d charges) charges {
 	return charges{c.bytes - d.bytes, c.terms - d.terms, c.regexps - d.regexps, c.cost - d.cost, c.matcher - d.matcher, c.reach.minus(d.reach)}
 }
 
-// take draws what is known beforehand, if all of it fits.
-func (b *budget) take(c charges) bool {
+// take draws what is known beforehand of a text with m in it, if all of it fits.
+func (b *budget) take(c charges, m *labels.Matcher) bool {
 	sum := b.minus(charges{}.minus(c))
 	if sum.bytes > b.limits.QueryBytes || sum.terms > b.limits.QueryTerms || sum.regexps > maxRegexps ||
-		sum.tooCostly() || sum.matcher > maxEnforcedBytes {
+		sum.tooCostly() || sum.matcher > mostEnforced(m) {
 		return false
 	}
 	b.charges = sum
@@ -130,15 +130,21 @@ func (b *budget) chargeRegexp(item parser.Item) error {
 // chargeSelectors bounds what the enforced matcher adds: many selectors times
 // many long tenant names.
 func (b *budget) chargeSelectors(n int, m *labels.Matcher) error {
-	most := maxEnforcedBytes
 	if m.Type == labels.MatchRegexp {
 		b.regexps += n
-		most = maxTenantRegexps
 	}
-	if b.matcher += n * (len(m.Name) + len(m.Value)); b.matcher > most || b.regexps > maxRegexps {
+	if b.matcher += n * (len(m.Name) + len(m.Value)); b.matcher > mostEnforced(m) || b.regexps > maxRegexps {
 		return badData("the query has too many selectors for a token with this many tenants")
 	}
 	return nil
+}
+
+// mostEnforced bounds the bytes that m adds to a request.
+func mostEnforced(m *labels.Matcher) int {
+	if m.Type == labels.MatchRegexp {
+		return maxTenantRegexps
+	}
+	return maxEnforcedBytes
 }
 
 // chargeMatching bounds what it costs to run a caller's regexp over the names of

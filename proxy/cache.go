@@ -121,7 +121,7 @@ func (m *tenantMatcher) cached(kind textKind, text string, b *budget, compute fu
 		return compute()
 	}
 	key := queryKey{m.tenants.Key(), kind, text}
-	if e, ok := m.queries.get(key); ok && b.take(e.cost) {
+	if e, ok := m.queries.get(key); ok && b.take(e.cost, m.Matcher) {
 		m.queries.metrics.cacheHits.Inc()
 		return e.text, nil
 	}

@@ -49,6 +49,32 @@ func TestCachedTextsDrawOnTheBudget(t *testing.T) {
 	}
 }
 
+// For several tenants, whose matcher is compiled at each selector, as well.
+func TestCachedTextsDrawOnTheBudgetOfManyTenants(t *testing.T) {
+	var names []string
+	for i := range 20 {
+		names = append(names, fmt.Sprintf("%0200d", i))
+	}
+	c := newMatcherCache("tenant_id", Intersect, newMetrics(nil))
+	m, err := c.of(matcherFor(t, Intersect, names...).tenants)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, let := newBudget(), 0
+	for i := range 50 {
+		text := fmt.Sprintf("up%d", i)
+		if _, err := m.selector(text, newBudget(), false); err != nil { // known from now on
+			t.Fatal(err)
+		}
+		if _, err := m.selector(text, b, false); err == nil {
+			let++
+		}
+	}
+	if most := maxTenantRegexps / (len(m.Name) + len(m.Value)); let != most {
+		t.Errorf("%d selectors are let through, want %d", let, most)
+	}
+}
+
 // TestCachesDoNotMixTenants asks for the same texts as ever other tenants at
 // once, more of them than are kept.
 func TestCachesDoNotMixTenants(t *testing.T) {

@@ -27,17 +27,19 @@ func overLimit(setting string, status int, format string, args ...any) *apiError
 // A reach is how far a query reads beyond the times that it is evaluated at.
 // It adds up over a request, which has one query.
 type reach struct {
-	window   time.Duration // the longest range, with the subqueries around it
-	points   int64         // the most steps of one subquery
-	computed int           // subqueries and ranges with an expression as duration, known to the upstream alone
+	window time.Duration // the longest range, with the subqueries around it
+	points int64         // the most steps of one subquery
+
+	// Those whose duration is an expression, known to the upstream alone.
+	ranges, subqueries int
 }
 
 func (r reach) plus(o reach) reach {
-	return reach{saturated(r.window, o.window), r.points + o.points, r.computed + o.computed}
+	return reach{saturated(r.window, o.window), r.points + o.points, r.ranges + o.ranges, r.subqueries + o.subqueries}
 }
 
 func (r reach) minus(o reach) reach {
-	return reach{r.window - o.window, r.points - o.points, r.computed - o.computed}
+	return reach{r.window - o.window, r.points - o.points, r.ranges - o.ranges, r.subqueries - o.subqueries}
 }
 
 // reachOf measures a parsed query whose nodes are all known. offset and @ move
@@ -49,12 +51,12 @@ func reachOf(expr parser.Expr) (r reach) {
 		case *parser.MatrixSelector:
 			window = n.Range
 			if n.RangeExpr != nil {
-				r.computed++
+				r.ranges++
 			}
 		case *parser.SubqueryExpr:
 			window = n.Range
 			if n.RangeExpr != nil || n.StepExpr != nil {
-				r.computed++
+				r.subqueries++
 			}
 			if n.Step > 0 {
 				r.points = max(r.points, int64(n.Range/n.Step))
@@ -97,8 +99,11 @@ func (l Limits) checkTimes(row *Route, ps params, r reach) (params, error) {
 	if l.MaxRange == 0 && l.MaxPoints == 0 {
 		return ps, nil
 	}
-	if r.computed > 0 {
-		return nil, badData("durations that are expressions are not accepted here, since queries have a longest range: write them as numbers with a unit")
+	if l.MaxRange > 0 && r.ranges+r.subqueries > 0 {
+		return nil, overLimit("max_range", http.StatusBadRequest, "durations that are expressions are not accepted here, since queries have a longest range (limits.max_range): write them as numbers with a unit")
+	}
+	if l.MaxPoints > 0 && r.subqueries > 0 {
+		return nil, overLimit("max_points", http.StatusBadRequest, "subqueries with expressions as durations are not accepted here, since their steps are limited (limits.max_points): write numbers with a unit")
 	}
 	if l.MaxPoints > 0 && r.points > int64(l.MaxPoints) {
 		return nil, overLimit("max_points", http.StatusBadRequest, "a subquery has %d steps: at most %d are accepted (limits.max_points); use a longer step", r.points, l.MaxPoints)

@@ -33,7 +33,7 @@ func TestLimitsOnTime(t *testing.T) {
 		{"a subquery with many steps", instant + "max_over_time(up[1h:1s])", "limits.max_points"},
 		{"a subquery with few", instant + "max_over_time(up[1h:1m])", ""},
 		{"an offset is not a longer range", instant + "rate(up[1h] offset 90d)", ""},
-		{"a duration that we cannot compute", instant + "rate(up[1d*30])", "expressions"},
+		{"a duration that we cannot compute", instant + "rate(up[1d*30])", "limits.max_range"},
 		{"no start", ranged + "up&end=1&step=1", `invalid parameter "start"`},
 		{"a time that only some upstreams read", ranged + "up&start=-10y&end=now&step=1h", `invalid parameter "start"`},
 		{"a lookback that reaches further", instant + "up&lookback_delta=25h", "limits.max_range"},
@@ -90,6 +90,33 @@ func TestLimitsOnTime(t *testing.T) {
 		if n := rejected(t, f, limit); n < 2 {
 			t.Errorf("promfence_rejected_total{limit=%q} is %v", limit, n)
 		}
+	}
+}
+
+// What one limit cannot bound is no matter of the other.
+func TestDurationsThatAreExpressions(t *testing.T) {
+	const instant = "/api/v1/query?query="
+	points := newFence(t, func(o *proxy.Options) { o.Limits.MaxPoints = 100 })
+	span := newFence(t, func(o *proxy.Options) { o.Limits.MaxRange = time.Hour })
+	for _, tt := range []struct {
+		f              *fence
+		query, refusal string
+	}{
+		{points, "rate(up[5m%2B1m])", ""},
+		{points, "max_over_time(up[5m%2B1m:1m])", "limits.max_points"},
+		{points, "max_over_time(up[5m:1m%2B1m])", "limits.max_points"},
+		{span, "rate(up[5m%2B1m])", "limits.max_range"},
+		{span, "max_over_time(up[5m%2B1m:1m])", "limits.max_range"},
+	} {
+		resp, body := tt.f.Get(t, instant+tt.query)
+		if tt.refusal != "" {
+			wantError(t, resp, body, http.StatusBadRequest, "bad_data", tt.refusal)
+		} else if resp.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d %s", tt.query, resp.StatusCode, body)
+		}
+	}
+	if a, b := rejected(t, points, "max_points"), rejected(t, span, "max_range"); a != 2 || b != 2 {
+		t.Errorf("%v and %v are counted, want 2 each", a, b)
 	}
 }
 

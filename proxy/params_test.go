@@ -90,6 +90,15 @@ func TestParametersMerged(t *testing.T) {
 	})
 }
 
+// The upstream refuses it, and should see what the caller wrote.
+func TestRulesChosenByNothing(t *testing.T) {
+	f := newFence(t, nil)
+	f.Get(t, "/api/v1/rules?match[]=%7B%7D")
+	if a := f.Asked(); len(a) != 1 || !slices.Equal(a[0].form(t)["match[]"], []string{"{}"}) {
+		t.Errorf("the upstream was asked %v", a)
+	}
+}
+
 func TestSelectorsOfARow(t *testing.T) {
 	tests := []struct {
 		name, path string

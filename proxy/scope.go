@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"errors"
-	"net/http"
 	"net/url"
 
 	"github.com/prometheus/prometheus/promql/parser"
@@ -100,7 +99,7 @@ func parsed(maxTerms int) Scope {
 			return nil, inParameter("query", err)
 		}
 		if maxTerms > 0 && b.terms > maxTerms {
-			return nil, inParameter("query", overLimit("max_query_terms", http.StatusBadRequest,
+			return nil, inParameter("query", badData(
 				"the query has too many terms to be formatted: at most %d operators, commas, brackets and names are accepted", maxTerms))
 		}
 		if _, err := promQL.ParseExpr(query); err != nil {
@@ -117,13 +116,15 @@ func ownTargets(ps params, m *tenantMatcher, b *budget) (params, error) {
 	if err := checkMetadataParams(ps.values()); err != nil {
 		return nil, err
 	}
-	chosen, _ := ps.lookup("match_target")
-	selector := m.own()
-	if chosen != "" {
+	selector := ""
+	if chosen, _ := ps.lookup("match_target"); chosen != "" {
 		var err error
-		if selector, err = m.selector(chosen, b, false); err != nil {
+		if selector, err = m.selector(chosen, b, true); err != nil { // targets are chosen by what they lack, too
 			return nil, inParameter("match_target", err)
 		}
+	}
+	if selector == "" {
+		selector = m.own()
 	}
 	return append(ps.without("limit", "match_target"), param{"match_target", selector}), nil
 }
@@ -148,7 +149,9 @@ func checked(check func(url.Values) error, ours ...string) Scope {
 			if err != nil {
 				return nil, inParameter(p.name, err)
 			}
-			ps[i].value = (&parser.VectorSelector{LabelMatchers: ms}).String()
+			if ps[i].value = "{}"; len(ms) > 0 { // the printer spells no matchers as nothing
+				ps[i].value = (&parser.VectorSelector{LabelMatchers: ms}).String()
+			}
 		}
 		return ps, nil
 	}

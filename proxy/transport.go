@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
+	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"net/url"
@@ -91,10 +93,14 @@ func (t *transport) send(s scopedRequest) (*http.Response, error) {
 	}
 	c, err := t.dial(r.Context())
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%w: %w", errUnreached, err)
 	}
 	return c.ask(r)
 }
+
+// errUnreached is why there is no connection: a time limit on the way to one is
+// another failure than an answer that does not come.
+var errUnreached = errors.New("no connection")
 
 // dial opens a connection; the upstream's name is looked up each time.
 func (t *transport) dial(ctx context.Context) (*upstreamConn, error) {

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -14,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -307,6 +309,33 @@ func TestUpstreamThatStopsInTheHeaderIsLeft(t *testing.T) {
 		resp, body := f.Get(t, "/api/v1/query?query=up")
 		wantError(t, resp, body, http.StatusGatewayTimeout, "timeout", "did not answer in time")
 	}
+}
+
+// The time limit on the way to an upstream is not that of its answer.
+func TestUpstreamThatTakesNoConnectionIsUnreachable(t *testing.T) {
+	t.Parallel()
+	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(fd)
+	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrInet4{Addr: [4]byte{127, 0, 0, 1}}), syscall.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	name, err := syscall.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := fmt.Sprintf("127.0.0.1:%d", name.(*syscall.SockaddrInet4).Port)
+	for full := false; !full; { // nobody accepts: one waits, and then no other comes in
+		conn, err := net.DialTimeout("tcp", address, 200*time.Millisecond)
+		if full = err != nil; !full {
+			defer conn.Close()
+		}
+	}
+	f := newFence(t, func(o *proxy.Options) { o.Upstream = &url.URL{Scheme: "http", Host: address} })
+	resp, body := f.Get(t, "/api/v1/query?query=up")
+	wantError(t, resp, body, http.StatusBadGateway, "bad_gateway", "could not be reached")
 }
 
 // More callers at once than connections are kept for leave no more than those.

@@ -198,7 +198,7 @@ func upstreamError(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		e = &apiError{Status: statusClientGone, Type: "canceled", Message: "the request was canceled"}
-	case isTimeout(err):
+	case isTimeout(err) && !errors.Is(err, errUnreached):
 		e = failure(http.StatusGatewayTimeout, "the upstream did not answer in time")
 	default:
 		e = failure(http.StatusBadGateway, "the upstream could not be reached")

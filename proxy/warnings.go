@@ -88,17 +88,20 @@ func (w *warningReader) read(p []byte) (int, error) {
 	held := copy(p, w.carry)
 	w.carry = w.carry[:0]
 	n, err := w.src.Read(p[held:])
-	if n == 0 {
-		w.carry = append(w.carry, p[:held]...)
-		return 0, err
+	done := 0
+	if b := p[:held+n]; n == 0 {
+		w.carry = append(w.carry, b...)
+	} else {
+		var bad error
+		if done, bad = w.rewrite(b); bad != nil {
+			return 0, bad
+		}
+		w.carry = append(w.carry, b[done:]...)
+		w.remember(b[:done])
 	}
-	b := p[:held+n]
-	done, bad := w.rewrite(b)
-	if bad != nil {
-		return 0, bad
+	if err == io.EOF && len(w.carry) > 0 {
+		err = io.ErrUnexpectedEOF // whatever its frame said, it ends within a text
 	}
-	w.carry = append(w.carry, b[done:]...)
-	w.remember(b[:done])
 	return done, err
 }
 

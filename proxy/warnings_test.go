@@ -123,6 +123,18 @@ func TestWarningReaderRefusesOtherShapes(t *testing.T) {
 	}
 }
 
+// An answer that ends within a text is none, whatever its frame said: what was
+// held back of it does not go missing in silence.
+func TestAnAnswerThatEndsWithinATextIsCutShort(t *testing.T) {
+	const body = `{"status":"success","data":[],"warnings":["sto`
+	for _, src := range []io.Reader{strings.NewReader(body), iotest.DataErrReader(strings.NewReader(body)), iotest.OneByteReader(strings.NewReader(body))} {
+		got, err := io.ReadAll(&warningReader{src: src})
+		if !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("%s, %v", got, err)
+		}
+	}
+}
+
 // FuzzWarningReader: however an answer is cut into reads and its key is spelled,
 // what comes out is the same, as long, and without the text that must not pass.
 func FuzzWarningReader(f *testing.F) {

@@ -231,7 +231,7 @@ func filtered() (all []question) {
 			form("limit_per_metric", "1"), form("limit_per_metric", "x"), form("limit", "-1"),
 		},
 		"/api/v1/targets/metadata": {
-			{}, form("metric", "scraped_total"), form("match_target", `{job="shop"}`), form("match_target", `{job="stranger"}`), form("match_target", "{"), form("limit", "0"), form("limit", "x"), form("metric", "stranger_total"),
+			{}, form("metric", "scraped_total"), form("match_target", `{job="shop"}`), form("match_target", `{job="stranger"}`), form("match_target", `{job!="shop"}`), form("match_target", "{}"), form("match_target", "{"), form("limit", "0"), form("limit", "x"), form("metric", "stranger_total"),
 		},
 	} {
 		for _, p := range params {

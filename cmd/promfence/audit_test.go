@@ -95,6 +95,32 @@ func TestNoRequestWaitsForWhoeverReadsTheAuditPipe(t *testing.T) {
 	}
 }
 
+// A pipe without a reader is no file that can be written; waiting for one would
+// stop everything.
+func TestAuditPipeThatNobodyReads(t *testing.T) {
+	idp, asked := authtest.NewIssuer(t), make(chan string, 1)
+	pipe := filepath.Join(t.TempDir(), "audit")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	environ := append(settings(idp, upstream(t, asked, nil)), "PROMFENCE_AUDIT_FILE="+pipe)
+	err := promfence.Run(t.Context(), []string{"check"}, environ, io.Discard, io.Discard)
+	if err == nil || !strings.Contains(err.Error(), "nobody reads this pipe") {
+		t.Errorf("check: %v", err)
+	}
+	reader, err := os.OpenFile(pipe, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, environ...)
+	until(t, p.server+"/-/ready", 200)
+	_ = reader.Close()
+	hangUp(t)
+	p.logged(t, "error", "audit.file cannot be opened again")
+	p.logged(t, "info", "settings reloaded")
+	p.asks(t, idp, asked)
+}
+
 func TestARecordThatWasTornDoesNotSpoilTheNext(t *testing.T) {
 	disk, lost := &smallDisk{room: 4}, 0
 	audit := promfence.NewAudit(disk, func() { lost++ })

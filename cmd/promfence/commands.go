@@ -35,7 +35,7 @@ type input struct {
 var commands = []command{
 	{"serve", "serve [--config FILE]", "guard the upstream until a signal ends it (the default)", serve},
 	{"check", "check [--config FILE]", "say what is wrong with the settings, or show those in effect", check},
-	{"explain", "explain --tenant NAME [--tenant NAME] [--label NAME] 'QUERY'", "show what the upstream would be asked", explain},
+	{"explain", "explain --tenant NAME [--tenant NAME] [--label NAME | --config FILE] 'QUERY'", "show what the upstream would be asked", explain},
 	{"version", "version", "show the versions of the program and of its PromQL parser", version},
 }
 
@@ -98,8 +98,7 @@ func check(_ context.Context, in input) error {
 	return cfg.WriteEffective(in.stdout)
 }
 
-// explain prints the enforced query. Complete settings tell the label; it does
-// not ask for them.
+// explain prints the enforced query. Of the settings it asks for the label alone.
 func explain(_ context.Context, in input) error {
 	flags := pflag.NewFlagSet("explain", pflag.ContinueOnError)
 	flags.Usage = func() {}
@@ -117,13 +116,12 @@ func explain(_ context.Context, in input) error {
 		return fmt.Errorf("--tenant: %w", err)
 	}
 	if *label == "" {
-		*label = "tenant_id"
 		var args []string
-		if *file != "" {
+		if flags.Changed("config") {
 			args = []string{"--config", *file}
 		}
-		if cfg, err := config.Load(args, in.environ); err == nil {
-			*label = cfg.Tenancy.Label
+		if *label, err = config.TenancyLabel(args, in.environ); err != nil {
+			return mistakes(err)
 		}
 	}
 	enforced, err := proxy.Explain(*label, tenants, flags.Arg(0))

@@ -97,7 +97,9 @@ func (l *live) watch(ctx, keys context.Context) {
 		case <-ctx.Done():
 			return
 		case <-l.hup:
-			if v := l.now.Load(); v.audit.open() != nil {
+			v := l.now.Load()
+			v.keys.ReadFiles()
+			if v.audit.open() != nil {
 				v.log.Error().Msg("audit.file cannot be opened again, writing to the one that is open")
 			}
 		case <-again.C:

@@ -263,6 +263,40 @@ func TestReloadOfWhoIsBelieved(t *testing.T) {
 	until(t, p.server+"/-/ready", 200)
 }
 
+// The folder that is watched is not told of what happens by another name.
+func TestHangUpReadsFilesThatNobodyAnnounces(t *testing.T) {
+	idp, asked, key := authtest.NewIssuer(t), make(chan string, 1), authtest.NewKey(t, "ES256")
+	file, other := filepath.Join(t.TempDir(), "jwks"), filepath.Join(t.TempDir(), "jwks")
+	write(t, file, authtest.JWKS(idp.Key()))
+	if err := os.Link(file, other); err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, append(settings(idp, upstream(t, asked, nil)), "PROMFENCE_AUTH_JWKS_FILE="+file, "PROMFENCE_AUTH_REFRESH_INTERVAL=1h")...)
+	until(t, p.server+"/-/ready", 200)
+	p.asks(t, idp, asked)
+	idp.Rotate(key)
+	time.Sleep(500 * time.Millisecond) // until the look at the start is over
+	f, err := os.OpenFile(other, os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Write(authtest.JWKS(key)); err != nil {
+		t.Fatal(err)
+	}
+	_ = f.Close()
+	hangUp(t)
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		status, body, _ := get(t, p.server+"/api/v1/query?query=up", idp.Token(t, "acme", nil))
+		if status == http.StatusOK {
+			<-asked
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%d %s", status, body)
+		}
+	}
+}
+
 // While new settings have no keys, the old ones serve.
 func TestReloadThatLeadsToNoKeys(t *testing.T) {
 	old, next, asked := authtest.NewIssuer(t), authtest.NewIssuer(t), make(chan string, 1)

@@ -206,6 +206,7 @@ func TestCheckShowsWhatIsInEffect(t *testing.T) {
 
 func TestExplain(t *testing.T) {
 	good := settings(authtest.NewIssuer(t), "http://127.0.0.1:9090")
+	file := write(t, filepath.Join(t.TempDir(), "promfence.yaml"), []byte("tenancy: {label: team}\nauth: {isuer: x}\n"))
 	for name, tt := range map[string]struct {
 		environ, args []string
 		want          string
@@ -214,6 +215,9 @@ func TestExplain(t *testing.T) {
 		"two tenants":               {nil, []string{"--tenant=b", "--tenant=a", "x"}, `x{tenant_id=~"a|b"}`},
 		"another label":             {nil, []string{"--label=team", "--tenant=a", "x"}, `x{team="a"}`},
 		"the label of the settings": {append(good, "PROMFENCE_TENANCY_LABEL=team"), []string{"--tenant=a", "x"}, `x{team="a"}`},
+		"nothing but the label":     {[]string{"PROMFENCE_TENANCY_LABEL=team"}, []string{"--tenant=a", "x"}, `x{team="a"}`},
+		"the label of a file":       {nil, []string{"--config=" + file, "--tenant=a", "x"}, `x{team="a"}`},
+		"a variable beside a file":  {[]string{"PROMFENCE_CONFIG=" + file, "PROMFENCE_TENANCY_LABEL=crew"}, []string{"--tenant=a", "x"}, `x{crew="a"}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if diff := cmp.Diff(tt.want+"\n", command(t, tt.environ, append([]string{"explain"}, tt.args...)...)); diff != "" {
@@ -230,6 +234,8 @@ func TestExplain(t *testing.T) {
 		"empty tenant":  {[]string{"--tenant=", "x"}, "--tenant"},
 		"invalid query": {[]string{"--tenant=a", "sum("}, "1:5"},
 		"info()":        {[]string{"--tenant=a", "info(x)"}, "info"},
+		"no such file":  {[]string{"--config=/nonexistent.yaml", "--tenant=a", "x"}, "/nonexistent.yaml"},
+		"no file":       {[]string{"--config=", "--tenant=a", "x"}, "--config"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			err := promfence.Run(t.Context(), append([]string{"explain"}, tt.args...), nil, io.Discard, io.Discard)
