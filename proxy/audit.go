@@ -94,7 +94,7 @@ func (p *Proxy) audit(x *exchange) {
 	if !x.record.decided || p.auditLog.GetLevel() == zerolog.Disabled {
 		return
 	}
-	e := p.auditLog.Log().Time("time", x.start)
+	e := p.auditLog.Log().Time("time", x.start.Add(x.took))
 	x.describe(e)
 	e.Int("status", x.status).Dur("ms", x.took).Int64("bytes", x.bytes).Send()
 }

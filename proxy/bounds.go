@@ -160,15 +160,17 @@ func (b *budget) chargeMatching(o *labels.Matcher, names string) error {
 	return nil
 }
 
-// parserVersion names the module whose parser decides here.
-var parserVersion = sync.OnceValue(func() string {
-	const module = "github.com/prometheus/prometheus"
+// ParserModule is the module whose parser decides what is PromQL.
+const ParserModule = "github.com/prometheus/prometheus"
+
+// ParserVersion is its version, or "unknown" in a build that does not say.
+var ParserVersion = sync.OnceValue(func() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, dep := range info.Deps {
-			if dep.Path == module {
-				return "Prometheus " + dep.Version
+			if dep.Path == ParserModule {
+				return dep.Version
 			}
 		}
 	}
-	return "Prometheus"
+	return "unknown"
 })

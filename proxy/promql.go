@@ -289,5 +289,5 @@ func printable(names []string) error {
 // refusedByParser names the parser, so that nobody searches the upstream for a
 // refusal that is ours.
 func refusedByParser(err error) error {
-	return badData("%s (promfence's PromQL parser, %s)", err, parserVersion())
+	return badData("%s (promfence's PromQL parser, Prometheus %s)", err, ParserVersion())
 }

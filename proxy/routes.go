@@ -44,19 +44,21 @@ var (
 	// storeMatch[] and analyze are left out: they tell store addresses.
 	thanos = []string{"dedup", "partial_response", "max_source_resolution", "replicaLabels[]", "engine", "shard_info"}
 
-	instant  = slices.Concat([]string{"query", "time", "timeout", "limit", "lookback_delta", "stats"}, thanos)
-	ranged   = slices.Concat([]string{"query", "start", "end", "step", "timeout", "limit", "lookback_delta", "stats"}, thanos)
-	selected = slices.Concat([]string{"match[]", "start", "end", "limit"}, thanos)
+	instantPlan = slices.Concat([]string{"query", "time", "timeout", "lookback_delta"}, thanos)
+	rangePlan   = slices.Concat([]string{"query", "start", "end", "step", "timeout", "lookback_delta"}, thanos)
+	instant     = slices.Concat(instantPlan, []string{"limit", "stats"})
+	ranged      = slices.Concat(rangePlan, []string{"limit", "stats"})
+	selected    = []string{"match[]", "start", "end", "limit", "partial_response"}
+	merged      = slices.Concat(selected, []string{"dedup", "replicaLabels[]"})
 
 	// searched are those of the search API, without include_metadata: it adds the
 	// HELP texts of everybody's targets.
 	searched = []string{
-		"match[]", "search[]", "label", "start", "end", "limit", "batch_size", "fuzz_threshold", "fuzz_alg",
+		"match[]", "search[]", "start", "end", "limit", "batch_size", "fuzz_threshold", "fuzz_alg",
 		"case_sensitive", "include_score", "sort_by", "sort_dir",
 	}
 	ruled = []string{
 		"type", "rule_name[]", "rule_group[]", "file[]", "match[]", "exclude_alerts", "group_limit", "group_next_token",
-		"dedup", "partial_response",
 	}
 )
 
@@ -66,16 +68,16 @@ var Routes = []Route{
 	{Path: "/query", Methods: getPost, Params: instant, Scope: expression},
 	{Path: "/query_range", Methods: getPost, Params: ranged, Scope: expression},
 	{Path: "/query_exemplars", Methods: getPost, Params: []string{"query", "start", "end", "partial_response"}, Scope: expression, Filter: filterExemplars},
-	{Path: "/series", Methods: getPost, Params: selected, Scope: selectors(required)},
+	{Path: "/series", Methods: getPost, Params: merged, Scope: selectors(required)},
 	{Path: "/labels", Methods: getPost, Params: selected, Scope: selectors(added)},
 	{Path: "/label/{name}/values", Methods: get, Params: selected, Scope: selectors(added)},
-	{Path: "/query_explain", Methods: getPost, Params: instant, Scope: expression},
-	{Path: "/query_range_explain", Methods: getPost, Params: ranged, Scope: expression},
+	{Path: "/query_explain", Methods: getPost, Params: instantPlan, Scope: expression},
+	{Path: "/query_range_explain", Methods: getPost, Params: rangePlan, Scope: expression},
 	{Path: "/search/metric_names", Methods: getPost, Params: searched, Scope: selectors(added)},
 	{Path: "/search/label_names", Methods: getPost, Params: searched, Scope: selectors(added)},
-	{Path: "/search/label_values", Methods: getPost, Params: searched, Scope: selectors(added)},
+	{Path: "/search/label_values", Methods: getPost, Params: append([]string{"label"}, searched...), Scope: selectors(added)},
 	{Path: "/rules", Methods: get, Params: ruled, Scope: checked(checkRulesParams, "exclude_alerts", "group_limit", "group_next_token"), Filter: filterRules},
-	{Path: "/alerts", Methods: get, Params: []string{"partial_response"}, Scope: checked(nil), Filter: filterAlerts},
+	{Path: "/alerts", Methods: get, Scope: checked(nil), Filter: filterAlerts},
 	{Path: "/metadata", Methods: get, Params: []string{"metric", "limit", "limit_per_metric"}, Scope: checked(checkMetadataParams, "limit", "limit_per_metric"), Filter: filterMetadata},
 	{Path: "/targets", Methods: get, Params: []string{"state", "scrapePool"}, Scope: checked(nil), Filter: filterTargets},
 	{Path: "/targets/metadata", Methods: get, Params: []string{"match_target", "metric", "limit"}, Scope: ownTargets, Filter: filterTargetsMetadata},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -132,21 +133,8 @@ func explain(_ context.Context, in input) error {
 	return err
 }
 
-// parserModule decides what counts as PromQL.
-const parserModule = "github.com/prometheus/prometheus"
-
 func version(_ context.Context, in input) error {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return errors.New("version: built without module support")
-	}
-	parser := "unknown"
-	for _, m := range info.Deps {
-		if m.Path == parserModule {
-			parser = m.Version
-		}
-	}
-	_, err := fmt.Fprintf(in.stdout, "promfence %s (%s)\nPromQL parser %s %s\n", ownVersion(), info.GoVersion, parserModule, parser)
+	_, err := fmt.Fprintf(in.stdout, "promfence %s (%s)\nPromQL parser %s %s\n", ownVersion(), runtime.Version(), proxy.ParserModule, proxy.ParserVersion())
 	return err
 }
 

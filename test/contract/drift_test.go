@@ -53,7 +53,7 @@ func TestBothBasesHoldTheSameEndpoints(t *testing.T) {
 }
 
 // A documented parameter that no row knows would be dropped on the way.
-func TestDocumentedParametersAreRead(t *testing.T) {
+func TestDocumentedParametersAreThoseRead(t *testing.T) {
 	doc, err := contract.Document()
 	if err != nil {
 		t.Fatal(err)
@@ -65,9 +65,15 @@ func TestDocumentedParametersAreRead(t *testing.T) {
 			continue
 		}
 		for method, op := range item.Operations() {
-			for name := range exampleParameters(op) {
+			documented := exampleParameters(op)
+			for name := range documented {
 				if !slices.Contains(row.Params, name) {
 					t.Errorf("%s %s: %s is documented, and dropped", method, row.Path, name)
+				}
+			}
+			for _, name := range row.Params {
+				if _, ok := documented[name]; !ok {
+					t.Errorf("%s %s: %s is forwarded, and not documented", method, row.Path, name)
 				}
 			}
 		}

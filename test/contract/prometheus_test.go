@@ -32,6 +32,7 @@ func (a *asker) documentedExamples(t *testing.T) {
 				want = http.StatusNotFound // Prometheus doesn't have it
 			}
 			values := exampleParameters(op)
+			values.Del("group_next_token")          // one that is good comes with an answer
 			if strings.Contains(path, "/search/") { // Prometheus 3.15 panics when it has no data in the range
 				values.Del("start")
 				values.Del("end")
