@@ -52,7 +52,8 @@ func TestBothBasesHoldTheSameEndpoints(t *testing.T) {
 	}
 }
 
-// A documented parameter that no row knows would be dropped on the way.
+// A documented parameter that no row knows would be dropped on the way, and one
+// that only a row knows is nobody's to use.
 func TestDocumentedParametersAreThoseRead(t *testing.T) {
 	doc, err := contract.Document()
 	if err != nil {
