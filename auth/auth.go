@@ -29,6 +29,7 @@ import (
 	"net/http"
 	"net/textproto"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -151,6 +152,12 @@ func (a *Authenticator) Ready() error {
 		return fmt.Errorf("no keys yet of %s", strings.Join(without, ", "))
 	}
 	return nil
+}
+
+// Complete reports whether every source of keys has given some: of an issuer with
+// several, one may be enough to be ready.
+func (a *Authenticator) Complete() bool {
+	return !slices.ContainsFunc(a.issuers, func(is *issuer) bool { return !is.complete() })
 }
 
 // Authenticate returns whom the request comes from. Every error is an [*Error].

@@ -59,11 +59,12 @@ func httpClient(given *http.Client) *http.Client {
 // at those that a token causes.
 func (f *fetcher) keys(ctx context.Context) ([]byte, error) {
 	if f.discover && (f.jwksURL == "" || time.Since(f.discoveredAt) > f.rediscover) {
-		u, err := f.discovered(ctx)
-		if err != nil {
+		switch u, err := f.discovered(ctx); {
+		case err == nil:
+			f.jwksURL, f.discoveredAt = u, time.Now()
+		case f.jwksURL == "" || !errors.Is(err, errNoDocument):
 			return nil, fmt.Errorf("discovery: %w", err)
-		}
-		f.jwksURL, f.discoveredAt = u, time.Now()
+		} // else the keys are where they were, as far as anybody knows
 	}
 	b, err := f.get(ctx, f.jwksURL)
 	if err != nil && f.discover {
@@ -72,12 +73,17 @@ func (f *fetcher) keys(ctx context.Context) ([]byte, error) {
 	return b, err
 }
 
+// errNoDocument is an outage of discovery, of which the keys may know nothing.
+var errNoDocument = errors.New("no document")
+
 // discovered reads the jwks_uri from the issuer's metadata (OpenID Connect
 // Discovery 1.0 section 4).
 func (f *fetcher) discovered(ctx context.Context) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, fetchTimeout/2) // the other half is for the keys
+	defer cancel()
 	body, err := f.get(ctx, strings.TrimSuffix(f.issuer, "/")+"/.well-known/openid-configuration")
 	if err != nil {
-		return "", err
+		return "", fmt.Errorf("%w: %w", errNoDocument, err)
 	}
 	doc, err := parseObject(body)
 	if err != nil {
@@ -91,11 +97,13 @@ func (f *fetcher) discovered(ctx context.Context) (string, error) {
 	if err := checkURL(u); err != nil {
 		return "", fmt.Errorf("jwks_uri: %w", err)
 	}
-	if strings.HasPrefix(f.issuer, "https:") && !strings.HasPrefix(u, "https:") {
+	if hasHTTPS(f.issuer) && !hasHTTPS(u) {
 		return "", errors.New("jwks_uri: want https, as the issuer's own URL")
 	}
 	return u, nil
 }
+
+func hasHTTPS(u string) bool { return strings.HasPrefix(strings.ToLower(u), "https:") }
 
 // get reads at most maxKeysBytes from a 200; ctx bounds the time.
 func (f *fetcher) get(ctx context.Context, u string) ([]byte, error) {

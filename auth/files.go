@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
@@ -53,11 +54,14 @@ func (f *keyFile) load() error {
 }
 
 func (f *keyFile) read() ([]verifyKey, []error, error) {
-	file, err := os.Open(f.path)
+	file, err := os.OpenFile(f.path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // or a pipe would wait for a writer
 	if err != nil {
 		return nil, nil, err
 	}
 	defer file.Close()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("%s: not a regular file", f.path)
+	}
 	b, err := readBounded(file)
 	if err != nil {
 		return nil, nil, fmt.Errorf("%s: %w", f.path, err)

@@ -178,6 +178,9 @@ func parseSecret(b []byte, allowed []string) ([]verifyKey, error) {
 	if bytes.Contains(b, []byte("-----BEGIN ")) {
 		return nil, errors.New("holds a PEM key, which is not an HMAC secret")
 	}
+	if jsontext.Value(b).IsValid() && jsontext.Value(b).Kind() == '{' {
+		return nil, errors.New("holds a JSON object such as a key set, which is not an HMAC secret")
+	}
 	k, err := newKey("", "", bytes.Clone(b), allowed)
 	if err != nil {
 		return nil, err

@@ -265,6 +265,7 @@ func TestPEMFiles(t *testing.T) {
 		"unknown":      {block("PGP MESSAGE", private), `unknown type "PGP MESSAGE"`},
 		"no key":       {[]byte("hello"), "no usable key"},
 		"broken":       {block("PUBLIC KEY", []byte("x")), "asn1"},
+		"damaged":      {append(first.PEM(t), bytes.Replace(second.PEM(t), []byte("-----END"), []byte("----END"), 1)...), "damaged"},
 		"good and bad": {append(first.PEM(t), block("PUBLIC KEY", []byte("x"))...), "asn1"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -285,6 +286,7 @@ func TestSecretFiles(t *testing.T) {
 		"31 and a newline": {append(bytes.Repeat([]byte("s"), 31), '\n'), "a secret of 31 bytes, want at least 32"},
 		"empty":            {nil, "a secret of 0 bytes"},
 		"public key":       {authtest.NewKey(t, "ES256").PEM(t), "not an HMAC secret"},
+		"key set":          {authtest.JWKS(authtest.NewKey(t, "ES256")), "not an HMAC secret"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := auth.New(auth.Options{Issuer: "x", Audience: "x", HMACSecretFile: file(t, "secret", tt.content)})

@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
@@ -11,7 +12,9 @@ import (
 // CERTIFICATE blocks. Here a block that cannot be used is an error: somebody
 // wrote this file for us.
 func parsePEM(b []byte, allowed []string) (keys []verifyKey, err error) {
+	begun := bytes.Count(b, []byte("-----BEGIN "))
 	for block, rest := pem.Decode(b); block != nil; block, rest = pem.Decode(rest) {
+		begun--
 		key, err := parseBlock(block)
 		if err != nil {
 			return nil, err
@@ -24,7 +27,10 @@ func parsePEM(b []byte, allowed []string) (keys []verifyKey, err error) {
 			return nil, fmt.Errorf("more than %d keys", maxKeys)
 		}
 	}
-	if len(keys) == 0 {
+	switch {
+	case begun > 0:
+		return nil, errors.New("holds a block that is damaged")
+	case len(keys) == 0:
 		return nil, errNoKeys
 	}
 	return keys, nil

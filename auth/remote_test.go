@@ -471,6 +471,38 @@ func TestDiscovery(t *testing.T) {
 			})
 		})
 	}
+	// An outage of discovery alone says nothing about the keys.
+	for name, down := range map[string]func(*http.Request) (*http.Response, error){
+		"fails": func(*http.Request) (*http.Response, error) {
+			return &http.Response{StatusCode: http.StatusInternalServerError, Body: http.NoBody}, nil
+		},
+		"hangs": func(r *http.Request) (*http.Response, error) {
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		},
+	} {
+		t.Run("keys rotate while discovery "+name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, i *authtest.Issuer) {
+				o := discovering(i)
+				var out atomic.Bool
+				o.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+					if out.Load() && strings.HasPrefix(r.URL.Path, "/.well-known/") {
+						return down(r)
+					}
+					return i.Client().Transport.RoundTrip(r)
+				})}
+				a := start(t, o)
+				synctest.Wait()
+				wantTenants(t, a, bearer(t, plain(t, i)), "acme")
+				out.Store(true)
+				time.Sleep(time.Hour)
+				i.Rotate(authtest.NewKey(t, "ES256"))
+				time.Sleep(6 * time.Minute)
+				synctest.Wait()
+				wantTenants(t, a, bearer(t, plain(t, i)), "acme")
+			})
+		})
+	}
 	for name, doc := range map[string]string{
 		"of another issuer":      `{"issuer":"https://evil.test","jwks_uri":"https://issuer.test/jwks"}`,
 		"with a slash more":      `{"issuer":"https://issuer.test/","jwks_uri":"https://issuer.test/jwks"}`,

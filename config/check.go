@@ -167,6 +167,15 @@ func readable(v any) string {
 	return ""
 }
 
+// keyFile is readable for what is read again and again while requests wait for it
+// to have been: opening a pipe waits for whoever writes to it.
+func keyFile(v any) string {
+	if info, err := os.Stat(v.(string)); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return "want a regular file"
+	}
+	return readable(v)
+}
+
 func oneOf(names ...string) func(any) string {
 	return func(v any) string {
 		if slices.Contains(names, v.(string)) {
@@ -208,6 +217,9 @@ func headers(v any) string {
 		if want := header(name); want != "" {
 			return want
 		}
+		if strings.EqualFold(name, "Host") {
+			return "want headers other than Host, which is the server's name"
+		}
 		if slices.ContainsFunc(names[:i], func(other string) bool { return strings.EqualFold(name, other) }) {
 			return "want each header once"
 		}
@@ -243,6 +255,9 @@ func origins(v any) string {
 			continue
 		}
 		u, err := url.Parse(o)
+		if err == nil && (u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80") {
+			return "want origins as browsers send them, without the port that their scheme implies"
+		}
 		if err != nil || u.Scheme == "" || u.Host == "" || o != strings.ToLower(u.Scheme+"://"+u.Host) {
 			return "want origins such as https://host or https://host:port in lower case, or * alone"
 		}

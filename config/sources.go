@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -94,7 +95,7 @@ func readFile(path string) (map[string]given, error) {
 	if err := d.Decode(&doc); errors.Is(err, io.EOF) {
 		return map[string]given{}, nil
 	} else if err != nil {
-		return nil, fmt.Errorf("%s: want YAML: %w", path, err)
+		return nil, noYAML(path, err)
 	}
 	if err := d.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
 		return nil, fmt.Errorf("%s: want one YAML document", path)
@@ -104,11 +105,18 @@ func readFile(path string) (map[string]given, error) {
 	}
 	var tree map[string]any
 	if err := doc.Decode(&tree); err != nil {
-		return nil, fmt.Errorf("%s: want YAML: %w", path, err)
+		return nil, noYAML(path, err)
 	}
 	values := map[string]given{}
 	return values, flatten(values, "", path, tree)
 }
+
+// noYAML leaves out what the decoder quotes of values, which may be secrets.
+func noYAML(path string, err error) error {
+	return fmt.Errorf("%s: want YAML: %s", path, quoted.ReplaceAllString(err.Error(), "…"))
+}
+
+var quoted = regexp.MustCompile("`[^`]*`|'[^']*'")
 
 // flatten collects the settings of a section; "upstream.url" is the same as
 // url below upstream.

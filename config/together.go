@@ -47,6 +47,8 @@ func (c *Config) together(wrong map[string]bool) []error {
 	}
 	if used {
 		first.together("auth", refuse)
+	} else if len(a.Algorithms) > 0 {
+		refuse("auth.algorithms", "want it in each entry of auth.issuers, or auth.issuer with it")
 	}
 	for i, entry := range a.Issuers {
 		entry.together(fmt.Sprintf("%s[%d]", issuersKey, i), refuse)

@@ -118,7 +118,7 @@ func typeOf(status int) string {
 func fixedSentence(status int) string {
 	switch status {
 	case http.StatusNotFound, http.StatusMethodNotAllowed:
-		return "the upstream does not serve this endpoint"
+		return "the upstream does not serve this endpoint, or has nothing to show there"
 	case http.StatusTooManyRequests:
 		return "the upstream has too many requests to handle: try again later"
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
@@ -166,7 +166,7 @@ func speaksOfQuery(status int, errorType, text string) bool {
 				return true
 			}
 		}
-		return durationText(text)
+		return durationText(text) || strings.TrimPrefix(text, "expanding series: ") == "context deadline exceeded" // the caller's timeout
 	}
 	return false
 }

@@ -3,6 +3,7 @@ package proxy
 import (
 	"net/http"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ const (
 	maxEnforcedBytes = 512 << 10 // selectors × length of the enforced matcher
 	maxTenantRegexps = 64 << 10  // the same for several tenants: each selector's is compiled
 	maxMatching      = 8 << 20   // size of regexps × length of the names they are run over
+	termsPerPower    = 2         // of a number with an exponent: the smallest take long to read
 	termsPerSize     = 150       // terms × terms, which a chain of operators costs, as a part of maxRegexpSize
 )
 
@@ -102,6 +104,8 @@ func (b *budget) charge(query string) error {
 			depth--
 		case t.IsOperator() || t == parser.COMMA || t == parser.EQL || t == parser.IDENTIFIER || t == parser.METRIC_IDENTIFIER:
 			b.terms++
+		case t == parser.NUMBER && strings.ContainsAny(item.Val, "eE"):
+			b.terms += termsPerPower
 		case t == parser.STRING && regexpNext:
 			if err := b.chargeRegexp(item); err != nil {
 				return err

@@ -77,34 +77,41 @@ type metadataFilter struct {
 	told             map[string]bool         // the series that these are about
 	shown            map[string]bool
 
-	list    []jsontext.Value
-	members []member
+	fields []member // of the entry that is read
 }
 
-// family shows the entries of one family, or nothing.
+// family shows the entries of one family, or nothing. They are read one by one:
+// others may have as many as they like.
 func (f *metadataFilter) family(name string) error {
 	if !f.mayHave(name) || f.limit >= 0 && len(f.shown) >= f.limit {
 		return f.skip()
 	}
-	raw, err := f.value()
-	if err != nil {
+	e := entries{has: f.hasToldItself(name)}
+	if isNull, err := f.null(); err != nil {
 		return err
+	} else if !isNull {
+		if err := f.array(func() error { return f.entry(name, &e) }); err != nil {
+			return err
+		}
 	}
-	entries, err := f.answer.list(f.list[:0], raw)
-	if err != nil {
-		return err
-	}
-	f.list = entries
-	kind, has, err := f.kind(name, entries)
-	if err != nil || !has {
-		return err
+	if !e.has {
+		return nil
 	}
 	if f.shown[name] {
 		return badAnswer("a family comes twice")
 	}
 	f.comma(len(f.shown))
 	f.shown[name] = true
-	return f.writeFamily(name, kind, entries)
+	return f.writeFamily(name, e)
+}
+
+// entries are what was read of a family's.
+type entries struct {
+	count  int
+	kind   string           // the TYPE that all agree on, else unknown
+	has    bool             // the tenants have series of the family
+	shared []jsontext.Value // they themselves, where everybody may read them
+	bytes  int
 }
 
 // familySuffixes are what the series of a family add to its name, by TYPE: those
@@ -156,35 +163,44 @@ func seriesOf(families map[string][]familyText) map[string]bool {
 	return all
 }
 
-// kind returns the TYPE that all entries agree on, else unknown, and whether the
-// tenants have series of the family.
-func (f *metadataFilter) kind(name string, entries []jsontext.Value) (kind string, has bool, err error) {
-	own := f.texts[name]
-	if len(own) > 0 {
-		has = slices.ContainsFunc(own, func(t familyText) bool { return f.hasSome(name, t.kind) })
-	} else {
-		has = f.hasUntold(name, "")
+// hasToldItself reports whether the tenants have series of a family by what their
+// own targets tell of it, or by its very name.
+func (f *metadataFilter) hasToldItself(name string) bool {
+	if own := f.texts[name]; len(own) > 0 {
+		return slices.ContainsFunc(own, func(t familyText) bool { return f.hasSome(name, t.kind) })
 	}
-	for i, entry := range entries {
-		members, err := f.split(f.members[:0], entry)
-		if err != nil {
-			return "", false, err
-		}
-		f.members = members
-		text, err := f.unquote(find(members, "type"))
-		if err != nil {
-			return "", false, err
-		}
-		said := knownKind(text)
-		if i == 0 {
-			kind = said
-		}
-		has = has || len(own) == 0 && f.hasUntold(name, said)
-		if kind != said {
-			kind = "unknown"
-		}
+	return f.hasUntold(name, "")
+}
+
+// entry reads the entry of a family that comes next.
+func (f *metadataFilter) entry(name string, e *entries) error {
+	raw, err := f.value()
+	if err != nil {
+		return err
 	}
-	return kind, has, nil
+	if f.fields, err = f.split(f.fields[:0], raw); err != nil {
+		return err
+	}
+	text, err := f.unquote(find(f.fields, "type"))
+	if err != nil {
+		return err
+	}
+	said := knownKind(text)
+	if e.count == 0 {
+		e.kind = said
+	}
+	if e.count++; e.kind != said {
+		e.kind = "unknown"
+	}
+	e.has = e.has || len(f.texts[name]) == 0 && f.hasUntold(name, said)
+	if !f.view.sharedMetadata || f.cut(e.count) < e.count {
+		return nil
+	}
+	if e.bytes += len(raw); e.bytes > maxElement {
+		return badAnswer("the entries of a family are larger than %d bytes", maxElement)
+	}
+	e.shared = append(e.shared, raw.Clone())
+	return nil
 }
 
 // knownKind keeps free text out of TYPE.
@@ -197,7 +213,7 @@ func knownKind(text []byte) string {
 	}
 }
 
-func (f *metadataFilter) writeFamily(name, kind string, entries []jsontext.Value) error {
+func (f *metadataFilter) writeFamily(name string, e entries) error {
 	quoted, err := jsontext.AppendQuote(nil, name)
 	if err != nil {
 		return err
@@ -206,17 +222,17 @@ func (f *metadataFilter) writeFamily(name, kind string, entries []jsontext.Value
 	f.write(`:[`)
 	switch texts := f.texts[name]; {
 	case f.view.sharedMetadata:
-		for i, entry := range entries[:f.cut(len(entries))] {
+		for i, entry := range e.shared {
 			f.comma(i)
 			f.writeBytes(entry)
 		}
-	case len(entries) > 0:
+	case e.count > 0:
 		if len(texts) == 0 {
 			texts = []familyText{{help: `""`, unit: `""`}}
 		}
 		for i, t := range texts[:f.cut(len(texts))] {
 			f.comma(i)
-			f.write(`{"type":"` + kind + `","help":` + t.help + `,"unit":` + t.unit + `}`)
+			f.write(`{"type":"` + e.kind + `","help":` + t.help + `,"unit":` + t.unit + `}`)
 		}
 	}
 	f.write(`]`)

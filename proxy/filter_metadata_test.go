@@ -30,6 +30,11 @@ func TestFilterMetadata(t *testing.T) {
 			want:   `{"up":[` + entry("gauge", "") + `]}`,
 		},
 		{name: "nothing of the tenant's is an empty map", series: "x", answer: `{"MARKER":[` + entry("gauge", "MARKER") + `]}`, want: `{}`},
+		{
+			name: "as many entries of others as there are", series: "up",
+			answer: `{"up":[` + strings.Repeat(entry("gauge", strings.Repeat("MARKER", 2000))+",", 1000) + entry("gauge", "") + `]}`,
+			want:   `{"up":[` + entry("gauge", "") + `]}`,
+		},
 		{name: "an empty map stays one", answer: `{}`, want: `{}`},
 		{
 			name: "free text of others is blanked", series: "up",

@@ -99,6 +99,9 @@ func (l Limits) checkTimes(row *Route, ps params, r reach) (params, error) {
 	if l.MaxRange == 0 && l.MaxPoints == 0 {
 		return ps, nil
 	}
+	if row.knows("start") && !row.knows("step") {
+		return l.checkLookup(ps) // whatever the query of exemplars has, it is not evaluated
+	}
 	if l.MaxRange > 0 && r.ranges+r.subqueries > 0 {
 		return nil, overLimit("max_range", http.StatusBadRequest, "durations that are expressions are not accepted here, since queries have a longest range (limits.max_range): write them as numbers with a unit")
 	}
@@ -116,10 +119,7 @@ func (l Limits) checkTimes(row *Route, ps params, r reach) (params, error) {
 	if !row.knows("start") {
 		return ps, l.checkRange(0, r.window)
 	}
-	if row.knows("step") {
-		return ps, l.checkSteps(ps, r)
-	}
-	return l.checkLookup(ps)
+	return ps, l.checkSteps(ps, r)
 }
 
 // checkSteps is for rows that evaluate a query from start to end.

@@ -50,6 +50,7 @@ func TestLimitsOnTime(t *testing.T) {
 		{"series of all times", series + "&start=0&end=9e9", "limits.max_range"},
 		{"series until now", series + "&start=0", "limits.max_range"},
 		{"exemplars", "/api/v1/query_exemplars?query=up&start=0&end=9e9", "limits.max_range"},
+		{"exemplars, of which nothing is evaluated", "/api/v1/query_exemplars?query=max_over_time(rate(up[1d*9])[1h:1s])&start=0&end=60", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			resp, body := f.Get(t, strings.NewReplacer(" ", "%20", "+", "%2B").Replace(tt.path))

@@ -157,16 +157,20 @@ func (m *tenantMatcher) enforceExpression(query string, b *budget) (string, erro
 		return "", err
 	}
 	b.reach = b.reach.plus(reachOf(expr))
+	meant := spellingOf(expr)
+	if meant.durationTerms > maxDurationTerms {
+		return "", badData("the durations of the query have too many terms: at most %d are accepted", maxDurationTerms)
+	}
 	var out strings.Builder
 	spell(&out, expr)
 	text := out.String()
 	again, err := promQL.ParseExpr(text)
 	if err != nil {
-		return "", internal(fmt.Errorf("%w: %w", errVerify, err))
+		return "", meant.refuse(fmt.Errorf("%w: %w", errVerify, err))
 	}
 	v := verifier{want: m.Matcher, originals: originals}
 	if !v.same(expr, again) || len(v.originals) != 0 {
-		return "", internal(errVerify)
+		return "", meant.refuse(errVerify)
 	}
 	return text, nil
 }

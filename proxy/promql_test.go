@@ -65,6 +65,9 @@ func TestExpression(t *testing.T) {
 		{"fill modifiers", `a + fill(0) b`, `a{tenant_id="acme"} + fill (0) b{tenant_id="acme"}`},
 		{"extended ranges", `rate(x[5m] anchored)`, `rate(x{tenant_id="acme"}[5m] anchored)`},
 		{"a string", `"x"`, `"x"`},
+		{"infinity to the power", `Inf ^ up > Inf`, `Inf ^ up{tenant_id="acme"} > +Inf`},
+		{"the smallest number", `5e-324 + 1e300`, `5e-324 + 1e+300`},
+		{"a part of a millisecond more", `sum_over_time(x[0.0015])`, `sum_over_time(x{tenant_id="acme"}[1ms])`},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -119,6 +122,11 @@ func TestExpressionRefused(t *testing.T) {
 		{"many parts that may be left out", `up{a=~"` + optional(300) + `"}`, nil, 400, "too costly"},
 		{"times that may be fewer", `{` + strings.Repeat(`a=~"a{0,1000}",`, 38) + `}`, nil, 400, "too costly"},
 		{"a costly regexp and many terms", `up{a=~"` + strings.Repeat("a?", 10000) + `"}` + strings.Repeat("^2", 1900), nil, 400, "too costly"},
+		{"many duration terms", `a[` + strings.Repeat("1h^", 100) + `1]`, nil, 400, "durations of the query have too many terms"},
+		{"small numbers", strings.Repeat("5e-324+", 700) + "1", nil, 400, "limits.max_query_terms"},
+		{"less than a millisecond", `up[0.0004]`, nil, 400, "whole milliseconds"},
+		{"a step of less", `up[1h:0.0004]`, nil, 400, "whole milliseconds"},
+		{"a sign that its printer drops", `up offset +(15s) + 1`, nil, 400, "cannot be narrowed exactly"},
 		{"many regexps", `{` + strings.Repeat(`a=~"x",`, 501) + `}`, nil, 400, "too many regular expressions"},
 		{"a name that no parser takes as it is printed", `sum by ("NaN") (a)`, nil, 400, `the label name "NaN"`},
 		{"such a name between two vectors", `a * on (x) group_left ("without") b`, nil, 400, `the label name "without"`},
@@ -142,6 +150,29 @@ func TestExpressionRefused(t *testing.T) {
 				t.Errorf("got %d %q, want %d and %q in it", e.Status, e.Message, tt.status, tt.text)
 			}
 		})
+	}
+}
+
+// What dashboards choose pods by.
+func TestRegexpsOfPodsAreNotDear(t *testing.T) {
+	var words, deployments []string
+	for i := range 20 {
+		words = append(words, fmt.Sprintf("workload-%d", i))
+	}
+	for i := range 8 {
+		deployments = append(deployments, fmt.Sprintf("deployment%d-[a-z0-9]+-[a-z0-9]{5}", i))
+	}
+	m := matcherFor(t, Intersect, "acme")
+	for name, pattern := range map[string]string{
+		"of words":       "(" + strings.Join(words, "|") + ")-[a-z0-9]+-[a-z0-9]{5}",
+		"of deployments": strings.Join(deployments, "|"),
+		"of a set":       strings.Join(words, "-[0-9]+|") + "-[0-9]+",
+	} {
+		selector := `rate(x{pod=~"` + pattern + `"}[5m])`
+		query := strings.Repeat(selector+" + ", 5) + selector
+		if _, err := m.expression(query, newBudget()); err != nil {
+			t.Errorf("%s, in six selectors: %v", name, err)
+		}
 	}
 }
 

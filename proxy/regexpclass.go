@@ -44,7 +44,7 @@ func (s *regexpScan) escape() (ways int) {
 // reach beyond ASCII; under case folding each of its ranges is walked, and what
 // may be one is charged.
 func (s *regexpScan) class() {
-	wide, ranges, ways := strings.HasPrefix(s.in, "^"), 0, 0
+	wide, ranges, ways, parts := strings.HasPrefix(s.in, "^"), 0, 0, 0
 	s.in = strings.TrimPrefix(s.in, "^")
 	var last byte
 	for first := true; s.in != ""; first = false {
@@ -54,6 +54,7 @@ func (s *regexpScan) class() {
 			break
 		}
 		ways++
+		parts++
 		switch {
 		case c == '-' && s.in != "" && s.in[0] >= utf8.RuneSelf:
 			ranges++
@@ -76,7 +77,7 @@ func (s *regexpScan) class() {
 		}
 		last = c
 	}
-	s.forks.runes += ways
+	s.forks.runes += parts * s.weight // the compiler keeps ranges, not characters
 	if wide {
 		s.wide += s.weight
 		ways = maxWords

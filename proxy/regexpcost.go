@@ -146,9 +146,10 @@ func (s *regexpScan) run() {
 			s.push(sizeSpecial)
 			s.words.part(1)
 		case '{':
-			s.repeat()
+			if fixed := s.repeat(); !fixed || before == ')' {
+				s.forks.repeated++ // so many times one character goes on in one way only
+			}
 			s.words.part(1)
-			s.forks.repeated++
 		case '*', '+', '?':
 			s.sum = saturate(s.sum + sizeSpecial)
 			s.words.part(1)
@@ -212,14 +213,14 @@ func (s *regexpScan) escaped() {
 }
 
 // repeat multiplies the last atom by the larger bound of {n}, {n,} or {n,m};
-// a brace that is none of these is a literal.
-func (s *regexpScan) repeat() {
+// a brace that is none of these is a literal. It reports whether it was {n}.
+func (s *regexpScan) repeat() (fixed bool) {
 	inner, rest, ok := strings.Cut(s.in, "}")
-	low, high, _ := strings.Cut(inner, ",")
+	low, high, bounds := strings.Cut(inner, ",")
 	n, err := strconv.Atoi(low)
 	if !ok || err != nil || n < 0 {
 		s.push(1)
-		return
+		return false
 	}
 	times, atom := n+1, s.atom
 	if m, err := strconv.Atoi(high); err == nil {
@@ -229,4 +230,5 @@ func (s *regexpScan) repeat() {
 	s.in = rest
 	s.sum -= min(s.atom, s.sum)
 	s.push(saturate(atom) * min(max(times, 1), maxRegexpSize))
+	return !bounds
 }

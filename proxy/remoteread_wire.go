@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
 )
@@ -120,7 +121,7 @@ func (r *readRequest) parse(message []byte, exact bool) error {
 // parseTypes reads one response type, or a packed list of them.
 func (r *readRequest) parseTypes(f wireField) error {
 	if f.kind == protowire.VarintType {
-		r.types = append(r.types, f.varint)
+		r.addType(f.varint)
 		return nil
 	}
 	if err := f.want(protowire.BytesType); err != nil {
@@ -131,9 +132,19 @@ func (r *readRequest) parseTypes(f wireField) error {
 		if n < 0 {
 			return badRead(protowire.ParseError(n))
 		}
-		r.types, packed = append(r.types, v), packed[n:]
+		r.addType(v)
+		packed = packed[n:]
 	}
 	return nil
+}
+
+// addType keeps each type once, and no more of them than there may ever be: a
+// megabyte of them is no reason to hold many more.
+func (r *readRequest) addType(t uint64) {
+	const most = 16
+	if len(r.types) < most && !slices.Contains(r.types, t) {
+		r.types = append(r.types, t)
+	}
 }
 
 func (q *readQuery) parse(message []byte, exact bool) error {

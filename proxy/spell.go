@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"math"
+	"strconv"
 	"strings"
 
 	"github.com/prometheus/prometheus/promql/parser"
@@ -21,7 +23,11 @@ func spell(b *strings.Builder, expr parser.Expr) {
 		spell(b, e.Expr)
 		b.WriteByte(')')
 	case *parser.BinaryExpr:
-		spell(b, e.LHS)
+		if n, ok := e.LHS.(*parser.NumberLiteral); ok && e.Op == parser.POW && math.IsInf(n.Val, 1) {
+			b.WriteString("Inf") // +Inf ^ 2 is +(Inf ^ 2)
+		} else {
+			spell(b, e.LHS)
+		}
 		b.WriteByte(' ')
 		b.WriteString(e.ShortString())
 		b.WriteByte(' ')
@@ -46,7 +52,22 @@ func spell(b *strings.Builder, expr parser.Expr) {
 	case *parser.UnaryExpr:
 		b.WriteString(e.ShortString())
 		spell(b, e.Expr)
+	case *parser.NumberLiteral:
+		spellNumber(b, e)
 	default:
 		b.WriteString(expr.String())
+	}
+}
+
+// spellNumber prints a number as its String method does, except where that has
+// hundreds of digits.
+func spellNumber(b *strings.Builder, n *parser.NumberLiteral) {
+	switch size := math.Abs(n.Val); {
+	case n.Duration:
+		b.WriteString(n.String())
+	case size > 1e21 && !math.IsInf(size, 0), size < 1e-7 && size > 0:
+		b.WriteString(strconv.FormatFloat(n.Val, 'g', -1, 64))
+	default:
+		b.WriteString(n.String())
 	}
 }

@@ -39,7 +39,7 @@ func (f *fileReader) read(key, path string) []byte {
 	b, err := os.ReadFile(path) //nolint:gosec // the operator's own file
 	if err != nil {
 		f.wrong(key, "want a file that can be read")
-	} else if len(b) == 0 {
+	} else if len(bytes.TrimSpace(b)) == 0 {
 		f.wrong(key, "want a file with something in it")
 	}
 	return b
@@ -100,13 +100,16 @@ func (f *fileReader) upstreamTLS(t config.UpstreamTLS) *tls.Config {
 // upstreamHeader is what says to the upstream who promfence is.
 func (f *fileReader) upstreamHeader(u config.Upstream) http.Header {
 	h := f.headers(u)
+	if name := textproto.CanonicalMIMEHeaderKey(u.TenantHeader); name == "Authorization" || slices.Contains(ours, name) {
+		f.wrong("upstream.tenant_header", "want another header than "+name+", which has a meaning of its own")
+	}
 	authorization := ""
 	if token := strings.TrimSpace(string(f.read("upstream.bearer_token_file", u.BearerTokenFile))); token != "" {
 		authorization = "Bearer " + token
 	}
 	if pair := strings.TrimRight(string(f.read("upstream.basic_auth_file", u.BasicAuthFile)), "\r\n"); pair != "" {
-		if !strings.Contains(pair, ":") {
-			f.wrong("upstream.basic_auth_file", "want user:password")
+		if !strings.Contains(pair, ":") || strings.ContainsFunc(pair, unicode.IsControl) {
+			f.wrong("upstream.basic_auth_file", "want user:password in one line")
 		}
 		authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(pair))
 	}
@@ -135,6 +138,9 @@ func (f *fileReader) headers(u config.Upstream) http.Header {
 	b := bytes.TrimRight(f.read(key, u.HeadersFile), "\r\n")
 	if len(b) == 0 {
 		return http.Header{}
+	}
+	if lines := bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")); b[0] == '\n' || b[0] == '\r' || bytes.Contains(lines, []byte("\n\n")) {
+		f.wrong(key, "want no empty line: what is below would not be read")
 	}
 	read, err := textproto.NewReader(bufio.NewReader(io.MultiReader(bytes.NewReader(b), strings.NewReader("\n\n")))).ReadMIMEHeader()
 	if err != nil && !errors.Is(err, io.EOF) {

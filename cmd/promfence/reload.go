@@ -142,6 +142,7 @@ func (l *live) reload(ctx, keys context.Context) bool {
 	l.last.Set(1)
 	v.log.Info().Msg("settings reloaded")
 	if needs := needRestart(l.first, v.cfg); len(needs) > 0 {
+		l.last.Set(0)
 		v.log.Warn().Strs("settings", needs).Msg("these settings have changed since the start and take effect with a restart only")
 	}
 	return true
@@ -172,14 +173,14 @@ func (l *live) prepare(ctx, keys context.Context, old *generation) (*generation,
 	}
 	l.run(keys, v.keys)
 	deadline := time.After(keysWithin)
-	for v.keys.Ready() != nil && old.keys.Ready() == nil {
+	for v.keys.Ready() != nil && old.keys.Ready() == nil || !v.keys.Complete() && old.keys.Complete() {
 		select {
 		case <-time.After(50 * time.Millisecond):
 			continue
 		case <-ctx.Done():
 			err = ctx.Err()
 		case <-deadline:
-			err = errors.Join(errors.New("the new settings of auth lead to no keys"), v.keys.Ready())
+			err = errors.Join(errors.New("the new settings of auth lead to no keys, or not to all"), v.keys.Ready())
 		}
 		v.keys.stop()
 		return nil, err
@@ -209,6 +210,9 @@ func needRestart(first, cfg *config.Config) (keys []string) {
 func loadWatched(in input) (cfg *config.Config, files string, err error) {
 	if cfg, err = load(in); err != nil {
 		return nil, "", err
+	}
+	if info, err := os.Stat(cfg.File); err == nil && !info.Mode().IsRegular() {
+		return nil, "", fmt.Errorf("%s: want a regular file, which can be read again", cfg.File)
 	}
 	files = fingerprint(cfg)
 	cfg, err = load(in)

@@ -340,6 +340,12 @@ func TestCredentialsThatCannotBe(t *testing.T) {
 		"the tenants' header":          {[]string{"TENANT_HEADER=x-scope-orgid", "HEADERS_FILE=" + file("orgid", "X-Scope-OrgID: s3cret")}, "HEADERS_FILE: want no X-Scope-Orgid"},
 		"two credentials":              {[]string{"BEARER_TOKEN_FILE=" + token, "HEADERS_FILE=" + file("auth", "Authorization: s3cret")}, "HEADERS_FILE: want no Authorization"},
 		"no header":                    {[]string{"HEADERS_FILE=" + file("text", "s3cret")}, "HEADERS_FILE: want a line"},
+		"a blank token":                {[]string{"BEARER_TOKEN_FILE=" + file("blank", " \n")}, "BEARER_TOKEN_FILE: want a file with something in it"},
+		"a pair on two lines":          {[]string{"BASIC_AUTH_FILE=" + file("pairs", "user:s3cret\nmore")}, "BASIC_AUTH_FILE: want user:password in one line"},
+		"headers below an empty line":  {[]string{"HEADERS_FILE=" + file("gap", "X-A: s3cret\r\n\r\nX-B: s3cret\n")}, "HEADERS_FILE: want no empty line"},
+		"headers that begin with one":  {[]string{"HEADERS_FILE=" + file("first", "\nX-A: s3cret\n")}, "HEADERS_FILE: want no empty line"},
+		"a tenant in place of a token": {[]string{"TENANT_HEADER=authorization"}, "TENANT_HEADER: want another header than Authorization"},
+		"a tenant as an encoding":      {[]string{"TENANT_HEADER=Accept-Encoding"}, "TENANT_HEADER: want another header than Accept-Encoding"},
 		"a certificate that is no PEM": {[]string{"TLS_CA_FILE=" + pair}, "TLS_CA_FILE: want PEM"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,68 @@
+package proxy
+
+import (
+	"time"
+
+	"github.com/prometheus/prometheus/promql/parser"
+)
+
+// maxDurationTerms bounds the expressions in place of durations that a query
+// holds: to print one takes the square of its length.
+const maxDurationTerms = 100
+
+// A spelling tells of an expression what the printer, which is the parser's, may
+// not spell as it was meant.
+type spelling struct {
+	durationTerms int  // of expressions in place of durations
+	loose         bool // these, fractions of milliseconds, or values that fill gaps
+}
+
+// spellingOf looks at a parsed query whose nodes are all known.
+func spellingOf(expr parser.Expr) (s spelling) {
+	durations := func(all ...time.Duration) {
+		for _, d := range all {
+			s.loose = s.loose || d%time.Millisecond != 0
+		}
+	}
+	expressions := func(all ...*parser.DurationExpr) {
+		for _, d := range all {
+			if d != nil {
+				s.durationTerms += durationTerms(d)
+				s.loose = true
+			}
+		}
+	}
+	_ = parser.Walk(visitor(func(node parser.Node, _ []parser.Node) { // no visitor of ours fails
+		switch n := node.(type) {
+		case *parser.VectorSelector:
+			durations(n.OriginalOffset)
+			expressions(n.OriginalOffsetExpr)
+		case *parser.MatrixSelector:
+			durations(n.Range)
+			expressions(n.RangeExpr)
+		case *parser.SubqueryExpr:
+			durations(n.Range, n.Step, n.OriginalOffset)
+			expressions(n.RangeExpr, n.StepExpr, n.OriginalOffsetExpr)
+		case *parser.BinaryExpr:
+			if m := n.VectorMatching; m != nil {
+				s.loose = s.loose || m.FillValues.LHS != nil || m.FillValues.RHS != nil
+			}
+		}
+	}), expr, nil)
+	return s
+}
+
+func durationTerms(e parser.Expr) int {
+	if d, ok := e.(*parser.DurationExpr); ok && d != nil {
+		return 1 + durationTerms(d.LHS) + durationTerms(d.RHS)
+	}
+	return 1
+}
+
+// refuse is the refusal of a query that was not spelled as it was meant.
+func (s spelling) refuse(err error) error {
+	if !s.loose {
+		return internal(err)
+	}
+	return badData("the query cannot be narrowed exactly as it is written: write durations as whole milliseconds, in numbers with a unit, and fill gaps with one value")
+}
