@@ -85,11 +85,10 @@ func (f *keyFile) reload() {
 	f.last = said
 }
 
-// watch reloads the files when something changes in their folders, and again
-// when asked to and at every interval for the changes that nobody announces
-// (network file systems). It
-// watches folders because files are replaced, not written: editors rename, and
-// Kubernetes swaps a symbolic link two levels up.
+// watch reloads the files when something changes in their folders, and, for the
+// changes that nobody announces (network file systems), when asked to and at
+// every interval. It watches folders because files are replaced, not written:
+// editors rename, and Kubernetes swaps a symbolic link two levels up.
 func watch(ctx context.Context, files []*keyFile, interval time.Duration, again <-chan struct{}, log *slog.Logger) {
 	var events chan fsnotify.Event
 	var failed chan error

@@ -24,14 +24,11 @@ type given struct {
 // The error joins all mistakes, each a line that names the setting as it was
 // written and what was expected. It is [pflag.ErrHelp] when args ask for help.
 func Load(args, environ []string) (*Config, error) {
-	path, err := flags(args)
+	path, err := filePath(args, environ)
 	if err != nil {
 		return nil, err
 	}
 	env, envErr := readEnviron(environ)
-	if path == "" {
-		path, _ = lookup(environ, configEnv)
-	}
 	file, fileErr := readFile(path)
 
 	v, errs, wrong := viper.New(), []error{envErr, fileErr}, map[string]bool{}
@@ -69,12 +66,9 @@ func Load(args, environ []string) (*Config, error) {
 // TenancyLabel reads the setting tenancy.label alone, from where [Load] does.
 // Other settings may be wrong or missing.
 func TenancyLabel(args, environ []string) (string, error) {
-	path, err := flags(args)
+	path, err := filePath(args, environ)
 	if err != nil {
 		return "", err
-	}
-	if path == "" {
-		path, _ = lookup(environ, configEnv)
 	}
 	file, err := readFile(path)
 	if file == nil {
@@ -91,6 +85,15 @@ func TenancyLabel(args, environ []string) (string, error) {
 		}
 	}
 	return value.(string), nil //nolint:forcetypeassert // its row's default is one
+}
+
+// filePath is the file that args or environ name, or "" without one.
+func filePath(args, environ []string) (string, error) {
+	path, err := flags(args)
+	if path == "" {
+		path, _ = lookup(environ, configEnv)
+	}
+	return path, err
 }
 
 func flags(args []string) (path string, err error) {

@@ -87,7 +87,7 @@ func responseTypes(wanted []uint64) ([]uint64, error) {
 	const samples, streamedChunks = 0, 1
 	var known []uint64
 	for _, t := range wanted {
-		if (t == samples || t == streamedChunks) && !slices.Contains(known, t) {
+		if t == samples || t == streamedChunks {
 			known = append(known, t)
 		}
 	}

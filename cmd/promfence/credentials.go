@@ -139,7 +139,7 @@ func (f *fileReader) headers(u config.Upstream) http.Header {
 	if len(b) == 0 {
 		return http.Header{}
 	}
-	if lines := bytes.ReplaceAll(b, []byte("\r\n"), []byte("\n")); b[0] == '\n' || b[0] == '\r' || bytes.Contains(lines, []byte("\n\n")) {
+	if slices.ContainsFunc(bytes.Split(b, []byte("\n")), func(line []byte) bool { return len(bytes.TrimRight(line, "\r")) == 0 }) {
 		f.wrong(key, "want no empty line: what is below would not be read")
 	}
 	read, err := textproto.NewReader(bufio.NewReader(io.MultiReader(bytes.NewReader(b), strings.NewReader("\n\n")))).ReadMIMEHeader()
