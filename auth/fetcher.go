@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/url"
 	"strings"
@@ -18,6 +19,7 @@ type fetcher struct {
 	issuer     string
 	discover   bool
 	rediscover time.Duration // how old what we discovered may get
+	log        *slog.Logger
 
 	jwksURL      string // "" until discovered
 	discoveredAt time.Time
@@ -26,7 +28,7 @@ type fetcher struct {
 func newFetcher(issuer, jwksURL string, o Options) *fetcher {
 	return &fetcher{
 		client: httpClient(o.HTTPClient), issuer: issuer, discover: jwksURL == "", jwksURL: jwksURL,
-		rediscover: o.RefreshInterval / 2,
+		rediscover: o.RefreshInterval / 2, log: o.Logger.With("issuer", issuer),
 	}
 }
 
@@ -64,7 +66,9 @@ func (f *fetcher) keys(ctx context.Context) ([]byte, error) {
 			f.jwksURL, f.discoveredAt = u, time.Now()
 		case f.jwksURL == "" || !errors.Is(err, errNoDocument):
 			return nil, fmt.Errorf("discovery: %w", err)
-		} // else the keys are where they were, as far as anybody knows
+		default:
+			f.log.Warn("discovery failed, fetching keys from where they were", "error", err)
+		}
 	}
 	b, err := f.get(ctx, f.jwksURL)
 	if err != nil && f.discover {

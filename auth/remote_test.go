@@ -484,6 +484,8 @@ func TestDiscovery(t *testing.T) {
 		t.Run("keys rotate while discovery "+name, func(t *testing.T) {
 			bubble(t, func(t *testing.T, i *authtest.Issuer) {
 				o := discovering(i)
+				var log bytes.Buffer
+				o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 				var out atomic.Bool
 				o.HTTPClient = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 					if out.Load() && strings.HasPrefix(r.URL.Path, "/.well-known/") {
@@ -500,6 +502,9 @@ func TestDiscovery(t *testing.T) {
 				time.Sleep(6 * time.Minute)
 				synctest.Wait()
 				wantTenants(t, a, bearer(t, plain(t, i)), "acme")
+				if want := "discovery failed"; !strings.Contains(log.String(), want) {
+					t.Errorf("the log has no %q:\n%s", want, &log)
+				}
 			})
 		})
 	}

@@ -316,6 +316,22 @@ func TestReloadThatLeadsToNoKeys(t *testing.T) {
 	p.asks(t, old, asked)
 }
 
+// One of an issuer's sources is enough to be ready, but not to replace two.
+func TestReloadThatLeadsToFewerKeys(t *testing.T) {
+	idp, asked, dir := authtest.NewIssuer(t), make(chan string, 1), t.TempDir()
+	file, up := filepath.Join(dir, "promfence.yaml"), upstream(t, asked, nil)
+	write(t, file, fileSettings(idp, up, ""))
+	p := start(t, "PROMFENCE_CONFIG="+file, "PROMFENCE_AUTH_JWKS_URL="+idp.JWKSURL,
+		"PROMFENCE_AUTH_JWKS_FILE="+write(t, filepath.Join(dir, "jwks"), authtest.JWKS(authtest.NewKey(t, "ES256"))))
+	until(t, p.server+"/-/ready", 200)
+	p.asks(t, idp, asked)
+	idp.Fail(http.StatusInternalServerError)
+	write(t, file, fileSettings(idp, up, "tenancy: {max_tenants: 5}"))
+	hangUp(t)
+	p.logged(t, "error", "settings not reloaded", "not to all")
+	p.asks(t, idp, asked)
+}
+
 // The settings change when they have been read and other files have not: opening
 // a pipe waits until somebody writes.
 func TestAChangeDuringTheStartIsNoticed(t *testing.T) {
