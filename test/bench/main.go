@@ -45,7 +45,7 @@ func run() error {
 		return err
 	}
 	b := bench{programs: programs{bin: filepath.Dir(self)}}
-	flag.IntVar(&b.rounds, "rounds", 11, "turns of each subject")
+	flag.IntVar(&b.rounds, "rounds", 9, "turns of each subject, twice as many where latency is compared")
 	flag.DurationVar(&b.round, "round", 400*time.Millisecond, "how long a turn takes")
 	only := flag.String("only", "", "only scenarios whose name begins so: dashboard|unique, for one")
 	against := flag.String("against", "", "only subjects whose name begins so")
@@ -150,8 +150,11 @@ func (b *bench) prepare(p *process, s scenario) (err error) {
 // one's burden.
 func (b *bench) turns(ps []*process, s scenario) (*results, error) {
 	rounds := b.rounds
-	if s.rounds > 0 {
+	switch {
+	case s.rounds > 0:
 		rounds = min(rounds, s.rounds)
+	case s.twice:
+		rounds *= 2
 	}
 	r := &results{}
 	for _, p := range ps {
