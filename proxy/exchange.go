@@ -110,12 +110,8 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			p.fail(x, internal(fmt.Errorf("panic: %v\n%s", v, debug.Stack())))
 		}
 		p.account(x)
-		broken := v != nil || x.gone
-		if !broken {
-			x.send()
-		}
-		p.logLine(x)
-		if broken {
+		x.arm() // for what net/http still has to send
+		if v != nil || x.gone {
 			// The answer, if any was begun, is incomplete: only a broken connection
 			// tells the caller so. net/http would make an empty 200 of none.
 			panic(http.ErrAbortHandler)
@@ -162,28 +158,29 @@ func (x *exchange) routeName() string {
 	return x.route.full
 }
 
-// account counts the request, and writes the records that must be there before
-// its caller has the answer.
+// account makes the records of the request: at once those that must be there
+// before its caller has the answer, and what is worth attention. For the others no
+// answer waits.
 func (p *Proxy) account(x *exchange) {
 	x.took = time.Since(x.start)
-	p.metrics.request(x)
 	p.audit(x)
 	p.trace(x)
+	if x.level() > zerolog.InfoLevel {
+		x.tell()
+	} else {
+		p.later(x.tell)
+	}
 }
 
-// send puts an answer on its way whose caller knows how long it is, and so need
-// not wait for the line about it. Where an answer ends otherwise, and in HTTP/2,
-// its end is net/http's to say, after us.
-func (x *exchange) send() {
-	x.arm() // for what net/http still has to send
-	if !x.http2 && x.Header()["Content-Length"] != nil {
-		_ = x.FlushError() // whoever has left misses nothing
-	}
+// tell counts the request and writes its access line.
+func (x *exchange) tell() {
+	x.proxy.metrics.request(x)
+	x.proxy.logLine(x)
 }
 
 // logLine writes the access line.
 func (p *Proxy) logLine(x *exchange) {
-	e := p.log.WithLevel(lineLevel(x.routeName(), x.status))
+	e := p.log.WithLevel(x.level())
 	x.describe(e)
 	e.Int("status", x.status).Dur("ms", x.took).Int64("bytes", x.bytes)
 	if x.upstream > 0 {
@@ -198,13 +195,13 @@ func (p *Proxy) logLine(x *exchange) {
 	e.Msg("request")
 }
 
-// lineLevel keeps probes that find what they hope for out of the log: there are
-// two every few seconds. That promfence is not ready is no error of a request.
-func lineLevel(route string, status int) zerolog.Level {
-	switch probe := strings.HasPrefix(route, "/-/"); {
-	case probe && status < http.StatusBadRequest:
+// level keeps probes that find what they hope for out of the log: there are two
+// every few seconds. That promfence is not ready is no error of a request.
+func (x *exchange) level() zerolog.Level {
+	switch probe := strings.HasPrefix(x.routeName(), "/-/"); {
+	case probe && x.status < http.StatusBadRequest:
 		return zerolog.DebugLevel
-	case !probe && status >= http.StatusInternalServerError:
+	case !probe && x.status >= http.StatusInternalServerError:
 		return zerolog.ErrorLevel
 	default:
 		return zerolog.InfoLevel

@@ -54,6 +54,7 @@ type Options struct {
 	SharedMetadata     bool                  // show a family's texts to every tenant that has it
 	Limits             Limits                // the bounds of a query must be positive
 	Logger             zerolog.Logger        // one line per request
+	Later              func(task func())     // runs what no answer waits for, also after Close; nil = at once
 	Audit              io.Writer             // one line per decision; nil = only the line above
 	Spans              func(Span)            // takes each request's span, at once; nil = nothing is traced
 	Registerer         prometheus.Registerer // nil = metrics are kept nowhere
@@ -81,6 +82,7 @@ type Proxy struct {
 	limits        Limits
 	gate          *gate
 	log, auditLog zerolog.Logger
+	later         func(task func())
 	metrics       *metrics
 	spans         func(Span)
 	cors          cors
@@ -99,6 +101,9 @@ func New(o Options) (*Proxy, error) {
 	if len(o.TokenHeaders) == 0 {
 		o.TokenHeaders = []string{"Authorization"}
 	}
+	if o.Later == nil {
+		o.Later = func(task func()) { task() }
+	}
 	m := newMetrics(o.Registerer)
 	p := &Proxy{
 		auth: o.Auth, ready: o.Ready, docs: o.Docs,
@@ -106,7 +111,7 @@ func New(o Options) (*Proxy, error) {
 		prefix:       strings.TrimRight(o.Upstream.EscapedPath(), "/"),
 		tenantHeader: http.CanonicalHeaderKey(o.TenantHeader),
 		label:        o.Label, matchers: newMatcherCache(o.Label, o.OnConflict, m), limits: o.Limits, gate: newGate(o.Limits, o.Before),
-		log: o.Logger, auditLog: newAudit(o.Audit), metrics: m, spans: o.Spans,
+		log: o.Logger, later: o.Later, auditLog: newAudit(o.Audit), metrics: m, spans: o.Spans,
 		cors:    newCORS(o.CORSOrigins, o.TokenHeaders),
 		noStore: []string{"private, no-store"},
 		vary:    []string{strings.Join(slices.Concat(o.TokenHeaders, []string{"Accept-Encoding"}), ", ")},

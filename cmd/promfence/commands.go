@@ -89,7 +89,8 @@ func check(_ context.Context, in input) error {
 	if err != nil {
 		return err
 	}
-	v, err := build(cfg, zerolog.Nop(), prometheus.NewRegistry(), nil, nil)
+	metrics := prometheus.NewRegistry()
+	v, err := build(cfg, zerolog.Nop(), newLineWriter(io.Discard, metrics), metrics, nil, nil)
 	if err != nil {
 		return err
 	}

@@ -1,17 +1,16 @@
 package main
 
-import (
-	"io"
-
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/rs/zerolog"
-)
+import "io"
 
 // What the tests, which are outside, run.
 var (
 	Run           = run
 	Main          = main
-	NewLineWriter = func(w io.Writer, m prometheus.Registerer) zerolog.LevelWriter { return newLineWriter(w, m) }
+	NewLineWriter = newLineWriter
 	NewServer     = newServer
 	NewAudit      = func(w io.Writer, lost func()) io.Writer { return &auditFile{out: mender{out: w}, lost: lost} }
 )
+
+func (w *lineWriter) Later(task func()) { w.later(task) }
+func (w *lineWriter) Settle()           { w.settle() }
+func (w *lineWriter) Close()            { w.close() }

@@ -49,7 +49,7 @@ func (k *keyring) run(ctx context.Context, ended func(error)) {
 // build makes a generation. It starts nothing and listens nowhere. The keys of the
 // generation before stay where the settings say the same of them: nobody has to
 // wait for keys because a limit changed.
-func build(cfg *config.Config, log zerolog.Logger, metrics *prometheus.Registry, before *generation, spans func(proxy.Span)) (*generation, error) {
+func build(cfg *config.Config, log zerolog.Logger, lines *lineWriter, metrics *prometheus.Registry, before *generation, spans func(proxy.Span)) (*generation, error) {
 	upstream, err := url.Parse(cfg.Upstream.URL)
 	if err != nil {
 		return nil, fmt.Errorf("%s: want http://host or https://host", cfg.Name("upstream.url"))
@@ -93,6 +93,7 @@ func build(cfg *config.Config, log zerolog.Logger, metrics *prometheus.Registry,
 		SharedMetadata: cfg.Tenancy.SharedMetadata,
 		Limits:         limits(cfg.Limits),
 		Logger:         log,
+		Later:          lines.later,
 		Audit:          audit,
 		Spans:          spans,
 		Registerer:     metrics,
@@ -101,7 +102,7 @@ func build(cfg *config.Config, log zerolog.Logger, metrics *prometheus.Registry,
 	if err != nil {
 		return nil, err
 	}
-	v.admin = newAdmin(cfg.Admin, metrics, v.proxy)
+	v.admin = newAdmin(cfg.Admin, metrics, lines.settle, v.proxy)
 	return v, nil
 }
 

@@ -20,18 +20,23 @@ type lineWriter struct {
 
 	mu    sync.Mutex
 	lines []byte
+	tasks []func()    // which write lines
 	timer *time.Timer // will write them; nil when there are none
 	hurry bool        // it does so now
 
 	writing sync.Mutex
 	out     mender
 	spare   []byte // what was written last, for what comes next
+
+	settling sync.Mutex
+	settled  []func() // room for the next ones
 }
 
 const (
 	aMoment   = 10 * time.Millisecond
 	manyLines = 64 << 10    // bytes that do not wait any longer
 	mostLines = 4 << 20     // bytes that wait for a reader: more than a disk's hiccup
+	manyTasks = 64          // that do not wait any longer: each holds a request
 	lastLines = time.Second // for them when the process ends
 )
 
@@ -56,14 +61,47 @@ func (w *lineWriter) WriteLevel(level zerolog.Level, line []byte) (int, error) {
 		return len(line), nil
 	}
 	w.lines = append(w.lines, line...)
-	if w.timer == nil {
-		w.timer = time.AfterFunc(aMoment, w.flush)
-	}
+	w.soon()
 	if !w.hurry && (level > zerolog.InfoLevel || len(w.lines) > manyLines) {
 		w.hurry = true
 		w.timer.Reset(0)
 	}
 	return len(line), nil
+}
+
+// soon has what waits written within a moment.
+func (w *lineWriter) soon() {
+	if w.timer == nil {
+		w.timer = time.AfterFunc(aMoment, w.flush)
+	}
+}
+
+// later runs a task before the lines of this moment are written.
+func (w *lineWriter) later(task func()) {
+	w.mu.Lock()
+	w.tasks = append(w.tasks, task)
+	many := len(w.tasks) >= manyTasks
+	w.soon()
+	w.mu.Unlock()
+	if many {
+		w.settle()
+	}
+}
+
+// settle runs the tasks that wait, and returns when none is left of those that
+// came before it.
+func (w *lineWriter) settle() {
+	w.settling.Lock()
+	defer w.settling.Unlock()
+	w.mu.Lock()
+	tasks := w.tasks
+	w.tasks = w.settled[:0]
+	w.mu.Unlock()
+	for _, task := range tasks {
+		task()
+	}
+	clear(tasks)
+	w.settled = tasks
 }
 
 // take leaves an empty buffer where it finds the lines.
@@ -83,6 +121,7 @@ func (w *lineWriter) take() []byte {
 func (w *lineWriter) flush() {
 	w.writing.Lock()
 	defer w.writing.Unlock()
+	w.settle()
 	w.spare = w.take()
 	if n, err := w.out.Write(w.spare); err != nil {
 		w.lost.Add(float64(bytes.Count(w.spare[n:], []byte{'\n'})))

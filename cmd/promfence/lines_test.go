@@ -49,6 +49,44 @@ func TestLinesAreWrittenTogether(t *testing.T) {
 	})
 }
 
+func TestTasksAreRunTogether(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var got writes
+		w := promfence.NewLineWriter(&got, prometheus.NewRegistry())
+		l := zerolog.New(w)
+		run := 0
+		task := func() {
+			run++
+			l.Info().Send()
+		}
+		w.Later(task)
+		if run != 0 {
+			t.Error("run at once")
+		}
+		w.Settle()
+		if run != 1 {
+			t.Errorf("%d run when that was asked for", run)
+		}
+		w.Later(task)
+		time.Sleep(20 * time.Millisecond)
+		synctest.Wait()
+		if run != 2 || len(got) != 1 || strings.Count(got[0], "\n") != 2 {
+			t.Errorf("%d run, %q", run, got)
+		}
+		for range 64 { // each holds a request
+			w.Later(task)
+		}
+		if run != 66 {
+			t.Errorf("%d run, want no more than 63 to wait", run)
+		}
+		w.Later(task)
+		w.Close()
+		if lines := strings.Join(got, ""); run != 67 || strings.Count(lines, "\n") != 67 {
+			t.Errorf("%d run and %d lines at the end, want 67", run, strings.Count(lines, "\n"))
+		}
+	})
+}
+
 // A small disk takes so many bytes, and none of what comes after.
 type smallDisk struct {
 	room int

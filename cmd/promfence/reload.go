@@ -33,6 +33,7 @@ const (
 // A live process serves with the current generation of its settings.
 type live struct {
 	in      input
+	lines   *lineWriter
 	metrics *prometheus.Registry
 	first   *config.Config // what listeners and the tracer were opened with
 	now     atomic.Pointer[generation]
@@ -45,9 +46,9 @@ type live struct {
 	last    prometheus.Gauge
 }
 
-func newLive(in input, metrics *prometheus.Registry) *live {
+func newLive(in input, lines *lineWriter, metrics *prometheus.Registry) *live {
 	l := &live{
-		in: in, metrics: metrics, hup: make(chan os.Signal, 1),
+		in: in, lines: lines, metrics: metrics, hup: make(chan os.Signal, 1),
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "promfence_config_reloads_total", Help: "Settings and files read again, by outcome: success, or failure when those before were kept.",
 		}, []string{"outcome"}),
@@ -155,7 +156,7 @@ func (l *live) prepare(ctx, keys context.Context, old *generation) (*generation,
 	if err != nil {
 		return nil, err
 	}
-	v, err := build(cfg, newLogger(cfg.Log, l.in.stderr), l.metrics, old, l.tracer.take())
+	v, err := build(cfg, newLogger(cfg.Log, l.lines), l.lines, l.metrics, old, l.tracer.take())
 	if err != nil {
 		return nil, err
 	}

@@ -25,17 +25,16 @@ func serve(ctx context.Context, in input) error {
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	lines := newLineWriter(in.stderr, metrics) // the loggers of all generations write to it
 	defer lines.close()
-	in.stderr = lines
 	cfg, files, err := loadWatched(in)
 	if err != nil {
 		return err
 	}
-	log := newLogger(cfg.Log, in.stderr)
+	log := newLogger(cfg.Log, lines)
 	announce(log, cfg)
-	l := newLive(in, metrics)
+	l := newLive(in, lines, metrics)
 	defer signal.Stop(l.hup)
 	l.tracer = newTracer(cfg.Tracing.Endpoint, l.log, metrics)
-	first, err := build(cfg, log, metrics, nil, l.tracer.take())
+	first, err := build(cfg, log, lines, metrics, nil, l.tracer.take())
 	if err != nil {
 		return err
 	}

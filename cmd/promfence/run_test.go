@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -156,6 +157,19 @@ func TestAdminListener(t *testing.T) {
 }
 
 // Whoever promises a body and sends none does not keep the answer's goroutine.
+// Answers do not wait to be counted, but scrapes wait until they are.
+func TestAScrapeCountsEveryAnswerBefore(t *testing.T) {
+	idp, asked := authtest.NewIssuer(t), make(chan string, 1)
+	p := start(t, settings(idp, upstream(t, asked, nil))...)
+	until(t, p.server+"/-/ready", 200)
+	for n := 1; n <= 50; n++ {
+		p.asks(t, idp, asked)
+		if got := p.count(t, `promfence_requests_total{code="200",method="GET",route="/api/v1/query"}`); got != strconv.Itoa(n) {
+			t.Fatalf("%s requests are counted, want %d", got, n)
+		}
+	}
+}
+
 func TestAdminWaitsForNoBody(t *testing.T) {
 	p := start(t, append(settings(authtest.NewIssuer(t), "http://127.0.0.1:9090"), "PROMFENCE_ADMIN_PPROF=true")...)
 	for _, path := range []string{"/metrics", "/-/healthy", "/debug/pprof/cmdline", "/nothing"} {

@@ -103,10 +103,15 @@ func newServer(h http.HandlerFunc, log *stdlog.Logger) *http.Server {
 	}
 }
 
-// newAdmin is what operators and their machines may ask.
-func newAdmin(c config.Admin, metrics *prometheus.Registry, px *proxy.Proxy) http.Handler {
+// newAdmin is what operators and their machines may ask. Their metrics count what
+// settle leaves counted.
+func newAdmin(c config.Admin, metrics *prometheus.Registry, settle func(), px *proxy.Proxy) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{Registry: metrics}))
+	scrape := promhttp.HandlerFor(metrics, promhttp.HandlerOpts{Registry: metrics})
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+		settle()
+		scrape.ServeHTTP(w, r)
+	})
 	mux.Handle("GET /-/healthy", px)
 	mux.Handle("GET /-/ready", px)
 	if c.Pprof {
