@@ -154,10 +154,17 @@ func (a *Authenticator) Ready() error {
 	return nil
 }
 
-// Complete reports whether every source of keys has given some: of an issuer with
-// several, one may be enough to be ready.
-func (a *Authenticator) Complete() bool {
-	return !slices.ContainsFunc(a.issuers, func(is *issuer) bool { return !is.complete() })
+// Lacks names the issuers of which not every source has given keys yet, though it
+// had in before, or is new: of an issuer with several sources, one is enough to
+// be ready.
+func (a *Authenticator) Lacks(before *Authenticator) (issuers []string) {
+	for _, is := range a.issuers {
+		same := func(o *issuer) bool { return o.name == is.name && o.audience == is.audience && !o.complete() }
+		if !is.complete() && !slices.ContainsFunc(before.issuers, same) {
+			issuers = append(issuers, is.name)
+		}
+	}
+	return issuers
 }
 
 // Authenticate returns whom the request comes from. Every error is an [*Error].

@@ -21,8 +21,8 @@ type fetcher struct {
 	rediscover time.Duration // how old what we discovered may get
 	log        *slog.Logger
 
-	jwksURL      string // "" until discovered
-	discoveredAt time.Time
+	jwksURL      string    // "" until discovered
+	discoveredAt time.Time // or tried, last
 }
 
 func newFetcher(issuer, jwksURL string, o Options) *fetcher {
@@ -57,22 +57,23 @@ func httpClient(given *http.Client) *http.Client {
 }
 
 // keys returns the key set's bytes. Providers do move their keys, so what was
-// discovered is read again at the regular fetches and after a failure, but not
-// at those that a token causes.
+// discovered is looked for again at the regular fetches and after a failure, but
+// not at those that a token causes.
 func (f *fetcher) keys(ctx context.Context) ([]byte, error) {
-	if f.discover && (f.jwksURL == "" || time.Since(f.discoveredAt) > f.rediscover) {
+	if f.discover && time.Since(f.discoveredAt) > f.rediscover {
 		switch u, err := f.discovered(ctx); {
 		case err == nil:
-			f.jwksURL, f.discoveredAt = u, time.Now()
-		case f.jwksURL == "" || !errors.Is(err, errNoDocument):
+			f.jwksURL = u
+		case f.jwksURL == "" || !errors.Is(err, errNoDocument) || ctx.Err() != nil:
 			return nil, fmt.Errorf("discovery: %w", err)
 		default:
 			f.log.Warn("discovery failed, fetching keys from where they were", "error", err)
 		}
+		f.discoveredAt = time.Now()
 	}
 	b, err := f.get(ctx, f.jwksURL)
-	if err != nil && f.discover {
-		f.jwksURL = ""
+	if err != nil {
+		f.discoveredAt = time.Time{}
 	}
 	return b, err
 }

@@ -502,6 +502,13 @@ func TestDiscovery(t *testing.T) {
 				time.Sleep(6 * time.Minute)
 				synctest.Wait()
 				wantTenants(t, a, bearer(t, plain(t, i)), "acme")
+				i.Fail(http.StatusInternalServerError) // the keys are out for one fetch, too
+				time.Sleep(5 * time.Minute)
+				i.Rotate(authtest.NewKey(t, "ES256"))
+				i.Fail(0)
+				time.Sleep(2 * time.Minute)
+				synctest.Wait()
+				wantTenants(t, a, bearer(t, plain(t, i)), "acme")
 				if want := "discovery failed"; !strings.Contains(log.String(), want) {
 					t.Errorf("the log has no %q:\n%s", want, &log)
 				}

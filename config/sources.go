@@ -111,12 +111,13 @@ func readFile(path string) (map[string]given, error) {
 	return values, flatten(values, "", path, tree)
 }
 
-// noYAML leaves out what the decoder quotes of values, which may be secrets.
+// noYAML leaves out what the decoder quotes of values, which may be secrets, and
+// may hold quotes themselves.
 func noYAML(path string, err error) error {
-	return fmt.Errorf("%s: want YAML: %s", path, quoted.ReplaceAllString(err.Error(), "…"))
+	return fmt.Errorf("%s: want YAML: %s", path, quoted.ReplaceAllString(err.Error(), "${1}…"))
 }
 
-var quoted = regexp.MustCompile("`[^`]*`|'[^']*'")
+var quoted = regexp.MustCompile("(?s)[`'].*[`']|(invalid map key: ).*")
 
 // flatten collects the settings of a section; "upstream.url" is the same as
 // url below upstream.

@@ -64,5 +64,5 @@ func (s spelling) refuse(err error) error {
 	if !s.loose {
 		return internal(err)
 	}
-	return badData("the query cannot be narrowed exactly as it is written: write durations as whole milliseconds, in numbers with a unit, and fill gaps with one value")
+	return badData("the query cannot be narrowed exactly as it is written: write durations as whole milliseconds, in numbers with a unit, without arithmetic and brackets, and fill gaps with one value")
 }

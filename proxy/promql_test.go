@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/prometheus/model/labels"
@@ -67,6 +68,8 @@ func TestExpression(t *testing.T) {
 		{"a string", `"x"`, `"x"`},
 		{"infinity to the power", `Inf ^ up > Inf`, `Inf ^ up{tenant_id="acme"} > +Inf`},
 		{"the smallest number", `5e-324 + 1e300`, `5e-324 + 1e+300`},
+		{"a duration as a number", `time() - 1609746000s1ms + 1001ms`, `time() - 18631d7h40m1ms + 1s1ms`},
+		{"no duration, below zero", `1 / -0s`, `1 / -0s`},
 		{"a part of a millisecond more", `sum_over_time(x[0.0015])`, `sum_over_time(x{tenant_id="acme"}[1ms])`},
 	}
 	for _, tt := range tests {
@@ -79,6 +82,18 @@ func TestExpression(t *testing.T) {
 				t.Errorf("enforced (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestDurationsAsNumbersKeepTheirValue(t *testing.T) {
+	for ms := range 20_000 {
+		want := &parser.NumberLiteral{Val: (time.Duration(ms) * time.Millisecond).Seconds(), Duration: true}
+		var b strings.Builder
+		spell(&b, want)
+		got, err := promQL.ParseExpr(b.String())
+		if n, ok := got.(*parser.NumberLiteral); err != nil || !ok || !sameNumber(n, want) {
+			t.Fatalf("%d ms are spelled %s: %v", ms, b.String(), err)
+		}
 	}
 }
 
@@ -120,12 +135,15 @@ func TestExpressionRefused(t *testing.T) {
 		{"the same beside what only looks special", `up{a=~"x]|` + chain(340) + `"}`, nil, 400, "too costly"},
 		{"a long list for each of many words", `up{a=~"` + strings.Repeat("(a|b)", 8) + strings.Repeat("(c)", 900) + `"}`, nil, 400, "too costly"},
 		{"many parts that may be left out", `up{a=~"` + optional(300) + `"}`, nil, 400, "too costly"},
+		{"a large class many times", `up{a=~"[` + everySecondRune(2000) + `]{990}"}`, nil, 400, "too costly"},
+		{"a property many times", `{` + strings.Repeat("a=~`\\pL{990}`,", 7) + `}`, nil, 400, "too costly"},
 		{"times that may be fewer", `{` + strings.Repeat(`a=~"a{0,1000}",`, 38) + `}`, nil, 400, "too costly"},
 		{"a costly regexp and many terms", `up{a=~"` + strings.Repeat("a?", 10000) + `"}` + strings.Repeat("^2", 1900), nil, 400, "too costly"},
 		{"many duration terms", `a[` + strings.Repeat("1h^", 100) + `1]`, nil, 400, "durations of the query have too many terms"},
 		{"small numbers", strings.Repeat("5e-324+", 700) + "1", nil, 400, "limits.max_query_terms"},
 		{"less than a millisecond", `up[0.0004]`, nil, 400, "whole milliseconds"},
 		{"a step of less", `up[1h:0.0004]`, nil, 400, "whole milliseconds"},
+		{"a millisecond that its printer drops", `rate(x[1001ms + 1s])`, nil, 400, "without arithmetic"},
 		{"a sign that its printer drops", `up offset +(15s) + 1`, nil, 400, "cannot be narrowed exactly"},
 		{"many regexps", `{` + strings.Repeat(`a=~"x",`, 501) + `}`, nil, 400, "too many regular expressions"},
 		{"a name that no parser takes as it is printed", `sum by ("NaN") (a)`, nil, 400, `the label name "NaN"`},
@@ -194,6 +212,15 @@ func optional(n int) string {
 	for i := range n {
 		b.WriteRune(rune(0x4e00 + i))
 		b.WriteByte('?')
+	}
+	return b.String()
+}
+
+// everySecondRune is n characters of which no two make a range.
+func everySecondRune(n int) string {
+	var b strings.Builder
+	for i := range n {
+		b.WriteRune(rune(0x3400 + 2*i))
 	}
 	return b.String()
 }

@@ -23,6 +23,8 @@ func (s *regexpScan) escape() (ways int) {
 			if _, rest, ok := strings.Cut(s.in, "}"); ok {
 				s.in = rest
 			}
+		} else if s.in != "" {
+			s.in = s.in[1:]
 		}
 	case c == 'x' && strings.HasPrefix(s.in, "{"):
 		if _, rest, ok := strings.Cut(s.in, "}"); ok {
@@ -85,6 +87,6 @@ func (s *regexpScan) class() {
 	if s.weight > 1 {
 		s.wide += s.weight * ranges
 	}
-	s.push(sizeClass)
+	s.push(sizeClass + parts*s.weight/rangesPerSize)
 	s.words.part(max(1, ways*s.weight))
 }

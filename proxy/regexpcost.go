@@ -14,6 +14,7 @@ const (
 	sizeSpecial   = 2      // of what is more than a literal: its node and instructions
 	sizeGroup     = 6
 	sizeClass     = 4
+	rangesPerSize = 64    // of a class: each repetition holds them all
 	sizeWide      = 3_900 // of a class beyond ASCII: up to 4 ms
 	sizePrefix    = 14    // of a group that the parser makes of what words have in common
 	plainPerSize  = 3     // characters of plain words, which are almost free
@@ -207,8 +208,9 @@ func (s *regexpScan) escaped() {
 		s.words.literal(1)
 		return
 	}
+	before := s.forks.runes
 	ways := s.escape()
-	s.push(sizeClass)
+	s.push(sizeClass + (s.forks.runes-before)/rangesPerSize)
 	s.words.part(ways)
 }
 

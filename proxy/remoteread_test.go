@@ -54,6 +54,10 @@ func query(ms ...*prompb.LabelMatcher) *prompb.Query {
 func TestReadRequestsAreScoped(t *testing.T) {
 	hints := &prompb.ReadHints{StepMs: 1, Func: "rate", StartMs: -2, EndMs: 3, Grouping: []string{"job", "größe"}, By: true, RangeMs: 4}
 	both := []prompb.ReadRequest_ResponseType{prompb.ReadRequest_STREAMED_XOR_CHUNKS, prompb.ReadRequest_SAMPLES}
+	var unknown []prompb.ReadRequest_ResponseType
+	for n := range prompb.ReadRequest_ResponseType(40) {
+		unknown = append(unknown, 2+n)
+	}
 	for _, tt := range []struct {
 		name     string
 		tenants  []string
@@ -97,7 +101,7 @@ func TestReadRequestsAreScoped(t *testing.T) {
 			"unknown fields and encodings do not pass",
 			[]string{"acme"},
 			&prompb.ReadRequest{
-				XXX_unrecognized: []byte("\xfa\x01\x01x"), AcceptedResponseTypes: append([]prompb.ReadRequest_ResponseType{7}, both...),
+				XXX_unrecognized: []byte("\xfa\x01\x01x"), AcceptedResponseTypes: append(unknown, both...),
 				Queries: []*prompb.Query{{
 					XXX_unrecognized: []byte("\x2a\x01x"), Hints: &prompb.ReadHints{Func: "f", XXX_unrecognized: []byte("\x42\x01x")},
 					Matchers: []*prompb.LabelMatcher{{Name: "a", Value: "b", XXX_unrecognized: []byte("\x22\x01x")}},

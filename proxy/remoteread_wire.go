@@ -138,11 +138,13 @@ func (r *readRequest) parseTypes(f wireField) error {
 	return nil
 }
 
-// addType keeps each type once, and no more of them than there may ever be: a
-// megabyte of them is no reason to hold many more.
+// unknownType stands for every response type that nobody knows.
+const unknownType = 2
+
+// addType keeps each type once, the unknown ones as one: a megabyte of them is no
+// reason to hold many more.
 func (r *readRequest) addType(t uint64) {
-	const most = 16
-	if len(r.types) < most && !slices.Contains(r.types, t) {
+	if t = min(t, unknownType); !slices.Contains(r.types, t) {
 		r.types = append(r.types, t)
 	}
 }

@@ -4,7 +4,9 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
@@ -60,11 +62,14 @@ func spell(b *strings.Builder, expr parser.Expr) {
 }
 
 // spellNumber prints a number as its String method does, except where that has
-// hundreds of digits.
+// hundreds of digits, or drops a millisecond of a duration.
 func spellNumber(b *strings.Builder, n *parser.NumberLiteral) {
 	switch size := math.Abs(n.Val); {
 	case n.Duration:
-		b.WriteString(n.String())
+		if math.Signbit(n.Val) {
+			b.WriteByte('-')
+		}
+		b.WriteString(model.Duration(time.Duration(math.Round(size*1e3)) * time.Millisecond).String())
 	case size > 1e21 && !math.IsInf(size, 0), size < 1e-7 && size > 0:
 		b.WriteString(strconv.FormatFloat(n.Val, 'g', -1, 64))
 	default:

@@ -19,8 +19,8 @@ type verifier struct {
 
 // same reports whether b says what a says and each selector of b holds its
 // original matchers and the enforced one exactly once. Positions do not count,
-// nor what the printer is known to drop: fractions of a millisecond and unary
-// plus in durations. A node type that is not listed is never the same.
+// nor what the printer is known to drop: fractions of a millisecond in ranges and
+// offsets, and unary plus in durations. A node type that is not listed is never the same.
 func (v *verifier) same(a, b parser.Expr) bool {
 	switch a := a.(type) {
 	case *parser.VectorSelector:
@@ -135,13 +135,7 @@ func sameFloat(a, b float64) bool {
 }
 
 func sameNumber(a, b *parser.NumberLiteral) bool {
-	if a.Duration != b.Duration {
-		return false
-	}
-	if a.Duration {
-		return math.Trunc(a.Val*1e3) == math.Trunc(b.Val*1e3)
-	}
-	return sameFloat(a.Val, b.Val)
+	return a.Duration == b.Duration && sameFloat(a.Val, b.Val)
 }
 
 func sameTimestamp(a, b *int64) bool {

@@ -43,7 +43,7 @@ func (a *auditFile) open() error {
 	// Not blocking, or a pipe would wait here for its reader.
 	f, err := os.OpenFile(a.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NONBLOCK, 0o600)
 	if errors.Is(err, syscall.ENXIO) {
-		return errors.New("nobody reads this pipe")
+		return errors.New("nobody reads this pipe, or it is a socket")
 	}
 	if err != nil {
 		if pe, ok := errors.AsType[*fs.PathError](err); ok {

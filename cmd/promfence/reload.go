@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -174,19 +173,22 @@ func (l *live) prepare(ctx, keys context.Context, old *generation) (*generation,
 	}
 	l.run(keys, v.keys)
 	deadline := time.After(keysWithin)
-	for v.keys.Ready() != nil && old.keys.Ready() == nil || !v.keys.Complete() && old.keys.Complete() {
+	for {
+		lacking := v.keys.Lacks(old.keys.Authenticator)
+		if len(lacking) == 0 {
+			return v, nil
+		}
 		select {
 		case <-time.After(50 * time.Millisecond):
 			continue
 		case <-ctx.Done():
 			err = ctx.Err()
 		case <-deadline:
-			err = errors.Join(errors.New("the new settings of auth lead to no keys, or not to all"), v.keys.Ready())
+			err = fmt.Errorf("the new settings of auth lead to no keys, or not to all, of %q", lacking)
 		}
 		v.keys.stop()
 		return nil, err
 	}
-	return v, nil
 }
 
 // needRestart names the settings that are not in effect, because they decide

@@ -332,6 +332,30 @@ func TestReloadThatLeadsToFewerKeys(t *testing.T) {
 	p.asks(t, idp, asked)
 }
 
+// An issuer that never had keys does not cost another one its own.
+func TestReloadBesideAnIssuerWithoutKeys(t *testing.T) {
+	idp, down, asked := authtest.NewIssuer(t), authtest.NewIssuer(t), make(chan string, 1)
+	down.Fail(http.StatusInternalServerError)
+	file, up := filepath.Join(t.TempDir(), "promfence.yaml"), upstream(t, asked, nil)
+	both := func(more string) []byte {
+		const entry = "  - {issuer: %q, audience: %s}\n"
+		return fmt.Appendf(nil, "upstream: {url: %q}\nauth:\n  issuers:\n"+entry+entry+"%s\n",
+			up, idp.URL, authtest.Audience, down.URL, authtest.Audience, more)
+	}
+	write(t, file, both(""))
+	p := start(t, "PROMFENCE_CONFIG="+file)
+	p.logged(t, "info", "keys loaded")
+	p.asks(t, idp, asked)
+	write(t, file, both("tenancy: {max_tenants: 5}"))
+	p.reloads(t)
+	p.asks(t, idp, asked)
+	idp.Fail(http.StatusInternalServerError)
+	write(t, file, both("tenancy: {max_tenants: 6}"))
+	hangUp(t)
+	p.logged(t, "error", "settings not reloaded", "not to all", idp.URL)
+	p.asks(t, idp, asked)
+}
+
 // The settings change when they have been read and other files have not: opening
 // a pipe waits until somebody writes.
 func TestAChangeDuringTheStartIsNoticed(t *testing.T) {
