@@ -114,6 +114,9 @@ func (w *lineWriter) take() []byte {
 		w.timer.Stop()
 	}
 	w.timer, w.hurry = nil, false
+	if len(w.tasks) > 0 { // they came just now
+		w.soon()
+	}
 	return lines
 }
 

@@ -73,16 +73,22 @@ func TestTasksAreRunTogether(t *testing.T) {
 		if run != 2 || len(got) != 1 || strings.Count(got[0], "\n") != 2 {
 			t.Errorf("%d run, %q", run, got)
 		}
+		w.Later(func() { w.Later(task) }) // comes while others are run
+		time.Sleep(40 * time.Millisecond)
+		synctest.Wait()
+		if run != 3 {
+			t.Error("one that comes while others are run is not")
+		}
 		for range 64 { // each holds a request
 			w.Later(task)
 		}
-		if run != 66 {
+		if run != 67 {
 			t.Errorf("%d run, want no more than 63 to wait", run)
 		}
 		w.Later(task)
 		w.Close()
-		if lines := strings.Join(got, ""); run != 67 || strings.Count(lines, "\n") != 67 {
-			t.Errorf("%d run and %d lines at the end, want 67", run, strings.Count(lines, "\n"))
+		if lines := strings.Join(got, ""); run != 68 || strings.Count(lines, "\n") != 68 {
+			t.Errorf("%d run and %d lines at the end, want 68", run, strings.Count(lines, "\n"))
 		}
 	})
 }
