@@ -36,7 +36,7 @@ const (
 	aMoment   = 10 * time.Millisecond
 	manyLines = 64 << 10    // bytes that do not wait any longer
 	mostLines = 4 << 20     // bytes that wait for a reader: more than a disk's hiccup
-	manyTasks = 64          // that do not wait any longer: each holds a request
+	manyTasks = 32          // that do not wait any longer: each holds a request
 	lastLines = time.Second // for them when the process ends
 )
 

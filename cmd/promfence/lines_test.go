@@ -79,16 +79,16 @@ func TestTasksAreRunTogether(t *testing.T) {
 		if run != 3 {
 			t.Error("one that comes while others are run is not")
 		}
-		for range 64 { // each holds a request
+		for range 32 { // each holds a request
 			w.Later(task)
 		}
-		if run != 67 {
-			t.Errorf("%d run, want no more than 63 to wait", run)
+		if run != 35 {
+			t.Errorf("%d run, want no more than 31 to wait", run)
 		}
 		w.Later(task)
 		w.Close()
-		if lines := strings.Join(got, ""); run != 68 || strings.Count(lines, "\n") != 68 {
-			t.Errorf("%d run and %d lines at the end, want 68", run, strings.Count(lines, "\n"))
+		if lines := strings.Join(got, ""); run != 36 || strings.Count(lines, "\n") != 36 {
+			t.Errorf("%d run and %d lines at the end, want 36", run, strings.Count(lines, "\n"))
 		}
 	})
 }
