@@ -155,12 +155,14 @@ func (a *Authenticator) Ready() error {
 }
 
 // Lacks names the issuers of which not every source has given keys yet, though it
-// had in before, or is new: of an issuer with several sources, one is enough to
-// be ready.
+// had in before, or is new, and those left with none at all: of an issuer with
+// several sources, one is enough to be ready.
 func (a *Authenticator) Lacks(before *Authenticator) (issuers []string) {
 	for _, is := range a.issuers {
-		same := func(o *issuer) bool { return o.name == is.name && o.audience == is.audience && !o.complete() }
-		if !is.complete() && !slices.ContainsFunc(before.issuers, same) {
+		noWorse := func(o *issuer) bool {
+			return o.name == is.name && o.audience == is.audience && !o.complete() && (o.keys.Load() == nil || is.keys.Load() != nil)
+		}
+		if !is.complete() && !slices.ContainsFunc(before.issuers, noWorse) {
 			issuers = append(issuers, is.name)
 		}
 	}

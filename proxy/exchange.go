@@ -159,17 +159,13 @@ func (x *exchange) routeName() string {
 }
 
 // account makes the records of the request: at once those that must be there
-// before its caller has the answer, and what is worth attention. For the others no
-// answer waits.
+// before its caller has the answer. The others wait until it has it, unless they
+// are worth attention.
 func (p *Proxy) account(x *exchange) {
 	x.took = time.Since(x.start)
 	p.audit(x)
 	p.trace(x)
-	if x.level() > zerolog.InfoLevel {
-		x.tell()
-	} else {
-		p.later(x.tell)
-	}
+	p.later(x.tell, x.level() > zerolog.InfoLevel)
 }
 
 // tell counts the request and writes its access line.

@@ -54,24 +54,30 @@ func (f *fence) logged(t *testing.T, text string) {
 }
 
 func TestNoAnswerWaitsForItsLine(t *testing.T) {
-	var later []func()
-	f := newFence(t, func(o *proxy.Options) { o.Later = func(task func()) { later = append(later, task) } })
-	for _, path := range []string{"/api/v1/query?query=up", "/api/v1/query?query=up("} {
+	type later struct {
+		task func()
+		now  bool
+	}
+	var tasks []later
+	f := newFence(t, func(o *proxy.Options) {
+		o.Later = func(task func(), now bool) { tasks = append(tasks, later{task, now}) }
+	})
+	paths := []string{"/api/v1/query?query=up", "/api/v1/query?query=up("}
+	for _, path := range paths {
 		f.Get(t, path)
 	}
-	if text := f.Log.String(); len(later) != 2 || text != "" {
-		t.Fatalf("%d tasks, and at once: %s", len(later), text)
+	f.Upstream.Close()
+	f.Get(t, paths[0])
+	if text := f.Log.String(); len(tasks) != 3 || text != "" {
+		t.Fatalf("%d tasks, and at once: %s", len(tasks), text)
 	}
-	for _, task := range later {
-		task()
+	for _, l := range tasks {
+		l.task()
 	}
-	if lines := f.lines(t, 2); lines[0]["status"] != 200.0 || lines[1]["status"] != 400.0 {
-		t.Errorf("%v", lines)
-	}
-	f.Upstream.Close() // what is worth attention is told at once
-	f.Get(t, "/api/v1/query?query=up")
-	if lines := f.lines(t, 3); lines[2]["status"] != 502.0 || len(later) != 2 {
-		t.Errorf("%v, %d tasks", lines, len(later))
+	for i, line := range f.lines(t, 3) {
+		if want := []float64{200, 400, 502}[i]; line["status"] != want || tasks[i].now != (want == 502) {
+			t.Errorf("%v, at once: %v", line, tasks[i].now)
+		}
 	}
 }
 

@@ -54,7 +54,7 @@ type Options struct {
 	SharedMetadata     bool                  // show a family's texts to every tenant that has it
 	Limits             Limits                // the bounds of a query must be positive
 	Logger             zerolog.Logger        // one line per request
-	Later              func(task func())     // runs what no answer waits for, also after Close; nil = at once
+	Later              func(func(), bool)    // runs what no answer waits for, also after Close, at once if true; nil = always at once
 	Audit              io.Writer             // one line per decision; nil = only the line above
 	Spans              func(Span)            // takes each request's span, at once; nil = nothing is traced
 	Registerer         prometheus.Registerer // nil = metrics are kept nowhere
@@ -82,7 +82,7 @@ type Proxy struct {
 	limits        Limits
 	gate          *gate
 	log, auditLog zerolog.Logger
-	later         func(task func())
+	later         func(task func(), now bool)
 	metrics       *metrics
 	spans         func(Span)
 	cors          cors
@@ -102,7 +102,7 @@ func New(o Options) (*Proxy, error) {
 		o.TokenHeaders = []string{"Authorization"}
 	}
 	if o.Later == nil {
-		o.Later = func(task func()) { task() }
+		o.Later = func(task func(), _ bool) { task() }
 	}
 	m := newMetrics(o.Registerer)
 	p := &Proxy{

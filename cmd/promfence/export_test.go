@@ -11,6 +11,6 @@ var (
 	NewAudit      = func(w io.Writer, lost func()) io.Writer { return &auditFile{out: mender{out: w}, lost: lost} }
 )
 
-func (w *lineWriter) Later(task func()) { w.later(task) }
-func (w *lineWriter) Settle()           { w.settle() }
-func (w *lineWriter) Close()            { w.close() }
+func (w *lineWriter) Later(task func(), now bool) { w.later(task, now) }
+func (w *lineWriter) Settle()                     { w.settle() }
+func (w *lineWriter) Close()                      { w.close() }

@@ -76,14 +76,15 @@ func (w *lineWriter) soon() {
 	}
 }
 
-// later runs a task before the lines of this moment are written.
-func (w *lineWriter) later(task func()) {
+// later runs a task before the lines of this moment are written, or now, after
+// those that came before it.
+func (w *lineWriter) later(task func(), now bool) {
 	w.mu.Lock()
 	w.tasks = append(w.tasks, task)
-	many := len(w.tasks) >= manyTasks
+	now = now || len(w.tasks) >= manyTasks
 	w.soon()
 	w.mu.Unlock()
-	if many {
+	if now {
 		w.settle()
 	}
 }

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"io"
 	"strings"
 	"sync"
 	"syscall"
@@ -49,6 +50,18 @@ func TestLinesAreWrittenTogether(t *testing.T) {
 	})
 }
 
+func TestATaskThatIsRunNowComesAfterThoseBefore(t *testing.T) {
+	w := promfence.NewLineWriter(io.Discard, prometheus.NewRegistry())
+	defer w.Close()
+	var run []int
+	for n := range 3 {
+		w.Later(func() { run = append(run, n) }, n == 2)
+	}
+	if diff := cmp.Diff([]int{0, 1, 2}, run); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestTasksAreRunTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got writes
@@ -59,7 +72,7 @@ func TestTasksAreRunTogether(t *testing.T) {
 			run++
 			l.Info().Send()
 		}
-		w.Later(task)
+		w.Later(task, false)
 		if run != 0 {
 			t.Error("run at once")
 		}
@@ -67,25 +80,25 @@ func TestTasksAreRunTogether(t *testing.T) {
 		if run != 1 {
 			t.Errorf("%d run when that was asked for", run)
 		}
-		w.Later(task)
+		w.Later(task, false)
 		time.Sleep(20 * time.Millisecond)
 		synctest.Wait()
 		if run != 2 || len(got) != 1 || strings.Count(got[0], "\n") != 2 {
 			t.Errorf("%d run, %q", run, got)
 		}
-		w.Later(func() { w.Later(task) }) // comes while others are run
+		w.Later(func() { w.Later(task, false) }, false) // comes while others are run
 		time.Sleep(40 * time.Millisecond)
 		synctest.Wait()
 		if run != 3 {
 			t.Error("one that comes while others are run is not")
 		}
 		for range 32 { // each holds a request
-			w.Later(task)
+			w.Later(task, false)
 		}
 		if run != 35 {
 			t.Errorf("%d run, want no more than 31 to wait", run)
 		}
-		w.Later(task)
+		w.Later(task, false)
 		w.Close()
 		if lines := strings.Join(got, ""); run != 36 || strings.Count(lines, "\n") != 36 {
 			t.Errorf("%d run and %d lines at the end, want 36", run, strings.Count(lines, "\n"))

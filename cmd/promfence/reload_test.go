@@ -332,6 +332,23 @@ func TestReloadThatLeadsToFewerKeys(t *testing.T) {
 	p.asks(t, idp, asked)
 }
 
+// The keys that are there are not given up for those that never were.
+func TestReloadThatLeavesNoKeys(t *testing.T) {
+	idp, asked, dir := authtest.NewIssuer(t), make(chan string, 1), t.TempDir()
+	idp.Fail(http.StatusInternalServerError)
+	file, up := filepath.Join(dir, "promfence.yaml"), upstream(t, asked, nil)
+	with := func(source string) []byte {
+		return fmt.Appendf(nil, "upstream: {url: %q}\nauth: {issuer: %q, audience: %s, jwks_url: %q%s}\n", up, idp.URL, authtest.Audience, idp.JWKSURL, source)
+	}
+	write(t, file, with(", jwks_file: "+write(t, filepath.Join(dir, "jwks"), authtest.JWKS(idp.Key()))))
+	p := start(t, "PROMFENCE_CONFIG="+file)
+	p.asks(t, idp, asked)
+	write(t, file, with(""))
+	hangUp(t)
+	p.logged(t, "error", "settings not reloaded", "no keys", idp.URL)
+	p.asks(t, idp, asked)
+}
+
 // An issuer that never had keys does not cost another one its own.
 func TestReloadBesideAnIssuerWithoutKeys(t *testing.T) {
 	idp, down, asked := authtest.NewIssuer(t), authtest.NewIssuer(t), make(chan string, 1)
