@@ -28,7 +28,7 @@ type fetcher struct {
 func newFetcher(issuer, jwksURL string, o Options) *fetcher {
 	return &fetcher{
 		client: httpClient(o.HTTPClient), issuer: issuer, discover: jwksURL == "", jwksURL: jwksURL,
-		rediscover: o.RefreshInterval / 2, log: o.Logger.With("issuer", issuer),
+		rediscover: o.RefreshInterval / 2, log: o.Logger,
 	}
 }
 

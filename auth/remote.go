@@ -55,9 +55,10 @@ type remote struct {
 }
 
 func newRemote(is *issuer, slot int, jwksURL string, o Options) *remote {
+	o.Logger = o.Logger.With("issuer", is.name)
 	return &remote{
 		issuer: is, slot: slot, interval: o.RefreshInterval,
-		log:     o.Logger.With("issuer", is.name),
+		log:     o.Logger,
 		fetcher: newFetcher(is.name, jwksURL, o),
 		count:   func(string) {},
 		wanted:  make(chan struct{}, 1),

@@ -18,8 +18,8 @@ import (
 	"github.com/promfence/promfence/proxy"
 )
 
-// lines are the access lines once there are n of them: a line is written after
-// its answer.
+// lines are the access lines once there are n of them: a line is written at its
+// answer's end, which not every reader waits for.
 func (f *fence) lines(t *testing.T, n int) []map[string]any {
 	t.Helper()
 	for range 200 {
@@ -41,7 +41,7 @@ func (f *fence) lines(t *testing.T, n int) []map[string]any {
 	return nil
 }
 
-// logged waits for a text in the log: a line is written after its answer.
+// logged waits for a text in the log, as lines does.
 func (f *fence) logged(t *testing.T, text string) {
 	t.Helper()
 	for range 200 {

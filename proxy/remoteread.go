@@ -84,10 +84,9 @@ func badRead(err error) error {
 // wants only others is refused here as by the upstream: left with an empty list,
 // the upstream would take it for one that wants samples.
 func responseTypes(wanted []uint64) ([]uint64, error) {
-	const samples, streamedChunks = 0, 1
 	var known []uint64
 	for _, t := range wanted {
-		if t == samples || t == streamedChunks {
+		if t != unknownType {
 			known = append(known, t)
 		}
 	}

@@ -138,7 +138,8 @@ func (r *readRequest) parseTypes(f wireField) error {
 	return nil
 }
 
-// unknownType stands for every response type that nobody knows.
+// unknownType stands for every response type but SAMPLES, which is 0, and
+// STREAMED_XOR_CHUNKS, which is 1.
 const unknownType = 2
 
 // addType keeps each type once, the unknown ones as one: a megabyte of them is no

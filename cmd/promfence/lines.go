@@ -29,7 +29,6 @@ type lineWriter struct {
 	spare   []byte // what was written last, for what comes next
 
 	settling sync.Mutex
-	settled  []func() // room for the next ones
 }
 
 const (
@@ -96,13 +95,11 @@ func (w *lineWriter) settle() {
 	defer w.settling.Unlock()
 	w.mu.Lock()
 	tasks := w.tasks
-	w.tasks = w.settled[:0]
+	w.tasks = make([]func(), 0, manyTasks)
 	w.mu.Unlock()
 	for _, task := range tasks {
 		task()
 	}
-	clear(tasks)
-	w.settled = tasks
 }
 
 // take leaves an empty buffer where it finds the lines.

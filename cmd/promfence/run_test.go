@@ -156,7 +156,6 @@ func TestAdminListener(t *testing.T) {
 	}
 }
 
-// Whoever promises a body and sends none does not keep the answer's goroutine.
 // Answers do not wait to be counted, but scrapes wait until they are.
 func TestAScrapeCountsEveryAnswerBefore(t *testing.T) {
 	idp, asked := authtest.NewIssuer(t), make(chan string, 1)
@@ -170,6 +169,7 @@ func TestAScrapeCountsEveryAnswerBefore(t *testing.T) {
 	}
 }
 
+// Whoever promises a body and sends none does not keep the answer's goroutine.
 func TestAdminWaitsForNoBody(t *testing.T) {
 	p := start(t, append(settings(authtest.NewIssuer(t), "http://127.0.0.1:9090"), "PROMFENCE_ADMIN_PPROF=true")...)
 	for _, path := range []string{"/metrics", "/-/healthy", "/debug/pprof/cmdline", "/nothing"} {
