@@ -33,6 +33,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/promfence/promfence/auth/policy"
 )
 
 // An Authenticator proves who is calling. It is safe for concurrent use, and a
@@ -217,8 +219,12 @@ func (a *Authenticator) verify(ctx context.Context, raw string) (*verified, *Err
 	if refusal != nil {
 		return nil, refusal
 	}
+	labels, err := policy.ForTenants(a.options.TenantLabel, tenants.names...)
+	if err != nil {
+		return nil, refuse(BadTenant, "the token's tenants cannot be used: %v", err)
+	}
 	return &verified{
-		id:     Identity{Subject: subject, Issuer: is.name, Tenants: tenants, Expires: exp},
+		id:     Identity{Subject: subject, Issuer: is.name, Tenants: tenants, Labels: labels, Expires: exp},
 		issuer: is,
 		keys:   keys,
 	}, nil

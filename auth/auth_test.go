@@ -106,7 +106,7 @@ func refused(t *testing.T, a *auth.Authenticator, r *http.Request) *auth.Error {
 	if !ok {
 		t.Fatalf("Authenticate: %v, %v, want an *auth.Error", id, err)
 	}
-	if !id.Tenants.IsZero() {
+	if !id.Tenants.IsZero() || !id.Labels.IsZero() {
 		t.Errorf("refused, and yet with the tenants %q", id.Tenants.Names())
 	}
 	if e.Message == "" || strings.ContainsAny(e.Error(), "\n\r\x00\x1b") {

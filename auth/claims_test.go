@@ -165,3 +165,15 @@ func TestTenantHeaderNarrowsTheSyntax(t *testing.T) {
 		})
 	}
 }
+
+// The identity's label policy names exactly the token's tenants, on the configured label.
+func TestTheLabelPolicyIsTheTokensTenants(t *testing.T) {
+	i := authtest.NewOfflineIssuer(t)
+	for label, want := range map[string]string{"": `{tenant_id=~"acme|globex"}`, "customer": `{customer=~"acme|globex"}`} {
+		a := fixedKeys(t, i, func(o *auth.Options) { o.TenantLabel = label })
+		id, err := a.Authenticate(bearer(t, i.Token(t, []string{"globex", "acme"}, nil)))
+		if err != nil || id.Labels.String() != want {
+			t.Errorf("label %q: got %s, %v, want %s", label, id.Labels, err, want)
+		}
+	}
+}

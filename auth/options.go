@@ -34,6 +34,8 @@ type Options struct {
 	// with quotes around names that hold dots, or a JSON pointer. Empty means
 	// tenant_id.
 	TenantClaim string
+	// TenantLabel is the label that names a series' tenant. Empty means tenant_id.
+	TenantLabel string
 	// MaxTenants bounds how many tenants a token may name. 0 means 20.
 	MaxTenants int
 
@@ -78,6 +80,7 @@ type IssuerOptions struct {
 
 const (
 	defaultTenantClaim     = "tenant_id"
+	defaultTenantLabel     = "tenant_id"
 	defaultMaxTenants      = 20
 	defaultCacheSize       = 10_000
 	defaultRefreshInterval = 5 * time.Minute
@@ -101,6 +104,9 @@ type issuerSetting struct {
 func (o Options) withDefaults() (Options, []issuerSetting) {
 	if o.TenantClaim == "" {
 		o.TenantClaim = defaultTenantClaim
+	}
+	if o.TenantLabel == "" {
+		o.TenantLabel = defaultTenantLabel
 	}
 	if o.MaxTenants == 0 {
 		o.MaxTenants = defaultMaxTenants

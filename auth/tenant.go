@@ -7,42 +7,20 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
-)
 
-// maxTenantBytes bounds one tenant's name. It ends up in every matcher of every
-// query, in regular expressions and in cache keys.
-const maxTenantBytes = 256
+	"github.com/promfence/promfence/auth/policy"
+)
 
 // A Tenant is one tenant's name, exactly as the token spelled it. Only
 // [ParseTenant] makes one; the zero value stands for nobody and is refused
 // wherever a Tenant is taken.
 type Tenant struct{ name string }
 
-// ParseTenant takes a name byte for byte or refuses it: nothing is trimmed,
-// folded or normalized, because two spellings that promfence takes for one
-// could be two tenants upstream. Refused are the empty and the blank name, more
-// than 256 bytes, invalid UTF-8 and U+FFFD (what decoders put in the place of
-// invalid UTF-8, so that different names would become equal), and control
-// characters and line separators. The error names the rule, never the value.
+// ParseTenant takes a name by the rules of [policy.CheckValue]. The error names the
+// rule, never the value.
 func ParseTenant(s string) (Tenant, error) {
-	if len(s) > maxTenantBytes {
-		return Tenant{}, fmt.Errorf("is longer than %d bytes", maxTenantBytes)
-	}
-	visible := false
-	for _, c := range s {
-		switch {
-		case c == utf8.RuneError: // U+FFFD itself, and what range makes of invalid UTF-8
-			return Tenant{}, errors.New("is not valid UTF-8 or holds U+FFFD, the mark of broken text")
-		case unicode.In(c, unicode.Cc, unicode.Zl, unicode.Zp):
-			return Tenant{}, errors.New("holds a control character")
-		case unicode.IsGraphic(c) && !unicode.IsSpace(c):
-			visible = true
-		}
-	}
-	if !visible {
-		return Tenant{}, errors.New("is blank")
+	if err := policy.CheckValue(s); err != nil {
+		return Tenant{}, err
 	}
 	return Tenant{name: s}, nil
 }
@@ -120,6 +98,8 @@ type Identity struct {
 	Issuer string
 	// Tenants is whom the caller may read as.
 	Tenants Tenants
+	// Labels is what the caller may see: the same tenants, as a label policy.
+	Labels policy.Labels
 	// Expires is the claim "exp". With a leeway the token is taken until that
 	// much later.
 	Expires time.Time

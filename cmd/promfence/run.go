@@ -65,6 +65,7 @@ func authOptions(cfg *config.Config, log zerolog.Logger) auth.Options {
 		HMACSecretFile:      a.HMACSecretFile,
 		Algorithms:          a.Algorithms,
 		TenantClaim:         a.TenantClaim,
+		TenantLabel:         cfg.Tenancy.Label,
 		MaxTenants:          cfg.Tenancy.MaxTenants,
 		TokenHeaders:        a.TokenHeaders,
 		Leeway:              a.Leeway,
