@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/promfence/promfence/proxy/apierr"
 )
 
 // answerHeaders are the upstream's headers that reach the caller. Its CORS,
@@ -63,7 +65,7 @@ func (p *Proxy) narrowError(resp *http.Response, x *exchange) error {
 	}
 	e := &apiError{Status: status, Type: body.ErrorType, Message: body.Error, Err: fmt.Errorf("upstream: %d %s", status, clipLog(string(raw)))}
 	if !knownTypes[e.Type] {
-		e.Type = typeOf(status)
+		e.Type = apierr.TypeOf(status)
 	}
 	if !speaksOfQuery(status, body.ErrorType, body.Error) {
 		p.metrics.hidden.Inc()
@@ -100,19 +102,6 @@ func readError(resp *http.Response) []byte {
 var knownTypes = map[string]bool{
 	"timeout": true, "canceled": true, "execution": true, "bad_data": true, "internal": true,
 	"unavailable": true, "not_found": true, "not_acceptable": true, "too_many_requests": true,
-}
-
-func typeOf(status int) string {
-	if t, ok := errorTypes[status]; ok {
-		return t
-	}
-	if status == http.StatusUnprocessableEntity {
-		return "execution"
-	}
-	if status < http.StatusInternalServerError {
-		return "bad_data"
-	}
-	return "internal"
 }
 
 func fixedSentence(status int) string {

@@ -146,7 +146,7 @@ func (p *Proxy) fail(x *exchange, err error) {
 	case errors.Is(err, context.Canceled): // the caller has left
 		x.status, x.gone = e.Status, true
 	default:
-		e.write(x)
+		e.Write(x)
 	}
 }
 

@@ -17,13 +17,6 @@ var limitNames = []string{
 	"max_body_bytes", "max_range", "max_points",
 }
 
-// overLimit is the refusal of what goes beyond a setting of the section limits.
-func overLimit(setting string, status int, format string, args ...any) *apiError {
-	e := failure(status, format, args...)
-	e.Limit = setting
-	return e
-}
-
 // A reach is how far a query reads beyond the times that it is evaluated at.
 // It adds up over a request, which has one query.
 type reach struct {

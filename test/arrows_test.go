@@ -16,7 +16,8 @@ const ours = "github.com/promfence/promfence/"
 // import none, so that each can be read and trusted without the others.
 var arrows = map[string][]string{
 	"cmd/promfence": {"auth", "config", "openapi", "proxy"},
-	"proxy":         {"auth"},
+	"proxy":         {"auth", "proxy/apierr"},
+	"proxy/apierr":  {"auth"},
 	"auth":          {"auth/policy"},
 	"auth/policy":   {},
 	"auth/authtest": {"auth"},
