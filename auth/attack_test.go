@@ -236,6 +236,13 @@ func TestAttacksByHeader(t *testing.T) {
 		attack{"security event", header(map[string]any{"typ": "application/SecEvent+JWT"}), auth.Malformed, header(map[string]any{"typ": "application/at+jwt"})},
 		attack{"DPoP proof", header(map[string]any{"typ": "dpop+jwt"}), auth.Malformed, header(map[string]any{"typ": nil})},
 		attack{"typ is a number", header(map[string]any{"typ": 1}), auth.Malformed, header(map[string]any{"typ": "jwt"})},
+		attack{"logout token with a parameter", header(map[string]any{"typ": "logout+jwt; v=1"}), auth.Malformed, header(map[string]any{"typ": "at+jwt; v=1"})},
+		attack{"logout token with a blank", header(map[string]any{"typ": "logout+jwt "}), auth.Malformed, header(map[string]any{"typ": "JWT"})},
+		attack{"a type that nobody knows", header(map[string]any{"typ": "receipt"}), auth.Malformed, header(map[string]any{"typ": "application/JWT"})},
+		attack{"JSON serialization's type", header(map[string]any{"typ": "JOSE+JSON"}), auth.Malformed, nil},
+		attack{"another top-level type", header(map[string]any{"typ": "text/jwt"}), auth.Malformed, nil},
+		attack{"typ with a broken parameter", header(map[string]any{"typ": "jwt; x"}), auth.Malformed, nil},
+		attack{"typ is empty", header(map[string]any{"typ": ""}), auth.Malformed, nil},
 	)
 	runAttacks(t, attacks)
 	if asked.Fetches() > 0 {
@@ -255,10 +262,10 @@ func TestAttacksBySpelling(t *testing.T) {
 			return h + "." + p + "." + s[:len(s)-1] + string(s[len(s)-1]+1)
 		}), auth.Malformed, nil},
 		{"standard base64", func(t *testing.T, i *authtest.Issuer) string {
-			h := base64.StdEncoding.EncodeToString([]byte(`{"alg":"RS256","typ":"??>>??"}`))
+			h := base64.StdEncoding.EncodeToString([]byte(`{"alg":"RS256","typ":"JWT","x":"??>>??"}`))
 			return i.Key().SignText(t, h+"."+strings.Split(plain(t, i), ".")[1])
 		}, auth.Malformed, func(t *testing.T, i *authtest.Issuer) string {
-			h := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","typ":"??>>??"}`))
+			h := base64.RawURLEncoding.EncodeToString([]byte(`{"alg":"RS256","typ":"JWT","x":"??>>??"}`))
 			return i.Key().SignText(t, h+"."+strings.Split(plain(t, i), ".")[1])
 		}},
 		{"line break inside", join(func(h, p, s string) string { return h + "." + p + "." + s[:9] + "\n" + s[9:] }), auth.Malformed, nil},
@@ -292,7 +299,7 @@ func TestAttacksBySpelling(t *testing.T) {
 		{"invalid UTF-8 in a name", payload(add("\"\xc0\xae\":1")), auth.Malformed, nil},
 		{"lone surrogate", payload(add(`"x":"\ud800"`)), auth.Malformed, payload(add(`"x":"\ud83d\ude00"`))},
 		{"nesting without end", payload(add(`"x":` + strings.Repeat("[", 11000))), auth.Malformed, payload(add(`"x":` + strings.Repeat("[", 99) + strings.Repeat("]", 99)))},
-		{"longer than 16 KiB", claims(map[string]any{"x": strings.Repeat("x", 13<<10)}), auth.Malformed, claims(map[string]any{"x": strings.Repeat("x", 8<<10)})},
+		{"longer than 64 KiB", claims(map[string]any{"x": strings.Repeat("x", 50<<10)}), auth.Malformed, claims(map[string]any{"x": strings.Repeat("x", 46<<10)})},
 		{"1 MiB", func(*testing.T, *authtest.Issuer) string { return strings.Repeat("a.", 1<<19) }, auth.Malformed, nil},
 		{"not a token", func(*testing.T, *authtest.Issuer) string { return "hunter2" }, auth.Malformed, nil},
 	}
@@ -453,6 +460,7 @@ func TestMessages(t *testing.T) {
 		{"algorithm", authtest.NewKey(t, "HS256").Token(t, map[string]any{"alg": "secretalg"}, i.Claims("acme", nil)), "want RS256"},
 		{"kid", i.Key().Token(t, map[string]any{"kid": "secretkid"}, i.Claims("acme", nil)), "does not publish"},
 		{"typ", i.Key().Token(t, map[string]any{"typ": "secret+jwt"}, i.Claims("acme", nil)), "typ is not"},
+		{"padding", strings.Replace(i.Key().Token(t, map[string]any{"x": 1}, i.Claims("acme", nil)), ".", "=.", 1), "X-Amzn-Oidc-Accesstoken"},
 		{"crit", i.Key().Token(t, map[string]any{"crit": []string{"secret"}}, i.Claims("acme", nil)), "critical"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

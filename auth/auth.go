@@ -224,8 +224,15 @@ func (a *Authenticator) verify(ctx context.Context, raw string) (*verified, *Err
 		return nil, refuse(BadTenant, "the token's tenants cannot be used: %v", err)
 	}
 	return &verified{
-		id:     Identity{Subject: subject, Issuer: is.name, Tenants: tenants, Labels: labels, Expires: exp},
+		id:     Identity{Subject: clip(subject), Issuer: is.name, Tenants: tenants, Labels: labels, Expires: exp},
 		issuer: is,
 		keys:   keys,
 	}, nil
+}
+
+// clip bounds what the cache keeps of a subject: OpenID Connect allows 255 bytes,
+// a token has room for thousands. It serves the log only.
+func clip(subject string) string {
+	const most = 255
+	return strings.Clone(strings.ToValidUTF8(subject[:min(len(subject), most)], ""))
 }

@@ -98,37 +98,28 @@ func texts(v jsontext.Value) ([]string, bool) {
 
 // A tenantRule finds the tenants in a verified token's claims.
 type tenantRule struct {
-	claim  string   // as configured, for messages
-	path   []string // its members from the outside in
-	max    int      // how many tenants one token may name
-	header string   // the upstream's tenant header: narrows the syntax
+	claim  string // as configured, for messages
+	path   claimPath
+	max    int    // how many tenants one token may name
+	header string // the upstream's tenant header: narrows the syntax
 }
 
 // find returns the tenants that the claims name, or why they name none. There
-// is no default: whatever isn't a string or an array of strings is refused.
+// is no default: whatever is not a name or an array of names is refused.
 func (r tenantRule) find(claims object) (Tenants, *Error) {
-	v, ok := lookup(claims, r.path)
-	if !ok {
+	v, ok := r.path.lookup(claims)
+	switch {
+	case !ok && r.path.leftOut(claims):
+		return Tenants{}, refuse(BadTenant, "too many groups: the provider left them out of the token, so that it has no claim %s", r.claim)
+	case !ok:
 		return Tenants{}, refuse(BadTenant, "the token has no claim %s", r.claim)
 	}
-	var names []string
-	switch v.Kind() {
-	case '"':
-		s, ok := text(v)
-		if !ok {
-			return Tenants{}, refuse(BadTenant, "the claim %s is not a string", r.claim)
-		}
-		names = []string{s}
-	case '[':
-		if names, ok = texts(v); !ok {
-			return Tenants{}, refuse(BadTenant, "the claim %s is an array of something else than strings", r.claim)
-		}
-	default:
-		return Tenants{}, refuse(BadTenant, "the claim %s is neither a string nor an array of strings", r.claim)
-	}
+	names, err := r.path.names(v)
 	switch {
+	case err != nil:
+		return Tenants{}, refuse(BadTenant, "the claim %s %v", r.claim, err)
 	case len(names) == 0:
-		return Tenants{}, refuse(BadTenant, "the claim %s is an empty array", r.claim)
+		return Tenants{}, refuse(BadTenant, "the claim %s is empty", r.claim)
 	case len(names) > r.max:
 		return Tenants{}, refuse(BadTenant, "the claim %s names more than %d tenants", r.claim, r.max)
 	}
@@ -137,19 +128,6 @@ func (r tenantRule) find(claims object) (Tenants, *Error) {
 		return Tenants{}, refuse(BadTenant, "the claim %s cannot be used: %v", r.claim, err)
 	}
 	return tenants, nil
-}
-
-// lookup walks from object to object by exact names.
-func lookup(o object, path []string) (jsontext.Value, bool) {
-	v, ok := o[path[0]]
-	for _, name := range path[1:] {
-		inner, err := parseObject(v)
-		if err != nil {
-			return nil, false
-		}
-		v, ok = inner[name]
-	}
-	return v, ok
 }
 
 // parseTenantsFor is ParseTenants, narrowed to what the upstream's tenant header

@@ -1,6 +1,7 @@
 package auth_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -40,14 +41,25 @@ func TestTenantClaim(t *testing.T) {
 		{"NUL", "acme\x00", nil},
 		{"replacement character", "acme\ufffd", nil},
 		{"long", strings.Repeat("x", 257), nil},
-		{"number", 1, nil},
-		{"zero", 0, nil},
+		{"integer", 42, []string{"42"}},
+		{"zero", 0, []string{"0"}},
+		{"negative integer", -7, []string{"-7"}},
+		{"integers and text", []any{7, "acme", 42}, []string{"42", "7", "acme"}},
+		{"the largest integer that all readers agree on", json.Number("9007199254740991"), []string{"9007199254740991"}},
+		{"an integer beyond", json.Number("9007199254740992"), nil},
+		{"a negative integer beyond", json.Number("-9007199254740992"), nil},
+		{"an integer beyond 64 bits", json.Number("99999999999999999999"), nil},
+		{"minus zero", json.Number("-0"), nil},
+		{"integer written as a fraction", json.Number("42.0"), nil},
+		{"integer written with an exponent", json.Number("42e0"), nil},
+		{"fraction", 1.5, nil},
 		{"true", true, nil},
 		{"object", map[string]any{"tenant_id": "acme"}, nil},
 		{"empty object", map[string]any{}, nil},
 		{"empty array", []string{}, nil},
 		{"array with an empty text", []string{"acme", ""}, nil},
-		{"array with a number", []any{"acme", 1}, nil},
+		{"array with a fraction", []any{"acme", 1.5}, nil},
+		{"array with true", []any{"acme", true}, nil},
 		{"array with null", []any{"acme", nil}, nil},
 		{"array in an array", []any{[]string{"acme"}}, nil},
 	} {
@@ -114,6 +126,15 @@ func TestClaimPath(t *testing.T) {
 		{"inside of a quoted name", `"https://example.com/claims".tenant`, map[string]any{"https://example.com/claims": map[string]any{"tenant": "acme"}}, true},
 		{"quoted inside of a plain one", `app."x.y"`, map[string]any{"app": map[string]any{"x.y": "acme"}}, true},
 		{"name with a colon", "cognito:tenant", map[string]any{"cognito:tenant": "acme"}, true},
+		{"names of members", "organization.*", map[string]any{"organization": map[string]any{"acme": map[string]any{"id": 1}}}, true},
+		{"names of members, of a text", "organization.*", map[string]any{"organization": "acme"}, false},
+		{"names of members, of an array", "organization.*", map[string]any{"organization": []string{"acme"}}, false},
+		{"names of members, of an empty object", "organization.*", map[string]any{"organization": map[string]any{}}, false},
+		{"names of members, one of them blank", "organization.*", map[string]any{"organization": map[string]any{"acme": 1, " ": 1}}, false},
+		{"names of members under a quoted name", `"urn:zitadel:iam:org:project:roles".*`, map[string]any{"urn:zitadel:iam:org:project:roles": map[string]any{"acme": map[string]any{}}}, true},
+		{"member whose name is a star", `organization."*"`, map[string]any{"organization": map[string]any{"*": "acme"}}, true},
+		{"member whose name is a star, not there", `organization."*"`, map[string]any{"organization": map[string]any{"acme": "acme"}}, false},
+		{"namespace of a service account", `"kubernetes.io".namespace`, map[string]any{"kubernetes.io": map[string]any{"namespace": "acme", "pod": map[string]any{"name": "x"}}}, true},
 		{"array", "realm.groups", map[string]any{"realm": map[string]any{"groups": []string{"acme"}}}, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -176,4 +197,46 @@ func TestTheLabelPolicyIsTheTokensTenants(t *testing.T) {
 			t.Errorf("label %q: got %s, %v, want %s", label, id.Labels, err, want)
 		}
 	}
+}
+
+func TestNamesOfMembersAreBounded(t *testing.T) {
+	i := authtest.NewOfflineIssuer(t)
+	a := fixedKeys(t, i, func(o *auth.Options) { o.MaxTenants, o.TenantClaim = 2, "organization.*" })
+	of := func(names ...string) string {
+		members := map[string]any{}
+		for _, n := range names {
+			members[n] = nil
+		}
+		members["acme"] = 1 // a nil would be taken away at the top level only
+		return i.Token(t, nil, map[string]any{"organization": members})
+	}
+	wantTenants(t, a, bearer(t, of("globex")), "acme", "globex")
+	wantReason(t, a, bearer(t, of("globex", "initech")), auth.BadTenant)
+}
+
+// Entra ID leaves groups out of a token that would become too long, and says so.
+func TestLeftOutGroupsAreNamed(t *testing.T) {
+	const said = "too many groups: the provider left them out"
+	i := authtest.NewOfflineIssuer(t)
+	a := fixedKeys(t, i, func(o *auth.Options) { o.TenantClaim = "groups" })
+	for _, tt := range []struct {
+		name   string
+		claims map[string]any
+		said   bool
+	}{
+		{"a claim elsewhere", map[string]any{"_claim_names": map[string]any{"groups": "src1"}, "_claim_sources": map[string]any{"src1": map[string]any{}}}, true},
+		{"another claim elsewhere", map[string]any{"_claim_names": map[string]any{"wids": "src1"}}, false},
+		{"hasgroups", map[string]any{"hasgroups": true}, true},
+		{"hasgroups as text", map[string]any{"hasgroups": "true"}, true},
+		{"hasgroups false", map[string]any{"hasgroups": false}, false},
+		{"nothing of the kind", nil, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := refusedFor(t, a, bearer(t, i.Token(t, nil, tt.claims)), auth.BadTenant)
+			if strings.Contains(e.Message, said) != tt.said || !strings.Contains(e.Message, "groups") {
+				t.Errorf("message %q, want %q in it: %v", e.Message, said, tt.said)
+			}
+		})
+	}
+	wantTenants(t, a, bearer(t, i.Token(t, nil, map[string]any{"hasgroups": true, "groups": []string{"acme"}})), "acme")
 }

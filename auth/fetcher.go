@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -90,7 +91,7 @@ func (f *fetcher) discovered(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errNoDocument, err)
 	}
-	doc, err := parseObject(body)
+	doc, err := parseObject(bytes.TrimPrefix(body, byteOrderMark))
 	if err != nil {
 		return "", fmt.Errorf("the document %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"mime"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -11,9 +12,9 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// maxTokenBytes bounds a token before anything looks at it. Go's default bound
-// on all headers together is 1 MiB; real tokens are 1 to 8 KiB.
-const maxTokenBytes = 16 << 10
+// maxTokenBytes bounds a token before anything looks at it. Most are 1 to 8 KiB;
+// those that list the bearer's groups are longer.
+const maxTokenBytes = 64 << 10
 
 // methods is every algorithm there is. golang-jwt keeps a registry of its own,
 // but others can add to that one, and "none" is in it.
@@ -72,6 +73,7 @@ func (t *token) readHeader(h object) error {
 	if t.alg, ok = h.text("alg"); !ok {
 		return errors.New("header: alg is not a string")
 	}
+	t.alg = canonicalAlg(t.alg)
 	if _, present := h["kid"]; present {
 		if t.kid, ok = h.text("kid"); !ok {
 			return errors.New("header: kid is not a string")
@@ -95,20 +97,37 @@ func (t *token) readHeader(h object) error {
 	return nil
 }
 
+// canonicalAlg gives EdDSA with a key on Ed25519 one name; RFC 9864 calls it Ed25519.
+func canonicalAlg(alg string) string {
+	if alg == "Ed25519" {
+		return "EdDSA"
+	}
+	return alg
+}
+
 // acceptableType tells tokens for access from those that say by explicit typing
 // (RFC 8725 section 3.11) that they serve another purpose: logout+jwt, dpop+jwt,
 // secevent+jwt. The same issuer signs these with the same key, and some hold a
-// foreign party's words.
+// foreign party's words. A typ is a media type, parameters included, whose prefix
+// application/ may be left out (RFC 7515 section 4.1.9).
 func acceptableType(typ string) bool {
-	typ = strings.TrimPrefix(strings.ToLower(typ), "application/")
-	return typ == "at+jwt" || !strings.HasSuffix(typ, "+jwt") && typ != "jose+json"
+	mediaType, _, err := mime.ParseMediaType(typ)
+	mediaType = strings.TrimPrefix(mediaType, "application/")
+	return err == nil && (mediaType == "jwt" || mediaType == "at+jwt")
 }
+
+// errPadded is a spelling that signatures do not survive: some verifiers strip
+// the padding first and some do not.
+var errPadded = errors.New("is base64 with padding, which a token must not have; the balancer of AWS sends such tokens in X-Amzn-Oidc-Data: take X-Amzn-Oidc-Accesstoken instead")
 
 // decodeSegment decodes base64url without padding. Strict refuses spare bits,
 // not line breaks, which Go's decoder skips.
 func decodeSegment(s string) ([]byte, error) {
 	if s == "" {
 		return nil, errors.New("is empty")
+	}
+	if strings.HasSuffix(s, "=") {
+		return nil, errPadded
 	}
 	if strings.ContainsAny(s, "\r\n") {
 		return nil, errors.New("is not base64url")
@@ -141,6 +160,7 @@ func parseObject(b []byte) (object, error) {
 // text returns a member that is a JSON string.
 func (o object) text(name string) (string, bool) { return text(o[name]) }
 
+// text copies: what it returns may be kept longer than the token.
 func text(v jsontext.Value) (string, bool) {
 	if v.Kind() != '"' {
 		return "", false

@@ -28,6 +28,9 @@ const (
 	minSecretSize = 32
 )
 
+// errPrivateKeys is a key set after which a signature proves nothing.
+var errPrivateKeys = errors.New("refused as a whole: it publishes private keys, with which anybody can sign tokens")
+
 // errNoKeys is a source that works and holds nothing that we can use. It never
 // replaces keys that we have.
 var errNoKeys = errors.New("no usable key in it")
@@ -107,19 +110,24 @@ func newKey(kid, alg string, key any, allowed []string) (verifyKey, error) {
 	return verifyKey{kid: kid, algs: algs, key: key, id: [32]byte(h.Sum(nil))}, nil
 }
 
-// parseJWKS reads a JWK set (RFC 7517). A key that is broken, weak or meant for
-// something else is skipped and reported: one of them must not cost the others.
+// parseJWKS reads a JWK set (RFC 7517), with or without a byte-order mark. A key
+// that is broken, weak or meant for something else is skipped and reported: one
+// of them must not cost the others.
 func parseJWKS(b []byte, allowed []string) (keys []verifyKey, skipped []error, err error) {
 	var set struct {
 		Keys []jsontext.Value `json:"keys"`
 	}
+	b = bytes.TrimPrefix(b, byteOrderMark)
 	// Duplicates are looked for key by key.
 	if err := json.Unmarshal(b, &set, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
 		return nil, nil, errors.New("not a JSON Web Key Set")
 	}
+	if slices.ContainsFunc(set.Keys, isPrivate) {
+		return nil, nil, errPrivateKeys
+	}
 	for i, raw := range set.Keys {
 		if len(keys) == maxKeys {
-			skipped = append(skipped, fmt.Errorf("all after the first %d usable keys", maxKeys))
+			skipped = append(skipped, fmt.Errorf("%d keys after the first %d usable ones", len(set.Keys)-i, maxKeys))
 			break
 		}
 		k, err := parseJWK(raw, allowed)
@@ -133,6 +141,20 @@ func parseJWKS(b []byte, allowed []string) (keys []verifyKey, skipped []error, e
 		return nil, nil, fmt.Errorf("%w%s", errNoKeys, summary(skipped))
 	}
 	return keys, skipped, nil
+}
+
+var byteOrderMark = []byte("\ufeff")
+
+// isPrivate reports whether a JWK holds what only its issuer may know (RFC 7518
+// section 6, RFC 8037 section 2). A symmetric key is left to parseJWK.
+func isPrivate(raw jsontext.Value) bool {
+	var members map[string]jsontext.Value
+	if json.Unmarshal(raw, &members, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) != nil {
+		return false
+	}
+	return slices.ContainsFunc([]string{"d", "p", "q", "dp", "dq", "qi", "oth", "priv"}, func(name string) bool {
+		return members[name] != nil && members[name].Kind() != 'n'
+	})
 }
 
 // summary is the first few reasons in one line.
@@ -159,14 +181,15 @@ func parseJWK(raw []byte, allowed []string) (verifyKey, error) {
 	if m.KTY == jwkset.KtyOct {
 		return verifyKey{}, errors.New("a symmetric key, which only a secret's file may hold")
 	}
+	kid, alg := strings.Clone(m.KID), canonicalAlg(string(m.ALG))
 	// The key itself is what we were told to trust, not the certificate around
-	// it, and surely not one that would have to be fetched.
-	m.X5U, m.X5C, m.X5T, m.X5TS256, m.KEYOPS = "", nil, "", "", nil
+	// it, and surely not one that would have to be fetched. newKey judges alg.
+	m.X5U, m.X5C, m.X5T, m.X5TS256, m.KEYOPS, m.ALG = "", nil, "", "", nil, ""
 	jwk, err := jwkset.NewJWKFromMarshal(m, jwkset.JWKMarshalOptions{}, jwkset.JWKValidateOptions{})
 	if err != nil {
 		return verifyKey{}, fmt.Errorf("unusable key material: %w", err)
 	}
-	return newKey(m.KID, string(m.ALG), jwk.Key(), allowed)
+	return newKey(kid, alg, jwk.Key(), allowed)
 }
 
 // parseSecret reads an HMAC secret: all bytes, without one trailing line break,

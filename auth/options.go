@@ -31,8 +31,8 @@ type Options struct {
 	// 512, and EdDSA.
 	Algorithms []string
 	// TenantClaim says where the tenant stands: a claim's name, a dotted path
-	// with quotes around names that hold dots, or a JSON pointer. Empty means
-	// tenant_id.
+	// with quotes around names that hold dots, or a JSON pointer. A path that ends
+	// in ".*" takes the names of an object's members. Empty means tenant_id.
 	TenantClaim string
 	// TenantLabel is the label that names a series' tenant. Empty means tenant_id.
 	TenantLabel string
@@ -158,7 +158,11 @@ func (is IssuerOptions) hasPublicKeys() bool {
 func (is IssuerOptions) algorithms() []string {
 	switch {
 	case len(is.Algorithms) > 0:
-		return is.Algorithms
+		algs := make([]string, len(is.Algorithms))
+		for i, a := range is.Algorithms {
+			algs[i] = canonicalAlg(a)
+		}
+		return algs
 	case is.HMACSecretFile != "" && !is.hasPublicKeys():
 		return symmetric
 	}

@@ -57,7 +57,7 @@ var Settings = []Setting{
 	{"auth.public_key_file", "", "PEM file with the issuer's public key.", keyFile},
 	{"auth.hmac_secret_file", "", "File with a shared secret of at least 32 bytes; a trailing newline is not part of it.", keyFile},
 	{"auth.algorithms", []string{}, "Signature algorithms that are accepted. Not set: RS, PS and ES with 256, 384 and 512, and EdDSA; with an HMAC secret alone HS256, HS384 and HS512.", algorithms},
-	{"auth.tenant_claim", "tenant_id", "Claim that names the tenant, or the tenants as an array. Dots lead into nested claims; a name with dots of its own stands in double quotes.", plain},
+	{"auth.tenant_claim", "tenant_id", "Claim that names the tenant, or the tenants as an array; integers count as their decimal text. Dots lead into nested claims, a name with dots of its own stands in double quotes, and `.*` at the end takes the names of an object's members.", plain},
 	{"auth.token_headers", []string{"Authorization"}, "Headers that may carry the token, in order; the first that is present counts, and no later one.", headers},
 	{"auth.leeway", 30 * time.Second, "Difference between the issuer's clock and ours that is tolerated; at most 5m.", leeway},
 	{"auth.refresh_interval", 5 * time.Minute, "How often published keys are fetched; 1s or more.", interval},

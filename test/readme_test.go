@@ -1,7 +1,6 @@
 package test_test
 
 import (
-	"bytes"
 	"flag"
 	"fmt"
 	"io/fs"
@@ -40,7 +39,6 @@ func readFile(t *testing.T, path string) string {
 func TestREADMEShowsWhatTheCodeSays(t *testing.T) {
 	for name, made := range map[string]string{
 		"endpoints": endpointsTable(t),
-		"settings":  settingsTable(t),
 		"frontend":  "```ts\n" + readFile(t, "tsclient/example.ts") + "```\n",
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -62,15 +60,6 @@ func TestREADMEShowsWhatTheCodeSays(t *testing.T) {
 			}
 		})
 	}
-}
-
-func settingsTable(t *testing.T) string {
-	t.Helper()
-	var b bytes.Buffer
-	if err := config.WriteTable(&b); err != nil {
-		t.Fatal(err)
-	}
-	return b.String()
 }
 
 // enforcement says for people what a row's functions do. What of it a test can
