@@ -14,11 +14,11 @@ RACE := $(shell printf '$(HASH)include <stdlib.h>\nint main(void) { return 0; }\
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-build: redoc ## bin/promfence, static and stripped
+build: redoc console ## bin/promfence, static and stripped
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/promfence ./cmd/promfence
 
-release: redoc ## bin/release: promfence for Linux on amd64 and arm64, the same bytes from the same commit, with sha256 sums
-	@[ -e $(REDOC_FILE) ] || { echo 'make release: it takes npm, because without Redoc the bytes are others'; exit 1; }
+release: redoc console ## bin/release: promfence for Linux on amd64 and arm64, the same bytes from the same commit, with sha256 sums
+	@[ -e $(REDOC_FILE) ] && [ -e $(CONSOLE_FILE) ] || { echo 'make release: it takes npm, because without Redoc and the console the bytes are others'; exit 1; }
 	rm -rf bin/release && mkdir -p bin/release
 	for arch in amd64 arm64; do \
 		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch GOFLAGS= go build -trimpath -buildvcs=true -ldflags='-s -w -buildid=' -o bin/release/promfence-linux-$$arch ./cmd/promfence || exit 1; \
@@ -29,7 +29,7 @@ demo: build ## promfence in front of a Prometheus with two tenants, on DEMO_ADDR
 	@cd test && CGO_ENABLED=0 go run ./prebuild ./demo ../bin/demo
 	@bin/demo
 
-test: redoc ## all tests of both modules, with the race detector
+test: redoc console ## all tests of both modules, with the race detector
 	@[ -n '$(RACE)' ] || [ -z "$$CI" ] || { echo 'make test: no C compiler for -race: apt-get install gcc libc6-dev'; exit 1; }
 	go test $(RACE) -shuffle=on ./...
 	cd test && CGO_ENABLED=0 go run ./prebuild
@@ -61,5 +61,6 @@ bench: build ## what promfence costs, in ratios to other proxies (4 minutes)
 	@bin/bench
 
 include openapi/redoc.mk
+include openapi/console.mk
 
 .PHONY: help build release demo test lint fuzz bench

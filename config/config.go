@@ -23,6 +23,7 @@ type Config struct {
 	Tenancy  Tenancy  `mapstructure:"tenancy"`
 	Limits   Limits   `mapstructure:"limits"`
 	CORS     CORS     `mapstructure:"cors"`
+	Console  Console  `mapstructure:"console"`
 	Log      Log      `mapstructure:"log"`
 	Audit    Audit    `mapstructure:"audit"`
 	Tracing  Tracing  `mapstructure:"tracing"`
@@ -137,6 +138,14 @@ type Limits struct {
 // CORS says which web pages may read answers; without origins, none.
 type CORS struct {
 	AllowedOrigins []string `mapstructure:"allowed_origins"`
+}
+
+// Console is the page at /console. Without a client its users paste a token.
+type Console struct {
+	Enabled  bool   `mapstructure:"enabled"`
+	ClientID string `mapstructure:"client_id"`
+	Scopes   string `mapstructure:"scopes"`
+	Issuer   string `mapstructure:"issuer"`
 }
 
 // Log is what the process writes to standard error.

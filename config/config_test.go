@@ -168,6 +168,7 @@ func TestDefaults(t *testing.T) {
 		Tenancy: config.Tenancy{Label: "tenant_id", OnConflict: "intersect", MaxTenants: 20},
 		Limits:  config.Limits{MaxQueryBytes: 65536, MaxQueryDepth: 100, MaxQueryTerms: 2000, MaxBodyBytes: 1 << 20},
 		CORS:    config.CORS{AllowedOrigins: []string{"*"}},
+		Console: config.Console{Scopes: "openid"},
 		Log:     config.Log{Level: "info", Format: "json"},
 		Sources: map[string]string{
 			"upstream.url": "PROMFENCE_UPSTREAM_URL", "auth.issuer": "PROMFENCE_AUTH_ISSUER", "auth.audience": "PROMFENCE_AUTH_AUDIENCE",

@@ -82,6 +82,11 @@ var Settings = []Setting{
 
 	{"cors.allowed_origins", []string{"*"}, "Web pages that may read answers, as `https://host`; `*` for all, empty for none.", origins},
 
+	{"console.enabled", false, "Serve the page at `/console`, where people see who they are, ask queries and see what is made of them. It holds no data without a token.", nil},
+	{"console.client_id", "", "Client at the identity provider by which the console's users sign in (authorization code with PKCE, no secret). Empty: they paste a token.", plain},
+	{"console.scopes", "openid", "Scopes that the console asks for, separated by spaces.", plain},
+	{"console.issuer", "", "Issuer to sign in at, one of those configured. Not set: the only one.", plain},
+
 	{"log.level", "info", "`debug`, `info`, `warn` or `error`; queries are logged at `debug` only.", oneOf("debug", "info", "warn", "error")},
 	{"log.format", "json", "`json` or, for people, `console`.", oneOf("json", "console")},
 

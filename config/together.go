@@ -36,6 +36,7 @@ func (c *Config) together(wrong map[string]bool) []error {
 	if c.Limits.Burst > 0 && c.Limits.RequestsPerSecond == 0 {
 		refuse("limits.burst", "want limits.requests_per_second with it")
 	}
+	c.console(refuse)
 	a := c.Auth
 	first := Issuer{
 		Issuer: a.Issuer, Audience: a.Audience, InsecureAnyAudience: a.InsecureAnyAudience,
@@ -54,6 +55,40 @@ func (c *Config) together(wrong map[string]bool) []error {
 		entry.together(fmt.Sprintf("%s[%d]", issuersKey, i), refuse)
 	}
 	return errs
+}
+
+// console says what the page's sign-in lacks, and settles its issuer.
+func (c *Config) console(refuse func(key, want string)) {
+	issuers := c.issuers()
+	switch o := &c.Console; {
+	case !o.Enabled && (o.ClientID != "" || o.Issuer != ""):
+		refuse("console.enabled", "want true with the other settings of the console")
+	case o.ClientID == "" && o.Issuer != "":
+		refuse("console.client_id", "want it with console.issuer")
+	case o.ClientID == "":
+	case o.Issuer == "" && len(issuers) > 1:
+		refuse("console.issuer", "required, because there are several issuers")
+	case o.Issuer != "" && !slices.Contains(issuers, o.Issuer):
+		refuse("console.issuer", "want an issuer of the section auth")
+	case o.Issuer == "" && len(issuers) == 1:
+		o.Issuer = issuers[0]
+	}
+	if o := c.Console; o.ClientID != "" && o.Issuer != "" && httpURL(o.Issuer) != "" {
+		refuse("console.issuer", "want http://host or https://host, where the provider's endpoints are discovered")
+	}
+}
+
+// issuers lists the names of all issuers, each once.
+func (c *Config) issuers() []string {
+	all := []string{}
+	if c.Auth.Issuer != "" {
+		all = append(all, c.Auth.Issuer)
+	}
+	for _, entry := range c.Auth.Issuers {
+		all = append(all, entry.Issuer)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }
 
 // pair refuses a certificate without its key, and the reverse.

@@ -47,7 +47,7 @@ func Operations() iter.Seq2[string, string] {
 // parse reads the embedded document; that it can be read is tested.
 func parse() *contents {
 	var c contents
-	text, err := newCompressed("", "", document).plain()
+	text, err := newCompressed("", nil, document).plain()
 	if err == nil {
 		err = yaml.Unmarshal(text, &c)
 	}

@@ -19,13 +19,14 @@ type files map[string]*file
 
 // A file is a fixed content in two forms, compressed and not.
 type file struct {
-	contentType, policy string
-	tag                 string // names the content, without quotes
-	gzipped             []byte
-	plain               func() ([]byte, error)
+	contentType string
+	policy      func() string // the content security policy
+	tag         string        // names the content, without quotes
+	gzipped     []byte
+	plain       func() ([]byte, error)
 }
 
-func newFile(contentType, policy string, content []byte) *file {
+func newFile(contentType string, policy func() string, content []byte) *file {
 	var b bytes.Buffer
 	z, err := gzip.NewWriterLevel(&b, gzip.BestCompression)
 	if err != nil {
@@ -40,7 +41,7 @@ func newFile(contentType, policy string, content []byte) *file {
 
 // newCompressed is a file that was compressed beforehand. Few clients want it
 // otherwise, so it is decompressed when the first of them asks.
-func newCompressed(contentType, policy string, gzipped []byte) *file {
+func newCompressed(contentType string, policy func() string, gzipped []byte) *file {
 	sum := sha256.Sum256(gzipped)
 	return &file{
 		contentType: contentType,
@@ -73,7 +74,7 @@ func (fs files) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (f *file) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Type", f.contentType)
-	h.Set("Content-Security-Policy", f.policy)
+	h.Set("Content-Security-Policy", f.policy())
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")

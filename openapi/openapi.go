@@ -47,17 +47,17 @@ func Handler() http.Handler {
 // handler is Handler with the given compressed Redoc, or a plain page without.
 func handler(redoc []byte) http.Handler {
 	files := files{
-		"/openapi.yaml": newCompressed("application/yaml", "default-src 'none'", document),
+		"/openapi.yaml": newCompressed("application/yaml", fixed("default-src 'none'"), document),
 	}
 	if redoc == nil {
-		files["/docs"] = newFile("text/html; charset=utf-8", plainPolicy, plainPage())
-		files["/docs/plain.css"] = newFile("text/css; charset=utf-8", plainPolicy, asset("plain.css"))
+		files["/docs"] = newFile("text/html; charset=utf-8", fixed(plainPolicy), plainPage())
+		files["/docs/plain.css"] = newFile("text/css; charset=utf-8", fixed(plainPolicy), asset("plain.css"))
 		return files
 	}
-	files["/docs"] = newFile("text/html; charset=utf-8", redocPolicy, asset("redoc.html"))
-	files["/docs/redoc.css"] = newFile("text/css; charset=utf-8", redocPolicy, asset("redoc.css"))
-	files["/docs/init.js"] = newFile("text/javascript; charset=utf-8", redocPolicy, asset("init.js"))
-	files["/docs/redoc.js"] = newCompressed("text/javascript; charset=utf-8", redocPolicy, redoc)
+	files["/docs"] = newFile("text/html; charset=utf-8", fixed(redocPolicy), asset("redoc.html"))
+	files["/docs/redoc.css"] = newFile("text/css; charset=utf-8", fixed(redocPolicy), asset("redoc.css"))
+	files["/docs/init.js"] = newFile("text/javascript; charset=utf-8", fixed(redocPolicy), asset("init.js"))
+	files["/docs/redoc.js"] = newCompressed("text/javascript; charset=utf-8", fixed(redocPolicy), redoc)
 	return files
 }
 
@@ -72,6 +72,9 @@ const (
 	redocPolicy  = commonPolicy + "; script-src 'self'; connect-src 'self'; worker-src blob:; img-src data:; " +
 		"style-src 'self' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=' 'sha256-QMIg+bpjm3JdElJ388KYke01izlUW0UoNOeKjpMxdgc='"
 )
+
+// fixed is a policy that is the same for every answer.
+func fixed(policy string) func() string { return func() string { return policy } }
 
 // asset is a file of the page directory, which the compiler put there.
 func asset(name string) []byte {

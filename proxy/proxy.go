@@ -59,6 +59,7 @@ type Options struct {
 	Spans              func(Span)            // takes each request's span, at once; nil = nothing is traced
 	Registerer         prometheus.Registerer // nil = metrics are kept nowhere
 	Docs               http.Handler          // /docs and /openapi.yaml; nil = neither exists
+	Console            http.Handler          // /console and below; nil = it does not exist
 	Before             *Proxy                // whose place this one takes: limits that stay the same go on counting; nil = nobody's
 }
 
@@ -67,6 +68,7 @@ type Proxy struct {
 	auth         Authenticator
 	ready        func() error
 	docs         http.Handler
+	console      http.Handler
 	routes       *router
 	upstream     *httputil.ReverseProxy
 	transport    *transport
@@ -106,7 +108,7 @@ func New(o Options) (*Proxy, error) {
 	}
 	m := newMetrics(o.Registerer)
 	p := &Proxy{
-		auth: o.Auth, ready: o.Ready, docs: o.Docs,
+		auth: o.Auth, ready: o.Ready, docs: o.Docs, console: o.Console,
 		routes: newRouter(routeTable), target: o.Upstream,
 		prefix:       strings.TrimRight(o.Upstream.EscapedPath(), "/"),
 		tenantHeader: http.CanonicalHeaderKey(o.TenantHeader),
@@ -215,7 +217,7 @@ func (p *Proxy) scope(x *exchange, r *http.Request, labelName string) (scopedReq
 }
 
 // publicPaths need no token.
-var publicPaths = map[string]bool{"/-/healthy": true, "/-/ready": true, "/docs": true, "/openapi.yaml": true}
+var publicPaths = map[string]bool{"/-/healthy": true, "/-/ready": true, "/docs": true, "/openapi.yaml": true, "/console": true}
 
 // PublicEndpoints yields the method and path of everything that needs no token.
 func PublicEndpoints() iter.Seq2[string, string] {
@@ -231,26 +233,38 @@ func PublicEndpoints() iter.Seq2[string, string] {
 // public answers the pages that need no token, and reports whether it did.
 func (p *Proxy) public(x *exchange, r *http.Request) bool {
 	path := wirePath(r)
-	docs := p.docs != nil && (path == "/openapi.yaml" || path == "/docs" || strings.HasPrefix(path, "/docs/"))
-	if !publicPaths[path] && !docs {
+	pages, name := p.pages(path)
+	if !publicPaths[path] && pages == nil {
 		return false
 	}
 	x.route = &Route{full: path}
-	if docs && !publicPaths[path] {
-		x.route.full = "/docs" // what a stranger writes below it is no metric's label
+	if !publicPaths[path] {
+		x.route.full = name // what a stranger writes below it is no metric's label
 	}
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		e := failure(http.StatusMethodNotAllowed, "only GET and HEAD are served here")
 		e.Allow = []string{http.MethodGet, http.MethodHead}
 		x.err = e
-	case docs:
+	case pages != nil:
 		x.docs = true
-		p.docs.ServeHTTP(x, r)
+		pages.ServeHTTP(x, r)
 	default:
 		x.err = p.health(x, path)
 	}
 	return true
+}
+
+// pages returns what serves the static files at a path, and the page that they
+// belong to; nil for what is no such path, or is not part of this promfence.
+func (p *Proxy) pages(path string) (http.Handler, string) {
+	switch {
+	case path == "/openapi.yaml" || path == "/docs" || strings.HasPrefix(path, "/docs/"):
+		return p.docs, "/docs"
+	case path == "/console" || strings.HasPrefix(path, "/console/"):
+		return p.console, "/console"
+	}
+	return nil, ""
 }
 
 func (p *Proxy) health(x *exchange, path string) error {
@@ -260,6 +274,8 @@ func (p *Proxy) health(x *exchange, path string) error {
 		if err := p.Ready(); err != nil {
 			return err
 		}
+	case "/console":
+		return failure(http.StatusNotFound, "the console is off; console.enabled turns it on")
 	default: // /docs and /openapi.yaml of a build without them
 		return failure(http.StatusNotFound, "this promfence serves no documentation")
 	}

@@ -90,6 +90,7 @@ var enforcement = map[string]string{
 	"/-/healthy":           "public: the process runs",
 	"/-/ready":             "public: there are keys, and no shutdown",
 	"/docs":                "public: the API's reference",
+	"/console":             "public: the console, where `console.enabled` is on",
 	"/openapi.yaml":        "public: the OpenAPI document",
 }
 

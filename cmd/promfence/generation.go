@@ -98,6 +98,7 @@ func build(cfg *config.Config, log zerolog.Logger, lines *lineWriter, metrics *p
 		Spans:          spans,
 		Registerer:     metrics,
 		Docs:           openapi.Handler(),
+		Console:        newConsole(cfg.Console),
 	})
 	if err != nil {
 		return nil, err
