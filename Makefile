@@ -26,13 +26,13 @@ release: redoc console ## bin/release: promfence for Linux on amd64 and arm64, t
 	cd bin/release && sha256sum promfence-linux-* >SHA256SUMS && cat SHA256SUMS
 
 demo: build ## promfence in front of a Prometheus with two tenants, on DEMO_ADDRESS (127.0.0.1:8080)
-	@cd test && CGO_ENABLED=0 go run ./prebuild ./demo ../bin/demo
+	@cd test && CGO_ENABLED=0 go run ./harness/prebuild ./demo ../bin/demo
 	@bin/demo
 
 test: redoc console ## all tests of both modules, with the race detector
 	@[ -n '$(RACE)' ] || [ -z "$$CI" ] || { echo 'make test: no C compiler for -race: apt-get install gcc libc6-dev'; exit 1; }
 	go test $(RACE) -shuffle=on ./...
-	cd test && CGO_ENABLED=0 go run ./prebuild
+	cd test && CGO_ENABLED=0 go run ./harness/prebuild
 	cd test && go test $(RACE) -shuffle=on -timeout 20m ./...
 	@[ -n '$(RACE)' ] || echo 'left out: the race detector, for want of a C compiler: apt-get install gcc libc6-dev'
 	@command -v curl >/dev/null || echo 'left out: the lines of the demo, for want of curl: apt-get install curl'

@@ -20,7 +20,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
-	"github.com/promfence/promfence/test/fence"
+	"github.com/promfence/promfence/test/harness/fence"
 )
 
 // serve starts promfence with nothing around it: the page needs no token, no

@@ -16,8 +16,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/promfence/promfence/auth/authtest"
-	"github.com/promfence/promfence/test/fence"
-	"github.com/promfence/promfence/test/upstream"
+	"github.com/promfence/promfence/test/harness/fence"
+	"github.com/promfence/promfence/test/harness/upstream"
 )
 
 // website serves an empty page from an origin of its own.

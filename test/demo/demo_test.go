@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/promfence/promfence/test/fence"
+	"github.com/promfence/promfence/test/harness/fence"
 )
 
 // TestMain lets the test binary be the demo, so that the tests see a process:

@@ -21,7 +21,7 @@ import (
 	"github.com/prometheus/prometheus/util/features"
 	"github.com/prometheus/prometheus/web"
 
-	"github.com/promfence/promfence/test/upstream"
+	"github.com/promfence/promfence/test/harness/upstream"
 )
 
 const (

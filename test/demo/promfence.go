@@ -11,8 +11,8 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/promfence/promfence/test/fence"
-	"github.com/promfence/promfence/test/upstream"
+	"github.com/promfence/promfence/test/harness/fence"
+	"github.com/promfence/promfence/test/harness/upstream"
 )
 
 // A program is the promfence process.

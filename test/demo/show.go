@@ -10,7 +10,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/promfence/promfence/test/upstream"
+	"github.com/promfence/promfence/test/harness/upstream"
 )
 
 const requests = `sum by (tenant_id) (rate(http_requests_total[5m]))`

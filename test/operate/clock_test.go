@@ -15,8 +15,8 @@ import (
 	"time"
 
 	"github.com/promfence/promfence/auth/authtest"
-	"github.com/promfence/promfence/test/gobuild"
-	"github.com/promfence/promfence/test/upstream"
+	"github.com/promfence/promfence/test/harness/gobuild"
+	"github.com/promfence/promfence/test/harness/upstream"
 )
 
 // A clock is the wall clock of one promfence process: the system's, and some

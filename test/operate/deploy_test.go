@@ -14,7 +14,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"gopkg.in/yaml.v3"
 
-	"github.com/promfence/promfence/test/gobuild"
+	"github.com/promfence/promfence/test/harness/gobuild"
 )
 
 const deploy = "../../cmd/promfence/deploy/"

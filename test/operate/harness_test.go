@@ -1,6 +1,6 @@
 // Package operate_test holds promfence, as a process of its own, against what
 // happens to it in real life: failing upstreams, full disks, jumping clocks, slow
-// and vanished callers, one tenant's flood, and hours of load.
+// and vanished callers, one tenant's flood, hours of load, and its end.
 package operate_test
 
 import (
@@ -16,8 +16,8 @@ import (
 	"time"
 
 	"github.com/promfence/promfence/auth/authtest"
-	"github.com/promfence/promfence/test/fence"
-	"github.com/promfence/promfence/test/upstream"
+	"github.com/promfence/promfence/test/harness/fence"
+	"github.com/promfence/promfence/test/harness/upstream"
 )
 
 // patience is how long a test waits for what happens at once.

@@ -16,7 +16,7 @@ import (
 	"testing"
 
 	"github.com/promfence/promfence/config"
-	"github.com/promfence/promfence/test/fence"
+	"github.com/promfence/promfence/test/harness/fence"
 )
 
 // instructions are those of the Dockerfile, by stage.

@@ -11,7 +11,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/promfence/promfence/test/upstream"
+	"github.com/promfence/promfence/test/harness/upstream"
 )
 
 func TestProviderThatIsDown(t *testing.T) {

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/promfence/promfence/test/fence"
+	"github.com/promfence/promfence/test/harness/fence"
 )
 
 // Whoever builds the same commit elsewhere gets the same bytes.

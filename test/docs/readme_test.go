@@ -1,0 +1,241 @@
+// Package docs_test holds what is written to what is true: the README, the OpenAPI
+// document and the arrows between the packages.
+package docs_test
+
+import (
+	"flag"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/promfence/promfence/config"
+	"github.com/promfence/promfence/proxy"
+)
+
+var update = flag.Bool("update", false, "rewrite the parts of README.md that are made from code")
+
+const readmeFile = "../../README.md"
+
+func readme(t *testing.T) string {
+	t.Helper()
+	return readFile(t, readmeFile)
+}
+
+func readFile(t *testing.T, path string) string {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestREADMEShowsWhatTheCodeSays(t *testing.T) {
+	for name, made := range map[string]string{
+		"endpoints": endpointsTable(t),
+		"frontend":  "```ts\n" + readFile(t, "tsclient/example.ts") + "```\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := readme(t)
+			begin := regexp.MustCompile(`(?m)^<!-- begin ` + name + `:.*\n`).FindStringIndex(text)
+			end := strings.Index(text, "<!-- end "+name+" -->")
+			if begin == nil || end < begin[1] {
+				t.Fatalf("no markers for %s", name)
+			}
+			if *update {
+				text = text[:begin[1]] + made + text[end:]
+				if err := os.WriteFile(readmeFile, []byte(text), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if diff := cmp.Diff(made, text[begin[1]:end]); diff != "" {
+				t.Errorf("rewrite it with go test -run README -update ./docs (-code +README):\n%s", diff)
+			}
+		})
+	}
+}
+
+// enforcement says for people what a row's functions do. What of it a test can
+// see in the row, endpointsTable holds.
+var enforcement = map[string]string{
+	"/query":               "every selector of `query`",
+	"/query_range":         "every selector of `query`",
+	"/query_exemplars":     "answer filtered by each series' labels, beside every selector of `query`",
+	"/query_explain":       "every selector of `query` (Thanos)",
+	"/query_range_explain": "every selector of `query` (Thanos)",
+	"/series":              "every `match[]`; without any a 400, as upstream",
+	"/labels":              "every `match[]`; one is added when there is none",
+	"/label/{name}/values": "every `match[]`; one is added when there is none",
+	"/search/metric_names": "every `match[]`; one is added when there is none (Prometheus 3.12 and later)",
+	"/search/label_names":  "every `match[]`; one is added when there is none (Prometheus 3.12 and later)",
+	"/search/label_values": "every `match[]`; one is added when there is none (Prometheus 3.12 and later)",
+	"/federate":            "every `match[]`; without any an empty answer, as upstream",
+	"/rules":               "answer filtered by each rule's own labels, then paged",
+	"/alerts":              "answer filtered by each alert's labels",
+	"/metadata":            "answer filtered to metrics that the tenant has series of, with the texts of its own targets",
+	"/targets":             "answer filtered by each active target's labels",
+	"/targets/metadata":    "answer filtered by each target's labels",
+	"/read":                "body decoded, a matcher added to every query, encoded again",
+	"/format_query":        "reads no data; bounded and parsed like a query",
+	"/parse_query":         "reads no data; bounded and parsed like a query",
+	"/status/buildinfo":    "reads no data",
+	"/explain":             "answered by promfence: the query, the enforced query, the tenants",
+	"/-/healthy":           "public: the process runs",
+	"/-/ready":             "public: there are keys, and no shutdown",
+	"/docs":                "public: the API's reference",
+	"/console":             "public: the console, where `console.enabled` is on",
+	"/openapi.yaml":        "public: the OpenAPI document",
+}
+
+// endpointsTable is proxy.Routes, and what needs no token, as Markdown.
+func endpointsTable(t *testing.T) string {
+	t.Helper()
+	var lines []tableLine
+	for _, row := range proxy.Routes {
+		text := enforcement[row.Path]
+		if (row.Filter != nil) != strings.HasPrefix(text, "answer filtered") ||
+			(row.Answer != nil) != strings.HasPrefix(text, "answered by") ||
+			(row.Body != nil) != strings.HasPrefix(text, "body ") ||
+			slices.Contains(row.Params, "match[]") && row.Filter == nil && !strings.HasPrefix(text, "every `match[]`") {
+			t.Errorf("%s: is it true that %q?", row.Path, text)
+		}
+		base := "/api/v1" // and the other one, as the text above the table says
+		if row.Base != "" {
+			base = strings.TrimSuffix(row.Base, "/")
+		}
+		lines = append(lines, tableLine{row.Path, base + row.Path, strings.Join(row.Methods, " ")})
+	}
+	public := map[string][]string{}
+	for method, path := range proxy.PublicEndpoints() {
+		public[path] = append(public[path], method)
+	}
+	for _, path := range slices.Sorted(maps.Keys(public)) {
+		lines = append(lines, tableLine{path, path, strings.Join(public[path], " ")})
+	}
+	for row := range enforcement {
+		if !slices.ContainsFunc(lines, func(l tableLine) bool { return l.row == row }) {
+			t.Errorf("there is no %s any more", row)
+		}
+	}
+	return table(lines)
+}
+
+type tableLine struct{ row, path, methods string }
+
+// table puts neighbors that differ by their paths alone into one line.
+func table(lines []tableLine) string {
+	var b strings.Builder
+	b.WriteString("| path | methods | how the tenant is enforced |\n|---|---|---|\n")
+	for len(lines) > 0 {
+		first, paths := lines[0], []string{}
+		for len(lines) > 0 && lines[0].methods == first.methods && enforcement[lines[0].row] == enforcement[first.row] {
+			paths = append(paths, "`"+lines[0].path+"`")
+			lines = lines[1:]
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s |\n", strings.Join(paths, ", "), first.methods, enforcement[first.row])
+	}
+	return b.String()
+}
+
+func TestREADMENamesOnlyTestsThatExist(t *testing.T) {
+	defined := namesIn(t, regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)[A-Z]\w+)\(`), func(path string) bool {
+		return strings.HasSuffix(path, "_test.go")
+	})
+	named := regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z][^`]*)`").FindAllStringSubmatch(readme(t), -1)
+	if len(named) < 50 {
+		t.Errorf("only %d tests are named", len(named))
+	}
+	for _, name := range named {
+		if !defined[name[1]] {
+			t.Errorf("%s does not exist", name[1])
+		}
+	}
+}
+
+func TestREADMENamesEveryMetric(t *testing.T) {
+	defined := namesIn(t, regexp.MustCompile(`"(promfence_[a-z_]+)"`), func(path string) bool {
+		return !strings.HasPrefix(path, "../../test/") && !strings.HasSuffix(path, "_test.go")
+	})
+	named := map[string]bool{}
+	for _, name := range regexp.MustCompile("`(promfence_[a-z_]+)`").FindAllStringSubmatch(readme(t), -1) {
+		named[name[1]] = true
+	}
+	if diff := cmp.Diff(defined, named); diff != "" || len(named) == 0 {
+		t.Errorf("metrics (-code +README):\n%s", diff)
+	}
+}
+
+// What an operator may find in the log, the README explains.
+func TestREADMEExplainsEveryLineAndReason(t *testing.T) {
+	ours := func(path string) bool {
+		return !strings.HasPrefix(path, "../../test/") && !strings.HasSuffix(path, "_test.go")
+	}
+	begins := func(message string) string { return regexp.MustCompile(`[,:] `).Split(message, 2)[0] }
+	for name, pattern := range map[string]string{
+		"line":   `\.(?:Msg|Info|Warn|Error)\("([a-z][^"]+)"`,
+		"reason": ` Reason = "(\w+)"`,
+		"limit":  `overLimit\("(\w+)"`,
+	} {
+		found := namesIn(t, regexp.MustCompile(pattern), ours)
+		if len(found) < 5 {
+			t.Errorf("only %d of kind %s", len(found), name)
+		}
+		for text := range found {
+			if !strings.Contains(readme(t), "`"+begins(text)+"`") {
+				t.Errorf("the README has no %s %q", name, begins(text))
+			}
+		}
+	}
+	if empty := regexp.MustCompile(`(?m)^\| 4\d\d \|.*\| \|$`).FindAllString(readme(t), -1); len(empty) > 0 {
+		t.Errorf("and then what? %s", empty)
+	}
+}
+
+// namesIn collects what a pattern's group finds in Go files.
+func namesIn(t *testing.T, pattern *regexp.Regexp, in func(path string) bool) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "node_modules" || d.Name() == ".git"):
+			return filepath.SkipDir
+		case d.IsDir() || filepath.Ext(path) != ".go" || !in(path):
+			return nil
+		}
+		for _, m := range pattern.FindAllStringSubmatch(readFile(t, path), -1) {
+			names[m[1]] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
+func TestREADMENamesOnlySettingsAndTargetsThatExist(t *testing.T) {
+	for _, key := range regexp.MustCompile("`((?:server|admin|upstream|auth|tenancy|limits|cors|log|audit|tracing)\\.[a-z_.]+)[`:]").FindAllStringSubmatch(readme(t), -1) {
+		if !slices.ContainsFunc(config.Settings, func(s config.Setting) bool { return s.Key == key[1] }) {
+			t.Errorf("%s is no setting", key[1])
+		}
+	}
+	makefile := readFile(t, "../../Makefile")
+	for _, line := range regexp.MustCompile("(?m)(?:`|^)make ([a-z ]+)").FindAllStringSubmatch(readme(t), -1) {
+		for target := range strings.FieldsSeq(line[1]) {
+			if !strings.Contains(makefile, "\n"+target+":") {
+				t.Errorf("make %s does nothing", target)
+			}
+		}
+	}
+}

@@ -1,0 +1,26 @@
+package contract
+
+import (
+	"net/http/httptest"
+	"net/url"
+	"testing"
+
+	"github.com/promfence/promfence/auth/authtest"
+	"github.com/promfence/promfence/test/harness/fence"
+	"github.com/promfence/promfence/test/harness/upstream"
+)
+
+// Promfence starts a promfence that trusts the issuer and stands in front of the
+// upstream, and before it a hop that checks all exchanges until the test ends,
+// whose address it returns.
+func Promfence(t testing.TB, idp *authtest.Issuer, upstreamURL string) string {
+	t.Helper()
+	f := fence.Start(t, append(fence.Trust(idp), "UPSTREAM_URL="+upstreamURL)...)
+	u, err := url.Parse(f.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := httptest.NewServer(Handler(t, upstream.PassOn(u)))
+	t.Cleanup(s.Close)
+	return s.URL
+}

@@ -1,0 +1,78 @@
+package gobuild
+
+import (
+	"cmp"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+)
+
+const module = "github.com/prometheus/prometheus"
+
+// Prometheus returns the path of the Prometheus server, building it first when this
+// machine hasn't yet (some two minutes), and tells progress as it does so. It
+// must be called below the test module, whose go.mod names the version. Several
+// processes may call it at once: one builds, the others wait.
+func Prometheus(ctx context.Context, progress io.Writer) (string, error) {
+	return cached(ctx, progress, module, Program{
+		Name:    "Prometheus",
+		Package: module + "/cmd/prometheus",
+		Tags:    "remove_all_sd", // No cloud SDKs: half the build time, and no test discovers targets.
+	})
+}
+
+// Promtool does the same for Prometheus's command line client.
+func Promtool(ctx context.Context, progress io.Writer) (string, error) {
+	return cached(ctx, progress, module, Program{Name: "Promtool", Package: module + "/cmd/promtool", Tags: "remove_all_sd"})
+}
+
+// cached returns the path of a program, building it first when this machine
+// hasn't yet. Its module's version, which p's module file names, is in the path.
+func cached(ctx context.Context, progress io.Writer, module string, p Program) (string, error) {
+	version, err := Go(ctx, "list", "-C", cmp.Or(p.Dir, "."), "-modfile="+p.Modfile, "-m", "-f", "{{.Version}}", module)
+	if err != nil {
+		return "", err
+	}
+	dir := cacheDir()
+	if err := os.MkdirAll(dir, 0o750); err != nil {
+		return "", err
+	}
+	p.Output = filepath.Join(dir, strings.Join([]string{strings.ToLower(p.Name), version, runtime.Version(), runtime.GOOS, runtime.GOARCH}, "-"))
+	unlock, err := lock(p.Output + ".lock")
+	if err != nil {
+		return "", err
+	}
+	defer unlock()
+	if _, err := os.Stat(p.Output); err == nil {
+		return p.Output, nil
+	}
+	p.Name += " " + version
+	return p.Output, p.Build(ctx, progress)
+}
+
+// cacheDir survives between runs where the machine has a home, and between
+// processes where it has none.
+func cacheDir() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		dir = os.TempDir()
+	}
+	return filepath.Join(dir, "promfence")
+}
+
+// lock waits until no other process holds the file.
+func lock(path string) (unlock func(), err error) {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX); err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return func() { _ = f.Close() }, nil // Closing gives up the lock.
+}

@@ -1,0 +1,116 @@
+package property_test
+
+import (
+	"context"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/prometheus/prometheus/promql"
+	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/storage"
+
+	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/test/harness/upstream"
+)
+
+// A twin answers a query as the engine would, and on the way compares what it
+// gives in the two worlds.
+type twin struct {
+	engine  *promql.Engine
+	parser  parser.Parser
+	tenants auth.Tenants
+
+	compared    int
+	told        int            // answers that hold something, as a control
+	skipped     map[string]int // by reason
+	differences []string
+}
+
+// asker makes a query of either kind, for any storage and text.
+type asker func(q storage.Queryable, text string) (promql.Query, error)
+
+func (w *twin) NewInstantQuery(ctx context.Context, q storage.Queryable, o promql.QueryOpts, text string, at time.Time) (promql.Query, error) {
+	w.compare(ctx, q.(*worlds), text, func(q storage.Queryable, text string) (promql.Query, error) {
+		return w.engine.NewInstantQuery(ctx, q, o, text, at)
+	})
+	return w.engine.NewInstantQuery(ctx, q, o, text, at)
+}
+
+func (w *twin) NewRangeQuery(ctx context.Context, q storage.Queryable, o promql.QueryOpts, text string, start, end time.Time, step time.Duration) (promql.Query, error) {
+	w.compare(ctx, q.(*worlds), text, func(q storage.Queryable, text string) (promql.Query, error) {
+		return w.engine.NewRangeQuery(ctx, q, o, text, start, end, step)
+	})
+	return w.engine.NewRangeQuery(ctx, q, o, text, start, end, step)
+}
+
+func (w *twin) compare(ctx context.Context, q *worlds, text string, ask asker) {
+	enforced, err := proxy.Explain("tenant_id", w.tenants, text)
+	if err != nil {
+		w.refused(text, err)
+		return
+	}
+	if loose := upstream.Unscoped(enforced, w.tenants.Names()...); loose != "" {
+		w.differences = append(w.differences, fmt.Sprintf("%s\n\tbecame %s\n\tin which %s is nobody's", text, enforced, loose))
+	}
+	w.compared++
+	want, got := answer(ctx, ask, q.alone, text), answer(ctx, ask, q.crowd, enforced)
+	if strings.Contains(want, "@[") {
+		w.told++
+	}
+	if strings.Contains(text, "absent") {
+		// absent() takes its labels from the equality matchers of its selector, and
+		// so tells the tenant that it speaks of.
+		want, got = withoutTenant(want), withoutTenant(got)
+	}
+	if want != got {
+		w.differences = append(w.differences, fmt.Sprintf("%s\n\tbecame %s\n\talone  %s\n\tcrowd  %s", text, enforced, want, got))
+	}
+}
+
+// refused counts a refusal that is meant. Every other one is a difference.
+func (w *twin) refused(text string, err error) {
+	_, unparsable := w.parser.ParseExpr(text)
+	switch {
+	case unparsable != nil:
+		w.skipped["no PromQL"]++
+	case strings.Contains(text, "info("):
+		w.skipped["info() reads series that it does not name"]++
+	default:
+		w.differences = append(w.differences, fmt.Sprintf("%s\n\trefused: %v", text, err))
+	}
+}
+
+var tenantLabel = regexp.MustCompile(`(, )?tenant_id="acme"`)
+
+func withoutTenant(answer string) string { return tenantLabel.ReplaceAllString(answer, "") }
+
+// pointer is where in a query an annotation points; promfence moves it.
+var pointer = regexp.MustCompile(`\(\d+:\d+\)|\d+:\d+: `)
+
+// answer spells all that a caller sees of an answer.
+func answer(ctx context.Context, ask asker, q storage.Queryable, text string) string {
+	query, err := ask(q, text)
+	if err != nil {
+		return "error: " + pointer.ReplaceAllString(err.Error(), "")
+	}
+	defer query.Close()
+	result := query.Exec(ctx)
+	if result.Err != nil {
+		return "error: " + pointer.ReplaceAllString(result.Err.Error(), "")
+	}
+	warnings, infos := result.Warnings.AsStrings(text, 0, 0)
+	notes := append(warnings, infos...)
+	for i, note := range notes {
+		notes[i] = pointer.ReplaceAllString(note, "")
+	}
+	slices.Sort(notes)
+	series := strings.Split(result.Value.String(), "\n")
+	if !strings.Contains(text, "sort") {
+		slices.Sort(series) // The engine's own order changes from run to run.
+	}
+	return strings.Join(append(series, notes...), "\n")
+}
