@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"strings"
 	"sync"
 
 	"github.com/hashicorp/golang-lru/v2"
@@ -98,10 +99,12 @@ func (c *queryCache) get(k queryKey) (enforcedText, bool) {
 	return c.texts.Get(k)
 }
 
+// add keeps copies: a text may be a part of a request, all of which it would keep.
 func (c *queryCache) add(k queryKey, e enforcedText) {
 	if size(k, e) > cachedText {
 		return
 	}
+	k.text, e.text = strings.Clone(k.text), strings.Clone(e.text)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.texts.Contains(k) {

@@ -2,6 +2,8 @@ package proxy
 
 import (
 	"fmt"
+	"net/url"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -116,6 +118,35 @@ func TestKindsAreKeptApart(t *testing.T) {
 		}
 		if got, err := m.expression(`{a="b"}`, newBudget()); err != nil || got != `{a="b",tenant_id="acme"}` {
 			t.Errorf("an expression: %s, %v", got, err)
+		}
+	}
+}
+
+func TestQueryCacheKeepsCopies(t *testing.T) {
+	c := newQueryCache(newMetrics(nil))
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range 30 {
+		request := fmt.Sprintf("up%02d%s", i, strings.Repeat("x", 1<<20))
+		c.add(queryKey{"4:acme", anExpression, request[:4]}, enforcedText{text: request[:4]})
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if left := int64(after.HeapAlloc) - int64(before.HeapAlloc); left > 8<<20 {
+		t.Errorf("%d MiB are left of 30 requests of 1 MiB", left>>20)
+	}
+	if c.texts.Len() != 30 {
+		t.Errorf("%d texts are kept", c.texts.Len())
+	}
+}
+
+func TestUnescapedAsURLsAre(t *testing.T) {
+	for _, text := range []string{"", "a", "a+b", "%41%62", "%C3%A9", "%zz", "%4", "%", "a%", "%4g", "%g4", "100%25", "a%00b", "+%2B+", "é", "\xff", "%ff%FF%aA"} {
+		want, err := url.QueryUnescape(text)
+		got, ok := unescapeTo(nil, []byte(text))
+		if string(got) != want || ok != (err == nil) {
+			t.Errorf("%q: %q, %v", text, got, ok)
 		}
 	}
 }

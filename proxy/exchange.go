@@ -95,7 +95,7 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{
 		ResponseWriter: w, proxy: p, start: time.Now(), id: requestID(r), origin: r.Header.Get("Origin"),
-		method: clip(r.Method), stall: p.stall, http2: r.ProtoMajor > 1, unread: r.ContentLength != 0,
+		method: methodName(r.Method), stall: p.stall, http2: r.ProtoMajor > 1, unread: r.ContentLength != 0,
 	}
 	x.idHeader[0] = x.id
 	if x.unread && r.Header["Expect"] != nil {
@@ -215,13 +215,27 @@ func clipLog(s string) string {
 // requestID takes the caller's X-Request-Id if it is harmless, or makes one.
 func requestID(r *http.Request) string {
 	if v := r.Header["X-Request-Id"]; len(v) == 1 && harmlessID(v[0]) {
-		return v[0]
+		return strings.Clone(v[0])
 	}
 	var b [12]byte
 	_, _ = rand.Read(b[:]) // never fails, by its documentation
 	var text [16]byte
 	base64.RawURLEncoding.Encode(text[:], b[:])
 	return string(text[:])
+}
+
+// methods are those that clients of this API send.
+var methods = [...]string{http.MethodGet, http.MethodPost, http.MethodHead, http.MethodOptions}
+
+// methodName is a method to keep: net/http's is a part of the request line, all
+// of which a label, a span or a line that waits would keep.
+func methodName(sent string) string {
+	for _, m := range methods {
+		if m == sent {
+			return m
+		}
+	}
+	return strings.Clone(clip(sent))
 }
 
 func harmlessID(s string) bool {

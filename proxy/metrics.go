@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -109,9 +110,7 @@ func (m *metrics) failure(e *apiError) {
 // request counts one that has been answered.
 func (m *metrics) request(x *exchange) {
 	method := x.method
-	switch method {
-	case "GET", "POST", "HEAD", "OPTIONS":
-	default:
+	if !slices.Contains(methods[:], method) {
 		method = "other" // a caller's text must not make a series
 	}
 	s := m.of(series{x.routeName(), method, x.status})

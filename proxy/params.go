@@ -28,58 +28,131 @@ func multiple(name string) bool { return strings.HasSuffix(name, "[]") }
 
 // readParams merges URL and body. It refuses what two parsers could read
 // differently (";", a body on GET, a single-valued parameter with two values)
-// and drops what the row does not name.
+// and drops what the row does not name: a megabyte of it is not held while the
+// upstream thinks.
 func readParams(x *exchange, r *http.Request, route *Route, maxBody int64) (params, error) {
-	body, err := readForm(x, r, maxBody)
-	if err != nil {
+	buf, _ := bodies.Get().(*bytes.Buffer)
+	defer putBack(buf)
+	buf.WriteString(r.URL.RawQuery)
+	buf.WriteByte('&')
+	if err := readForm(x, r, buf, maxBody); err != nil {
 		return nil, err
 	}
-	ps := make(params, 0, 8)
-	count := 0
-	for _, raw := range []string{r.URL.RawQuery, body} {
-		if ps, err = ps.scan(raw, route, &count); err != nil {
+	return scanParams(buf.Bytes(), route)
+}
+
+// A paramScanner reads parameters out of a buffer that is lent, and gathers the
+// values of those that are known at the buffer's beginning: an unescaped text is
+// never longer than the escaped one.
+type paramScanner struct {
+	route  *Route
+	count  int
+	buf    []byte
+	kept   int // bytes of known values
+	params params
+	ends   []int // of the params' values
+}
+
+func scanParams(buf []byte, route *Route) (params, error) {
+	var room [16]int
+	s := paramScanner{route: route, buf: buf, params: make(params, 0, 8), ends: room[:0]}
+	for rest := buf; len(rest) > 0; {
+		var pair []byte
+		pair, rest, _ = bytes.Cut(rest, []byte{'&'})
+		if len(pair) == 0 {
+			continue
+		}
+		if err := s.read(pair); err != nil {
 			return nil, err
 		}
 	}
-	return ps, nil
+	values := string(buf[:s.kept]) // the only copy: what is known, and nothing beside it
+	from := 0
+	for i, end := range s.ends {
+		s.params[i].value = values[from:end]
+		from = end
+	}
+	return s.params, nil
 }
 
-func (ps params) scan(raw string, route *Route, count *int) (params, error) {
-	for raw != "" {
-		var pair string
-		pair, raw, _ = strings.Cut(raw, "&")
-		if pair == "" {
-			continue
-		}
-		if *count++; *count > maxParams {
-			return nil, badData("too many parameters: at most %d are accepted", maxParams)
-		}
-		if strings.Contains(pair, ";") {
-			return nil, badData(`";" is not accepted between parameters: separate them with "&", or write %%3B inside a value`)
-		}
-		name, value, _ := strings.Cut(pair, "=")
-		name, err := url.QueryUnescape(name)
-		if err != nil {
-			return nil, badData("a parameter's name is not valid percent-encoding")
-		}
-		value, err = url.QueryUnescape(value)
-		if err != nil {
-			return nil, badData("invalid parameter %q: not valid percent-encoding", clip(name))
-		}
-		if !route.knows(name) {
-			continue
-		}
-		if !multiple(name) {
-			if old, ok := ps.lookup(name); ok {
-				if old != value {
-					return nil, badData("parameter %q was sent twice with different values", name)
-				}
+// read takes one parameter, or drops it.
+func (s *paramScanner) read(pair []byte) error {
+	if s.count++; s.count > maxParams {
+		return badData("too many parameters: at most %d are accepted", maxParams)
+	}
+	if bytes.IndexByte(pair, ';') >= 0 {
+		return badData(`";" is not accepted between parameters: separate them with "&", or write %%3B inside a value`)
+	}
+	rawName, rawValue, _ := bytes.Cut(pair, []byte{'='})
+	name, ok := unescapeTo(s.buf[s.kept:s.kept], rawName)
+	if !ok {
+		return badData("a parameter's name is not valid percent-encoding")
+	}
+	value, ok := unescapeTo(rawValue[:0], rawValue)
+	if !ok {
+		return badData("invalid parameter %q: not valid percent-encoding", clip(string(name)))
+	}
+	known, ok := s.route.param(name)
+	if !ok {
+		return nil
+	}
+	if !multiple(known) {
+		for i, p := range s.params {
+			if p.name != known {
 				continue
 			}
+			if !bytes.Equal(s.value(i), value) {
+				return badData("parameter %q was sent twice with different values", known)
+			}
+			return nil
 		}
-		ps = append(ps, param{name, value})
 	}
-	return ps, nil
+	s.kept += copy(s.buf[s.kept:], value)
+	s.params, s.ends = append(s.params, param{name: known}), append(s.ends, s.kept)
+	return nil
+}
+
+func (s *paramScanner) value(i int) []byte {
+	from := 0
+	if i > 0 {
+		from = s.ends[i-1]
+	}
+	return s.buf[from:s.ends[i]]
+}
+
+// unescapeTo appends src to dst, unescaped as url.QueryUnescape does it. dst may
+// be the same memory, up to where src begins.
+func unescapeTo(dst, src []byte) ([]byte, bool) {
+	for i := 0; i < len(src); i++ {
+		c := src[i]
+		switch c {
+		case '+':
+			c = ' '
+		case '%':
+			if i+2 >= len(src) {
+				return nil, false
+			}
+			high, ok1 := fromHex(src[i+1])
+			low, ok2 := fromHex(src[i+2])
+			if !ok1 || !ok2 {
+				return nil, false
+			}
+			c, i = high<<4|low, i+2
+		}
+		dst = append(dst, c)
+	}
+	return dst, true
+}
+
+// fromHex is the value of a hexadecimal digit.
+func fromHex(c byte) (byte, bool) {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0', true
+	case 'a' <= c|0x20 && c|0x20 <= 'f':
+		return (c | 0x20) - 'a' + 10, true
+	}
+	return 0, false
 }
 
 // clip keeps a caller's long text out of our answers.
@@ -172,27 +245,27 @@ func writeEscaped(b *strings.Builder, s string) {
 	b.WriteString(s[from:])
 }
 
-// readForm returns the form in a POST's body; every other method has none.
-func readForm(x *exchange, r *http.Request, maxBody int64) (string, error) {
+// readForm appends the form in a POST's body to buf; every other method has none.
+func readForm(x *exchange, r *http.Request, buf *bytes.Buffer, maxBody int64) error {
 	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
-		return "", nil
+		return nil
 	}
 	if r.Method != http.MethodPost {
 		// An upstream may or may not read it: refused, unless it turns out empty.
-		body, err := readBody(x, r, 1)
-		if err != nil || len(body) > 0 {
-			return "", badData("a body is not accepted with %s", r.Method)
+		n, err := readBody(x, r, buf, 1)
+		if err != nil || n > 0 {
+			return badData("a body is not accepted with %s", r.Method)
 		}
-		return "", nil
+		return nil
 	}
-	body, err := readBody(x, r, maxBody)
-	if err != nil || body == "" {
-		return "", err
+	n, err := readBody(x, r, buf, maxBody)
+	if err != nil || n == 0 {
+		return err
 	}
 	if !isForm(r.Header) {
-		return "", failure(http.StatusUnsupportedMediaType, "want Content-Type: application/x-www-form-urlencoded, without Content-Encoding")
+		return failure(http.StatusUnsupportedMediaType, "want Content-Type: application/x-www-form-urlencoded, without Content-Encoding")
 	}
-	return body, nil
+	return nil
 }
 
 // protobuf is the media type of remote read.
@@ -208,8 +281,12 @@ func readProtobuf(x *exchange, r *http.Request, maxBody int64) ([]byte, error) {
 	if mediaType != protobuf || len(encodings) != 1 || !strings.EqualFold(encodings[0], "snappy") {
 		return nil, failure(http.StatusUnsupportedMediaType, "want Content-Type: %s and Content-Encoding: snappy", protobuf)
 	}
-	body, err := readBody(x, r, maxBody)
-	return []byte(body), err
+	buf, _ := bodies.Get().(*bytes.Buffer)
+	defer putBack(buf)
+	if _, err := readBody(x, r, buf, maxBody); err != nil {
+		return nil, err
+	}
+	return bytes.Clone(buf.Bytes()), nil
 }
 
 // form is the media type of a POST's parameters.
@@ -240,34 +317,33 @@ func identity(h http.Header) bool {
 	return true
 }
 
-// readBody reads a body of at most limit bytes that arrives within bodyTimeout.
-func readBody(x *exchange, r *http.Request, limit int64) (string, error) {
+// readBody appends a body of at most limit bytes to buf, if it arrives within
+// bodyTimeout, and returns its length.
+func readBody(x *exchange, r *http.Request, buf *bytes.Buffer, limit int64) (int64, error) {
 	if r.ContentLength > limit {
-		return "", tooLarge(limit)
+		return 0, tooLarge(limit)
 	}
 	rc := http.NewResponseController(x.ResponseWriter)
 	// A writer without deadlines (a test's recorder) has no slow peer either.
 	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout))
-	buf, _ := bodies.Get().(*bytes.Buffer)
-	defer putBack(buf)
 	src := io.Reader(r.Body)
 	if r.ContentLength < 0 { // else net/http reads no more than was announced
 		src = io.LimitReader(src, limit+1)
 	}
-	_, err := buf.ReadFrom(src)
+	n, err := buf.ReadFrom(src)
 	if err != nil || r.ProtoMajor > 1 { // else net/http has done so at the body's end
 		_ = rc.SetReadDeadline(time.Time{})
 	}
 	switch {
 	case isTimeout(err):
-		return "", &apiError{Status: http.StatusRequestTimeout, Type: "timeout", Message: "the request's body took too long to arrive", Err: err}
+		return 0, &apiError{Status: http.StatusRequestTimeout, Type: "timeout", Message: "the request's body took too long to arrive", Err: err}
 	case err != nil:
-		return "", &apiError{Status: http.StatusBadRequest, Type: "bad_data", Message: "the request's body could not be read", Err: err}
-	case int64(buf.Len()) > limit:
-		return "", tooLarge(limit)
+		return 0, &apiError{Status: http.StatusBadRequest, Type: "bad_data", Message: "the request's body could not be read", Err: err}
+	case n > limit:
+		return 0, tooLarge(limit)
 	}
 	x.unread = false
-	return buf.String(), nil
+	return n, nil
 }
 
 // bodies lends the buffers that bodies are read into.

@@ -237,10 +237,7 @@ func (p *Proxy) public(x *exchange, r *http.Request) bool {
 	if !publicPaths[path] && pages == nil {
 		return false
 	}
-	x.route = &Route{full: path}
-	if !publicPaths[path] {
-		x.route.full = name // what a stranger writes below it is no metric's label
-	}
+	x.route = publicRoute(path, name)
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		e := failure(http.StatusMethodNotAllowed, "only GET and HEAD are served here")
@@ -265,6 +262,17 @@ func (p *Proxy) pages(path string) (http.Handler, string) {
 		return p.console, "/console"
 	}
 	return nil, ""
+}
+
+// publicRoute is the row of a public page, or of the pages that it belongs to.
+// Its name is ours and no part of the request, which a metric's label would keep.
+func publicRoute(path, pages string) *Route {
+	for known := range publicPaths {
+		if known == path {
+			return &Route{full: known}
+		}
+	}
+	return &Route{full: pages} // what a stranger writes below it is no metric's label
 }
 
 func (p *Proxy) health(x *exchange, path string) error {

@@ -127,6 +127,16 @@ func expand(rows []Route) []*Route {
 
 func (r *Route) knows(name string) bool { return slices.Contains(r.Params, name) }
 
+// param returns the row's own spelling of a parameter's name, if the row has it.
+func (r *Route) param(name []byte) (known string, ok bool) {
+	for _, p := range r.Params {
+		if p == string(name) {
+			return p, true
+		}
+	}
+	return "", false
+}
+
 // upstreamPath is the row's path as the upstream spells it, escaped.
 func (r *Route) upstreamPath(name string) string {
 	if name == "" {

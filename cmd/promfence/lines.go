@@ -34,6 +34,7 @@ type lineWriter struct {
 const (
 	aMoment   = 10 * time.Millisecond
 	manyLines = 64 << 10    // bytes that do not wait any longer
+	keptLines = 256 << 10   // room that stays when they are written
 	mostLines = 4 << 20     // bytes that wait for a reader: more than a disk's hiccup
 	manyTasks = 32          // that do not wait any longer: each holds a request
 	lastLines = time.Second // for them when the process ends
@@ -126,6 +127,9 @@ func (w *lineWriter) flush() {
 	w.spare = w.take()
 	if n, err := w.out.Write(w.spare); err != nil {
 		w.lost.Add(float64(bytes.Count(w.spare[n:], []byte{'\n'})))
+	}
+	if cap(w.spare) > keptLines {
+		w.spare = nil
 	}
 }
 

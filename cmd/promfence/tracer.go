@@ -96,6 +96,7 @@ func (t *tracer) run(ctx context.Context) {
 			return
 		}
 		t.send(sending, batch)
+		clear(batch) // or the texts of spans that are sent stay until others take their places
 		batch = batch[:0]
 	}
 }
