@@ -48,7 +48,7 @@ var Settings = []Setting{
 	{"upstream.tls.cert_file", "", "PEM file with the certificate chain that promfence shows to the upstream.", readable},
 	{"upstream.tls.key_file", "", "PEM file with its private key.", readable},
 	{"upstream.tls.server_name", "", "Name that the upstream's certificate must carry. Not set: the host of `upstream.url`.", plain},
-	{"upstream.max_idle_connections", 256, "Connections to the upstream that are kept open for reuse.", positive},
+	{"upstream.max_idle_connections", 256, "Connections to the upstream that are kept open for reuse; with 0 no connection serves twice.", notNegative},
 
 	{"auth.issuer", "", "Required, unless `auth.issuers` is set. The `iss` that tokens must carry; without a key source below, its OpenID Connect discovery tells the keys.", issuerName},
 	{"auth.audience", "", "Required. The `aud` that tokens must carry.", plain},

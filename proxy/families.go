@@ -12,6 +12,8 @@ import (
 
 	"github.com/hashicorp/golang-lru/v2"
 	"golang.org/x/sync/singleflight"
+
+	"github.com/promfence/promfence/proxy/upstream"
 )
 
 // What the filter of /metadata asks the upstream for beside the answer that it
@@ -57,7 +59,7 @@ func (a *asked[T]) of(ctx context.Context, x *exchange) (T, error) {
 				err = fmt.Errorf("panic: %v", v)
 			}
 		}()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(x.proxy.transport.timeout, askedTimeout))
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(x.proxy.timeout, askedTimeout))
 		defer cancel()
 		v, err := a.fetch(ctx, x)
 		if err == nil {
@@ -71,7 +73,7 @@ func (a *asked[T]) of(ctx context.Context, x *exchange) (T, error) {
 		return none, ctx.Err()
 	case got := <-ch:
 		v, ok := got.Val.(T)
-		if isTimeout(got.Err) {
+		if upstream.IsTimeout(got.Err) {
 			return none, upstreamError(got.Err)
 		}
 		if got.Err != nil || !ok {
@@ -130,5 +132,5 @@ func (p *Proxy) ask(ctx context.Context, x *exchange, path, selector string) (*h
 	if err != nil {
 		return nil, err
 	}
-	return p.transport.send(s)
+	return p.upstream.Send(s.r, upstream.Filtered)
 }

@@ -2,10 +2,12 @@ package proxy
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"mime"
 	"net/http"
 	"net/url"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -335,7 +337,7 @@ func readBody(x *exchange, r *http.Request, buf *bytes.Buffer, limit int64) (int
 		_ = rc.SetReadDeadline(time.Time{})
 	}
 	switch {
-	case isTimeout(err):
+	case errors.Is(err, os.ErrDeadlineExceeded):
 		return 0, &apiError{Status: http.StatusRequestTimeout, Type: "timeout", Message: "the request's body took too long to arrive", Err: err}
 	case err != nil:
 		return 0, &apiError{Status: http.StatusBadRequest, Type: "bad_data", Message: "the request's body could not be read", Err: err}

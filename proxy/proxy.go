@@ -28,6 +28,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/proxy/upstream"
 )
 
 // An Authenticator proves who calls. Its errors are of type *auth.Error.
@@ -45,7 +46,7 @@ type Options struct {
 	UpstreamTLS        *tls.Config           // nil = Go's defaults
 	StallTimeout       time.Duration         // how long a caller may take nothing of an answer; 0 = a minute
 	TenantHeader       string                // set from the token on every upstream request; empty = none
-	MaxIdleConnections int                   // kept open to the upstream
+	MaxIdleConnections int                   // kept open to the upstream; 0 = no connection serves twice
 	TokenHeaders       []string              // where tokens come in: named in Vary and allowed across origins
 	CORSOrigins        []string              // origins whose pages may read answers; "*" = all, none = off
 	Label              string                // the tenant label
@@ -70,8 +71,9 @@ type Proxy struct {
 	docs         http.Handler
 	console      http.Handler
 	routes       *router
-	upstream     *httputil.ReverseProxy
-	transport    *transport
+	upstream     *upstream.Client
+	reverse      *httputil.ReverseProxy
+	timeout      time.Duration // the upstream's
 	target       *url.URL
 	prefix       string // the upstream's path prefix, escaped, without a trailing slash
 	tenantHeader string
@@ -120,8 +122,9 @@ func New(o Options) (*Proxy, error) {
 	}
 	p.ownHeader, p.stall = o.UpstreamHeader, cmp.Or(o.StallTimeout, stallTimeout)
 	p.shared.rules, p.shared.metadata = o.SharedRules, o.SharedMetadata
-	p.transport = newTransport(o)
-	p.upstream = p.newUpstream(p.transport)
+	p.timeout = o.UpstreamTimeout
+	p.upstream = upstream.New(upstream.Options{URL: o.Upstream, Timeout: o.UpstreamTimeout, TLS: o.UpstreamTLS, MaxIdleConnections: o.MaxIdleConnections})
+	p.reverse = p.newReverse()
 	p.names, p.texts = newAsked(p.metricNames), newAsked(p.targetTexts)
 	return p, nil
 }
@@ -141,7 +144,7 @@ func (o Options) validate() error {
 	l := o.Limits
 	need(l.QueryBytes > 0 && l.QueryDepth > 0 && l.QueryTerms > 0 && l.BodyBytes > 0, "positive limits")
 	need(l.MaxRange >= 0 && l.MaxPoints >= 0 && l.RequestsPerSecond >= 0 && l.Burst >= 0 && l.ConcurrentRequests >= 0, "limits that are not negative")
-	need(o.MaxIdleConnections > 0, "a positive number of idle connections")
+	need(o.MaxIdleConnections >= 0, "a number of idle connections that is not negative")
 	return errors.Join(errs...)
 }
 
@@ -312,5 +315,5 @@ func (p *Proxy) Ready() error {
 // Close gives up the connections of a Proxy that gets no more requests: those
 // that are idle now, the others when their requests have ended.
 func (p *Proxy) Close() {
-	p.transport.close()
+	p.upstream.Close()
 }

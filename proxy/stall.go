@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"time"
+
+	"github.com/promfence/promfence/proxy/upstream"
 )
 
 // stallTimeout is how long a caller may take nothing of what was written for
@@ -55,7 +57,7 @@ type answerBody struct {
 func (b *answerBody) Read(buf []byte) (int, error) {
 	n, err := b.ReadCloser.Read(buf)
 	if err != nil && err != io.EOF {
-		if isTimeout(err) {
+		if upstream.IsTimeout(err) {
 			err = errStalled
 		}
 		b.x.err = fmt.Errorf("the answer was cut short: %w", err)

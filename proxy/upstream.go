@@ -6,12 +6,13 @@ import (
 	"io"
 	"log"
 	"maps"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/promfence/promfence/proxy/upstream"
 )
 
 // A scopedRequest has been narrowed to its caller's tenants. Only Proxy.scope
@@ -29,7 +30,7 @@ type scopedRequest struct {
 func (p *Proxy) forward(x *exchange, s scopedRequest) {
 	x.forwarded, x.scoped = time.Now(), s
 	shell := &http.Request{URL: p.target, Header: noAgent}
-	p.upstream.ServeHTTP(x, shell.WithContext(context.WithValue(s.r.Context(), exchangeKey{}, x)))
+	p.reverse.ServeHTTP(x, shell.WithContext(context.WithValue(s.r.Context(), exchangeKey{}, x)))
 }
 
 // noAgent keeps ReverseProxy from adding one.
@@ -147,11 +148,35 @@ func setBody(out *http.Request, body string) {
 	out.Body, _ = out.GetBody()
 }
 
-// newUpstream makes the only ReverseProxy.
-func (p *Proxy) newUpstream(t *transport) *httputil.ReverseProxy {
+// A transport is how ReverseProxy reaches the upstream.
+type transport struct{ client *upstream.Client }
+
+// RoundTrip sends the scoped request of the exchange to which r belongs. It
+// hands over a copy of the response, so that trailers, which arrive after the
+// headers were narrowed, are filled into one that nobody reads.
+func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	x, err := exchangeOf(r)
+	if err != nil {
+		return nil, err
+	}
+	kind := upstream.Streamed
+	if x.route.Filter != nil {
+		kind = upstream.Filtered
+	}
+	resp, err := t.client.Send(x.scoped.r, kind)
+	if err != nil {
+		return nil, err
+	}
+	detached := *resp
+	detached.Request, detached.Trailer = r, nil
+	return &detached, nil
+}
+
+// newReverse makes the only ReverseProxy.
+func (p *Proxy) newReverse() *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite:        func(*httputil.ProxyRequest) {}, // one is wanted; the scoped request is ready
-		Transport:      t,
+		Transport:      transport{p.upstream},
 		BufferPool:     &bufferPool{},
 		ModifyResponse: p.handOver,
 		ErrorLog:       log.New(io.Discard, "", 0), // the access line has it all
@@ -198,7 +223,7 @@ func upstreamError(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		e = &apiError{Status: statusClientGone, Type: "canceled", Message: "the request was canceled"}
-	case isTimeout(err) && !errors.Is(err, errUnreached):
+	case upstream.IsTimeout(err) && !errors.Is(err, upstream.ErrUnreached):
 		e = failure(http.StatusGatewayTimeout, "the upstream did not answer in time")
 	default:
 		e = failure(http.StatusBadGateway, "the upstream could not be reached")
@@ -210,8 +235,3 @@ func upstreamError(err error) error {
 // statusClientGone is what the log says of a caller who left, when nobody reads
 // it, and what Prometheus says of a query that was canceled.
 const statusClientGone = 499
-
-func isTimeout(err error) bool {
-	t, ok := errors.AsType[net.Error](err)
-	return ok && t.Timeout()
-}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -82,57 +83,75 @@ func TestUpstreamThatComesBack(t *testing.T) {
 	}
 }
 
-// An upstream closes connections that are idle at any time, also while a request
-// is on its way into one: repeating it is no caller's business.
-func TestUpstreamThatClosesIdleConnections(t *testing.T) {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	go func() { // promises to keep each connection, answers once, and leaves at the second request
-		for {
-			conn, err := ln.Accept()
+// An upstream closes connections that are idle at any time, which is no caller's
+// business. One that closes them with a request on it may have died of it.
+func TestUpstreamThatClosesConnections(t *testing.T) {
+	for name, tt := range map[string]struct {
+		reads  bool // the second request, before it leaves
+		status int
+	}{"while they are idle": {false, http.StatusOK}, "at the second request": {true, http.StatusBadGateway}} {
+		t.Run(name, func(t *testing.T) {
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {
-				return
+				t.Fatal(err)
 			}
-			go func() {
-				defer conn.Close()
-				br := bufio.NewReader(conn)
-				for n := range 2 {
-					r, err := http.ReadRequest(br)
-					if err != nil || n == 1 {
+			defer ln.Close()
+			var conns atomic.Int64
+			go func() { // promises to keep each connection, and answers once
+				for {
+					conn, err := ln.Accept()
+					if err != nil {
 						return
 					}
-					_, _ = io.Copy(io.Discard, r.Body)
-					_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+					conns.Add(1)
+					go func() {
+						defer conn.Close()
+						br := bufio.NewReader(conn)
+						r, err := http.ReadRequest(br)
+						if err != nil {
+							return
+						}
+						_, _ = io.Copy(io.Discard, r.Body)
+						_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+						if tt.reads {
+							_, _ = http.ReadRequest(br)
+						}
+					}()
 				}
 			}()
-		}
-	}()
-	f := start(t, "http://"+ln.Addr().String())
-	token := f.Token(t, "acme")
-	for i := range 200 {
-		method, address, body := http.MethodGet, f.query("up"), ""
-		if i%2 == 1 {
-			method, address, body = http.MethodPost, f.URL+"/api/v1/query", "query=up"
-		}
-		r, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		r.Header.Set("Authorization", "Bearer "+token)
-		if body != "" {
-			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-		}
-		resp, err := http.DefaultClient.Do(r)
-		if err != nil {
-			t.Fatal(err)
-		}
-		_ = resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
-			t.Fatalf("request %d, a %s: %d\n%s", i, method, resp.StatusCode, f.Log())
-		}
+			f := start(t, "http://"+ln.Addr().String())
+			token := f.Token(t, "acme")
+			for i := range 20 {
+				method, address, body := http.MethodGet, f.query("up"), ""
+				if i/2%2 == 1 {
+					method, address, body = http.MethodPost, f.URL+"/api/v1/query", "query=up"
+				}
+				r, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
+				if err != nil {
+					t.Fatal(err)
+				}
+				r.Header.Set("Authorization", "Bearer "+token)
+				if body != "" {
+					r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+				}
+				resp, err := http.DefaultClient.Do(r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = resp.Body.Close()
+				want := http.StatusOK
+				if i%2 == 1 {
+					want = tt.status
+				}
+				if resp.StatusCode != want {
+					t.Fatalf("request %d, a %s: %d, want %d\n%s", i, method, resp.StatusCode, want, f.Log())
+				}
+				time.Sleep(10 * time.Millisecond) // a farewell has come
+			}
+			if n, want := conns.Load(), int64(20); !tt.reads && n != want || tt.reads && n != want/2 {
+				t.Errorf("%d connections", n)
+			}
+		})
 	}
 }
 

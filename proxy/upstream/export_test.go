@@ -1,0 +1,43 @@
+package upstream
+
+import (
+	"errors"
+	"time"
+)
+
+// Idle tells how many connections wait for a request.
+func (c *Client) Idle() int {
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	n := 0
+	for _, idle := range c.pool.idle {
+		n += len(idle)
+	}
+	return n
+}
+
+// Age makes the idle connections older.
+func (c *Client) Age(by time.Duration) {
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	for _, idle := range c.pool.idle {
+		for _, conn := range idle {
+			conn.since = conn.since.Add(-by)
+		}
+	}
+}
+
+// Reap closes what has been idle for too long, as the timer does.
+func (c *Client) Reap() { c.pool.reap() }
+
+// Socket calls f with an idle connection's file descriptor.
+func (c *Client) Socket(f func(fd uintptr)) error {
+	c.pool.mu.Lock()
+	defer c.pool.mu.Unlock()
+	for _, idle := range c.pool.idle {
+		for _, conn := range idle {
+			return conn.socket.Control(f)
+		}
+	}
+	return errors.New("no idle connection")
+}

@@ -1,0 +1,147 @@
+// Package upstream holds the only connections to the upstream.
+//
+// It stops one threat: an answer that reaches somebody else than the caller whose
+// request it answers. HTTP/1.1 does not say which request an answer belongs to;
+// only its place on the connection does. So a connection
+//
+//   - carries one request at a time, and the next one only after a whole answer;
+//   - is looked at before it is used again: if the upstream has closed it, another
+//     one takes its place; if the upstream has sent what nobody asked for, it is
+//     closed, together with those that became idle in the second before;
+//   - belongs to one [Kind] of row for its whole life: the raw body of an answer that
+//     a filter reads cannot answer a request whose answer streams to its caller.
+//
+// What is left: an upstream that answers one request twice, the second time
+// between that look and its answer to the next request of the same kind, is believed.
+//
+// A request is sent again only if the upstream cannot have read it: the connection
+// was closed while it was idle, or failed before the whole request was written. A
+// query that its upstream died of is not sent to the next one.
+package upstream
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+)
+
+const (
+	dialTimeout      = 5 * time.Second
+	handshakeTimeout = 10 * time.Second
+)
+
+// Options are what a Client is made of.
+type Options struct {
+	URL                *url.URL      // scheme and host count here
+	Timeout            time.Duration // to the response header, and between parts of the body; 0 = none
+	TLS                *tls.Config   // for https; nil = Go's defaults
+	MaxIdleConnections int           // kept open, of all kinds together; 0 = no connection serves twice
+}
+
+// A Kind of row has connections of its own.
+type Kind int
+
+// The kinds differ in who reads the raw answer: the caller, or one of promfence's filters.
+const (
+	Streamed Kind = iota
+	Filtered
+	kinds
+)
+
+// ErrUnreached is why there is no connection: a time limit on the way to one is
+// another failure than an answer that does not come.
+var ErrUnreached = errors.New("no connection")
+
+// A Client sends requests to the upstream by HTTP/1.1, each in the goroutine that
+// asks. It is safe for concurrent use.
+//
+// It exists for two figures, measured in one run on the same code: in CPU time per
+// request, promfence with net/http's Transport costs 1.44 × a bare tuned
+// httputil.ReverseProxy, and with these connections 1.08. net/http hands every
+// request to two other goroutines and back. Reading and writing messages is
+// net/http's work here too.
+type Client struct {
+	address string      // host:port
+	tls     *tls.Config // nil = none
+	timeout time.Duration
+	pool    pool
+}
+
+// New makes a Client. It connects when there is something to send.
+func New(o Options) *Client {
+	c := &Client{timeout: o.Timeout, pool: pool{most: o.MaxIdleConnections}}
+	port := "80"
+	if o.URL.Scheme == "https" {
+		port = "443"
+		c.tls = o.TLS.Clone()
+		if c.tls == nil {
+			c.tls = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+		c.tls.ServerName = cmp.Or(c.tls.ServerName, o.URL.Hostname())
+		c.tls.NextProtos = []string{"http/1.1"}
+	}
+	c.address = net.JoinHostPort(o.URL.Hostname(), cmp.Or(o.URL.Port(), port))
+	return c
+}
+
+// Send asks the upstream. The answer's body gives the connection back, or closes it.
+func (c *Client) Send(r *http.Request, kind Kind) (*http.Response, error) {
+	if idle := c.pool.take(kind); idle != nil {
+		resp, err := idle.ask(r)
+		if err == nil || idle.whole || idle.received > 0 || IsTimeout(err) || r.Context().Err() != nil {
+			return resp, err
+		}
+		if r.GetBody != nil {
+			again := *r
+			if again.Body, err = r.GetBody(); err != nil {
+				return nil, err
+			}
+			r = &again
+		}
+	}
+	fresh, err := c.dial(r.Context(), kind)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnreached, err)
+	}
+	return fresh.ask(r)
+}
+
+// Close gives up the idle connections at once, and those in use when they are done.
+func (c *Client) Close() { c.pool.close() }
+
+// dial opens a connection; the upstream's name is looked up each time.
+func (c *Client) dial(ctx context.Context, kind Kind) (*conn, error) {
+	raw, err := (&net.Dialer{Timeout: dialTimeout, KeepAliveConfig: keepAlive, Control: limitSilence}).DialContext(ctx, "tcp", c.address)
+	if err != nil {
+		return nil, err
+	}
+	over, records := raw, (*tlsRecords)(nil)
+	if c.tls != nil {
+		records = &tlsRecords{Conn: raw}
+		ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
+		defer cancel()
+		secure := tls.Client(records, c.tls)
+		if err := secure.HandshakeContext(ctx); err != nil {
+			_ = raw.Close() // it has carried nothing
+			return nil, err
+		}
+		over = secure
+	}
+	fresh, err := newConn(c, kind, raw, over, records)
+	if err != nil {
+		_ = raw.Close() // likewise
+	}
+	return fresh, err
+}
+
+// IsTimeout reports whether an error is a time limit that has passed.
+func IsTimeout(err error) bool {
+	t, ok := errors.AsType[net.Error](err)
+	return ok && t.Timeout()
+}
