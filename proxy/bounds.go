@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/util/strutil"
+
+	"github.com/promfence/promfence/proxy/promql/regexcost"
 )
 
 // Bounds that no setting changes. Real expressions stay far below them: of 5,000
@@ -21,7 +23,7 @@ const (
 	maxTenantRegexps = 64 << 10  // the same for several tenants: each selector's is compiled
 	maxMatching      = 8 << 20   // size of regexps × length of the names they are run over
 	termsPerPower    = 2         // of a number with an exponent: the smallest take long to read
-	termsPerSize     = 150       // terms × terms, which a chain of operators costs, as a part of maxRegexpSize
+	termsPerSize     = 150       // terms × terms, which a chain of operators costs, as a part of regexcost.Max
 )
 
 // Limits bound what one request may cost. The first four hold before a recursive
@@ -54,14 +56,14 @@ type charges struct {
 	bytes   int
 	terms   int
 	regexps int
-	cost    regexpCost
+	cost    regexcost.Cost
 	matcher int // bytes of enforced matchers
 	reach   reach
 }
 
 // tooCostly bounds what takes the parser and the compiler longer than its length.
 func (c charges) tooCostly() bool {
-	return int(c.cost)+min(c.terms*c.terms/termsPerSize, maxRegexpSize/2) > maxRegexpSize
+	return int(c.cost)+min(c.terms*c.terms/termsPerSize, regexcost.Max/2) > regexcost.Max
 }
 
 func (c charges) minus(d charges) charges {
@@ -157,7 +159,7 @@ func (b *budget) chargeMatching(o *labels.Matcher, names string) error {
 	if o.Type != labels.MatchRegexp && o.Type != labels.MatchNotRegexp {
 		return nil
 	}
-	size, _ := patternSize(o.Value)
+	size := regexcost.Size(o.Value)
 	if b.matching += size * len(names); b.matching > maxMatching {
 		return badData("the regular expressions on %s are too costly for a token with tenants this many and long", o.Name)
 	}

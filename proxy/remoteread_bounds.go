@@ -52,7 +52,7 @@ func (b *budget) chargePattern(pattern string) error {
 	if b.regexps++; b.regexps > maxRegexps {
 		return badData("too many regular expressions: at most %d are accepted", maxRegexps)
 	}
-	b.cost.add(pattern)
+	b.cost.Add(pattern)
 	return b.checkCost()
 }
 

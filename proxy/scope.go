@@ -156,3 +156,7 @@ func checked(check func(url.Values) error, ours ...string) Scope {
 		return ps, nil
 	}
 }
+
+func isWord(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_'
+}

@@ -1,4 +1,4 @@
-package proxy
+package regexcost
 
 // The compiler asks whether a match can ever go on in two ways. After each part
 // it compares all those that may follow, by the characters that they begin with:
@@ -7,7 +7,7 @@ const (
 	asciiRunes      = 128
 	runesOfProperty = 700  // ranges in \pL
 	maxOnePass      = 1000 // instructions: it does not ask about longer patterns
-	forksPerSize    = 36   // comparisons that cost as much as 1 of maxRegexpSize
+	forksPerSize    = 36   // comparisons that cost as much as 1 of Max
 )
 
 // forks are where a match may go on in more than one way.
@@ -18,7 +18,7 @@ type forks struct {
 	runes        int // in classes
 }
 
-// size is what comparing costs, as a part of maxRegexpSize. As soon as two ways
+// size is what comparing costs, as a part of Max. As soon as two ways
 // begin alike the compiler gives up, so there are no more ways than characters.
 func (f forks) size(pattern string, size int) int {
 	ways := f.optional + f.alternatives + f.repeated + 1

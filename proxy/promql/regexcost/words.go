@@ -1,4 +1,4 @@
-package proxy
+package regexcost
 
 import "strings"
 
@@ -11,7 +11,7 @@ const (
 	maxWords     = 256  // it gives up beyond
 	wordBytes    = 64   // what a word costs beside its bytes
 	entryBytes   = 16   // what one costs that passes from a group to the one around
-	bytesPerSize = 512  // copied bytes that cost as much as 1 of maxRegexpSize
+	bytesPerSize = 512  // copied bytes that cost as much as 1 of Max
 	maxCopied    = 1e12 // more than enough, and no overflow in a product with it
 )
 
@@ -86,7 +86,7 @@ func (l *wordList) end(levels int) {
 	l.again = copied(l.again + levels*l.once)
 }
 
-// size is the cost as a part of maxRegexpSize: the whole is listed twice.
+// size is the cost as a part of Max: the whole is listed twice.
 func (l *wordList) size() int { return saturate((2*l.once + l.again) / bytesPerSize) }
 
 func copied(n int) int { return min(n, maxCopied) }

@@ -1,4 +1,4 @@
-package proxy
+package regexcost
 
 import (
 	"strconv"
@@ -6,36 +6,42 @@ import (
 	"unicode/utf8"
 )
 
-// Compiling a regular expression is where a short text can cost seconds, so its
-// cost is estimated from the text before anything compiles it.
+// Max is the most that the patterns of one request may cost together: about 50 ms.
+const Max = 40_000
+
+// What things cost, by the package's doc. A unit is a microsecond, or a little more.
 const (
-	maxRegexpSize = 40_000 // instructions, repetitions multiplied out
-	sizePattern   = 40     // of each pattern that is compiled
-	sizeSpecial   = 2      // of what is more than a literal: its node and instructions
-	sizeGroup     = 6
-	sizeClass     = 4
-	rangesPerSize = 64    // of a class: each repetition holds them all
-	sizeWide      = 3_900 // of a class beyond ASCII: up to 4 ms
-	sizePrefix    = 14    // of a group that the parser makes of what words have in common
-	plainPerSize  = 3     // characters of plain words, which are almost free
-	shortWord     = 5     // bytes, with the bar behind it: few lists have shorter ones, which cost more
-	listShare     = 57    // percent that a long list of words is charged, so that one fits that is as long as a query may be
+	sizePattern   = 40    // each pattern that is compiled
+	sizeSpecial   = 2     // what is more than a literal: its node and instructions
+	sizeGroup     = 6     // a pair of brackets
+	sizeClass     = 4     // a class of few ranges
+	rangesPerSize = 64    // ranges of a class, which each repetition holds
+	sizeWide      = 3_900 // a class beyond ASCII
+	sizePrefix    = 14    // a group that the parser makes of what words have in common
+	plainPerSize  = 3     // characters of plain words
+	shortWord     = 5     // bytes, with the bar behind it: a list of shorter words costs more
+	listShare     = 57    // percent that a long list of words is charged
 )
 
-// A regexpCost adds up over the patterns of one request.
-type regexpCost int
+// A Cost adds up over the patterns of one request.
+type Cost int
 
-// add charges a pattern. It errs on the dear side: a pattern that it reads
-// differently from the compiler costs more here, never less.
-func (c *regexpCost) add(pattern string) {
-	size, wide := patternSize(pattern)
-	*c = regexpCost(saturate(int(*c) + size + wide*sizeWide))
+// Add charges a pattern.
+func (c *Cost) Add(pattern string) {
+	size, wide := sizeOf(pattern)
+	*c = Cost(saturate(int(*c) + size + wide*sizeWide))
 }
 
-// patternSize is what a pattern costs without its wide classes, and how many
-// these are.
-func patternSize(pattern string) (size, wide int) {
-	s := regexpScan{in: pattern, weight: 1, regexpGroup: regexpGroup{text: pattern, sum: sizePattern, words: oneWord}}
+// Size is what a pattern costs without its classes beyond ASCII, which are dear to
+// compile and not to run.
+func Size(pattern string) int {
+	size, _ := sizeOf(pattern)
+	return size
+}
+
+// sizeOf is what a pattern costs without its wide classes, and how many these are.
+func sizeOf(pattern string) (size, wide int) {
+	s := scan{in: pattern, weight: 1, group: group{text: pattern, sum: sizePattern, words: oneWord}}
 	if plainAlternation(pattern) {
 		// Words are next to free up to the query's byte limit: Grafana's variables
 		// look like this. Nothing compiles them, unless there is what may have a meaning.
@@ -48,7 +54,7 @@ func patternSize(pattern string) (size, wide int) {
 		s.literal, s.weight = 1, foldWeight(pattern)
 	}
 	s.run()
-	return s.total(), min(s.wide, maxRegexpSize)
+	return s.total(), min(s.wide, Max)
 }
 
 // foldWeight makes classes dearer under case folding, which walks their ranges
@@ -89,27 +95,27 @@ func isWord(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_'
 }
 
-// A regexpScan walks a pattern once, with a regexpGroup for each open group.
-type regexpScan struct {
-	in          string
-	around      []regexpGroup // the groups around the current one
-	regexpGroup               // the current one
-	atom        int           // size of what a repetition would repeat
-	wide        int
-	weight      int
-	literal     int  // what a plain character costs
-	list        bool // words in one pair of brackets, if any
-	forks       forks
+// A scan walks a pattern once, with a group for each pair of brackets that is open.
+type scan struct {
+	in      string
+	around  []group // the groups around the current one
+	group           // the current one
+	atom    int     // size of what a repetition would repeat
+	wide    int
+	weight  int
+	literal int  // what a plain character costs
+	list    bool // words in one pair of brackets, if any
+	forks   forks
 }
 
-// A regexpGroup is what was read of a group.
-type regexpGroup struct {
+// A group is what was read between a pair of brackets.
+type group struct {
 	text  string // the pattern from the group's beginning on
 	sum   int    // size
 	words wordList
 }
 
-func (s *regexpScan) total() int {
+func (s *scan) total() int {
 	for len(s.around) > 0 {
 		s.closeGroup(0)
 	}
@@ -120,21 +126,21 @@ func (s *regexpScan) total() int {
 	return saturate(s.sum + s.words.size() + s.forks.size(s.text, s.sum))
 }
 
-func saturate(n int) int { return min(n, 2*maxRegexpSize) }
+func saturate(n int) int { return min(n, 2*Max) }
 
-func (s *regexpScan) push(atom int) {
+func (s *scan) push(atom int) {
 	s.atom = saturate(atom)
 	s.sum = saturate(s.sum + s.atom)
 }
 
-func (s *regexpScan) run() {
+func (s *scan) run() {
 	for c, before := byte(0), byte(0); s.in != ""; before = c {
 		c = s.in[0]
 		s.in = s.in[1:]
 		switch c {
 		case '(':
-			s.around = append(s.around, s.regexpGroup)
-			s.regexpGroup, s.atom = regexpGroup{text: s.in, sum: sizeGroup, words: oneWord}, 0
+			s.around = append(s.around, s.group)
+			s.group, s.atom = group{text: s.in, sum: sizeGroup, words: oneWord}, 0
 		case ')':
 			if len(s.around) > 0 {
 				s.closeGroup(len(s.in) + 1)
@@ -168,7 +174,7 @@ func (s *regexpScan) run() {
 }
 
 // literals consumes plain characters, of which the first was read.
-func (s *regexpScan) literals() {
+func (s *scan) literals() {
 	n := strings.IndexAny(s.in, `\.+*?()|[{^$`)
 	if n < 0 {
 		n = len(s.in)
@@ -180,7 +186,7 @@ func (s *regexpScan) literals() {
 }
 
 // end is the end of the group, whose text is given.
-func (g *regexpGroup) end(text string) {
+func (g *group) end(text string) {
 	g.words.alternative()
 	levels := g.words.atMost()
 	if !g.words.nested { // which also keeps the whole linear
@@ -193,15 +199,15 @@ func (g *regexpGroup) end(text string) {
 }
 
 // closeGroup ends the current group, before the last so many bytes of the pattern.
-func (s *regexpScan) closeGroup(rest int) {
-	inner, last := s.regexpGroup, len(s.around)-1
+func (s *scan) closeGroup(rest int) {
+	inner, last := s.group, len(s.around)-1
 	inner.end(inner.text[:len(inner.text)-rest])
-	s.regexpGroup, s.around = s.around[last], s.around[:last]
+	s.group, s.around = s.around[last], s.around[:last]
 	s.words.group(inner.words)
 	s.push(inner.sum)
 }
 
-func (s *regexpScan) escaped() {
+func (s *scan) escaped() {
 	if s.in != "" && s.in[0] < utf8.RuneSelf && !isWord(s.in[0]) {
 		s.in = s.in[1:]
 		s.push(s.literal)
@@ -216,7 +222,7 @@ func (s *regexpScan) escaped() {
 
 // repeat multiplies the last atom by the larger bound of {n}, {n,} or {n,m};
 // a brace that is none of these is a literal. It reports whether it was {n}.
-func (s *regexpScan) repeat() (fixed bool) {
+func (s *scan) repeat() (fixed bool) {
 	inner, rest, ok := strings.Cut(s.in, "}")
 	low, high, bounds := strings.Cut(inner, ",")
 	n, err := strconv.Atoi(low)
@@ -231,6 +237,6 @@ func (s *regexpScan) repeat() (fixed bool) {
 	}
 	s.in = rest
 	s.sum -= min(s.atom, s.sum)
-	s.push(saturate(atom) * min(max(times, 1), maxRegexpSize))
+	s.push(saturate(atom) * min(max(times, 1), Max))
 	return !bounds
 }

@@ -1,4 +1,4 @@
-package proxy
+package regexcost
 
 import (
 	"strings"
@@ -7,7 +7,7 @@ import (
 
 // escape consumes what follows a backslash, and tells how many characters it may
 // stand for, if few enough to be listed.
-func (s *regexpScan) escape() (ways int) {
+func (s *scan) escape() (ways int) {
 	if s.in == "" {
 		return 1
 	}
@@ -45,7 +45,7 @@ func (s *regexpScan) escape() (ways int) {
 // class consumes a bracket expression. It is wide when it is negated or may
 // reach beyond ASCII; under case folding each of its ranges is walked, and what
 // may be one is charged.
-func (s *regexpScan) class() {
+func (s *scan) class() {
 	wide, ranges, ways, parts := strings.HasPrefix(s.in, "^"), 0, 0, 0
 	s.in = strings.TrimPrefix(s.in, "^")
 	var last byte
