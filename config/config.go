@@ -40,6 +40,9 @@ type Config struct {
 type Server struct {
 	Address         string        `mapstructure:"address"`
 	TLS             ServerTLS     `mapstructure:"tls"`
+	IdleTimeout     time.Duration `mapstructure:"idle_timeout"`
+	MaxConnections  int           `mapstructure:"max_connections"`
+	MaxHeaderBytes  int           `mapstructure:"max_header_bytes"`
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
 	ShutdownDelay   time.Duration `mapstructure:"shutdown_delay"`
 }

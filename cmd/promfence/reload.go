@@ -195,10 +195,13 @@ func (l *live) prepare(ctx, keys context.Context, old *generation) (*generation,
 // about what was opened at the start.
 func needRestart(first, cfg *config.Config) (keys []string) {
 	for key, changed := range map[string]bool{
-		"server.address":       first.Server.Address != cfg.Server.Address,
-		"admin.address":        first.Admin.Address != cfg.Admin.Address,
-		"tracing.endpoint":     first.Tracing != cfg.Tracing,
-		"server.tls.cert_file": (first.Server.TLS.CertFile == "") != (cfg.Server.TLS.CertFile == ""),
+		"server.address":          first.Server.Address != cfg.Server.Address,
+		"server.idle_timeout":     first.Server.IdleTimeout != cfg.Server.IdleTimeout,
+		"server.max_connections":  first.Server.MaxConnections != cfg.Server.MaxConnections,
+		"server.max_header_bytes": first.Server.MaxHeaderBytes != cfg.Server.MaxHeaderBytes,
+		"admin.address":           first.Admin.Address != cfg.Admin.Address,
+		"tracing.endpoint":        first.Tracing != cfg.Tracing,
+		"server.tls.cert_file":    (first.Server.TLS.CertFile == "") != (cfg.Server.TLS.CertFile == ""),
 	} {
 		if changed {
 			keys = append(keys, key)

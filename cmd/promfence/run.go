@@ -46,7 +46,7 @@ func serve(ctx context.Context, in input) error {
 	l.now.Store(first)
 	stdlog.SetFlags(0)
 	stdlog.SetOutput(libraryLog{l.log})
-	s, err := listen(ctx, l)
+	s, err := listen(ctx, l, metrics)
 	if err != nil {
 		return err
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/promfence/promfence/cmd/promfence/listener"
 	"github.com/promfence/promfence/config"
 	"github.com/promfence/promfence/proxy"
 )
@@ -28,23 +29,27 @@ type servers struct {
 }
 
 // listen opens all listeners or none.
-func listen(ctx context.Context, l *live) (*servers, error) {
+func listen(ctx context.Context, l *live, metrics prometheus.Registerer) (*servers, error) {
 	first := l.now.Load()
 	cfg, log, libraries := first.cfg, first.log, stdlog.New(libraryLog{l.log}, "", 0)
 	s := &servers{
 		live: l, listeners: map[*http.Server]net.Listener{},
-		main:  newServer(func(w http.ResponseWriter, r *http.Request) { l.now.Load().proxy.ServeHTTP(w, r) }, libraries),
-		admin: newServer(func(w http.ResponseWriter, r *http.Request) { l.now.Load().admin.ServeHTTP(w, r) }, libraries),
+		main:  newServer(func(w http.ResponseWriter, r *http.Request) { l.now.Load().proxy.ServeHTTP(w, r) }, libraries, cfg.Server.IdleTimeout),
+		admin: newServer(func(w http.ResponseWriter, r *http.Request) { l.now.Load().admin.ServeHTTP(w, r) }, libraries, cfg.Server.IdleTimeout),
 	}
+	bounds := listener.Options{MaxConnections: cfg.Server.MaxConnections, MaxHeaderBytes: cfg.Server.MaxHeaderBytes, Log: libraries, Metrics: listener.NewMetrics(metrics)}
 	if first.tls != nil {
 		s.main.TLSConfig = l.tls()
+		bounds.TLS = s.main.TLSConfig
 	}
+	adminBounds := listener.Options{MaxConnections: adminConnections, MaxHeaderBytes: cfg.Server.MaxHeaderBytes}
 	var errs []error
 	for _, at := range []struct {
 		server *http.Server
+		bounds listener.Options
 		name   string
 		addr   string
-	}{{s.main, "server", cfg.Server.Address}, {s.admin, "admin", cfg.Admin.Address}} {
+	}{{s.main, bounds, "server", cfg.Server.Address}, {s.admin, adminBounds, "admin", cfg.Admin.Address}} {
 		if at.addr == "off" {
 			continue
 		}
@@ -53,7 +58,9 @@ func listen(ctx context.Context, l *live) (*servers, error) {
 			errs = append(errs, cannotListen(cfg.Name(at.name+".address"), at.addr, err))
 			continue
 		}
-		s.listeners[at.server] = ln
+		bounded := listener.New(ln, at.bounds)
+		bounded.Guard(at.server)
+		s.listeners[at.server] = bounded
 		log.Info().Str("listener", at.name).Str("address", ln.Addr().String()).Bool("tls", at.server.TLSConfig != nil).Msg("listening")
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -83,7 +90,8 @@ func cannotListen(setting, addr string, err error) error {
 
 // newServer has no WriteTimeout: answers may stream for as long as the caller
 // reads them, and the proxy leaves one who stops.
-func newServer(h http.HandlerFunc, log *stdlog.Logger) *http.Server {
+// What strangers make it hold is bounded by [listener.Listener.Guard].
+func newServer(h http.HandlerFunc, log *stdlog.Logger, idle time.Duration) *http.Server {
 	var protocols http.Protocols
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
@@ -96,9 +104,8 @@ func newServer(h http.HandlerFunc, log *stdlog.Logger) *http.Server {
 		},
 		Handler:                      h,
 		ReadHeaderTimeout:            10 * time.Second,
-		IdleTimeout:                  2 * time.Minute,
-		MaxHeaderBytes:               256 << 10, // several tokens and a long query in the URL
-		DisableGeneralOptionsHandler: true,      // OPTIONS * is a path that we do not serve
+		IdleTimeout:                  idle,
+		DisableGeneralOptionsHandler: true, // OPTIONS * is a path that we do not serve
 		ErrorLog:                     log,
 	}
 }
@@ -131,6 +138,9 @@ func newAdmin(c config.Admin, metrics *prometheus.Registry, settle func(), px *p
 	})
 }
 
+// adminConnections is how many operators and their machines may be connected.
+const adminConnections = 256
+
 // adminAnswer is how long an answer may take: a profile as long as anybody
 // wants one, while a reader who has stopped does not keep it forever.
 const adminAnswer = 10 * time.Minute
@@ -150,7 +160,7 @@ func (s *servers) serve(ctx context.Context) error {
 	watching.Go(func() { s.live.watch(serving, keys) })
 	for server, ln := range s.listeners {
 		listening.Go(func() {
-			if err := serveOn(server, ln); !errors.Is(err, http.ErrServerClosed) {
+			if err := server.Serve(ln); !errors.Is(err, http.ErrServerClosed) {
 				fail(fmt.Errorf("%s: %w", ln.Addr(), err))
 			}
 		})
@@ -166,13 +176,6 @@ func (s *servers) serve(ctx context.Context) error {
 		return errors.Join(context.Cause(serving), err)
 	}
 	return err
-}
-
-func serveOn(server *http.Server, ln net.Listener) error {
-	if server.TLSConfig != nil {
-		return server.ServeTLS(ln, "", "")
-	}
-	return server.Serve(ln)
 }
 
 // shutdown lets balancers look elsewhere, then requests in flight finish. The
