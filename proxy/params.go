@@ -16,9 +16,6 @@ import (
 // maxParams bounds the parameters of one request, known and unknown.
 const maxParams = 1000
 
-// bodyTimeout is how long a request's body may take to arrive.
-const bodyTimeout = 3 * time.Second
-
 // A param is one decoded parameter. Names ending in [] may come many times.
 type param struct{ name, value string }
 
@@ -326,9 +323,7 @@ func readBody(x *exchange, r *http.Request, buf *bytes.Buffer, limit int64) (int
 		return 0, tooLarge(limit)
 	}
 	rc := http.NewResponseController(x.ResponseWriter)
-	// A writer without deadlines (a test's recorder) has no slow peer either.
-	_ = rc.SetReadDeadline(time.Now().Add(bodyTimeout))
-	src := io.Reader(r.Body)
+	src := io.Reader(pacedReader{r.Body, rc, time.Now().Add(bodyTimeout)})
 	if r.ContentLength < 0 { // else net/http reads no more than was announced
 		src = io.LimitReader(src, limit+1)
 	}

@@ -185,7 +185,7 @@ func TestWireTricks(t *testing.T) {
 			if !strings.HasPrefix(got, "HTTP/1.1 "+tt.want) {
 				t.Errorf("got %q, want %s", got, tt.want)
 			}
-			if took := time.Since(start); took > 5*time.Second {
+			if took := time.Since(start); took > 10*time.Second {
 				t.Errorf("it took %s", took)
 			}
 			for _, a := range f.Asked() {
