@@ -21,9 +21,10 @@ const ours = "github.com/promfence/promfence/"
 // import none, so that each can be read and trusted without the others. A room
 // that does not exist yet is a line that waits for it.
 var arrows = map[string][]string{
-	"cmd/promfence":      {"auth", "auth/policy", "config", "openapi", "proxy", "cmd/promfence/logs", "cmd/promfence/otlp"},
-	"cmd/promfence/logs": {},
-	"cmd/promfence/otlp": {},
+	"cmd/promfence":          {"auth", "auth/policy", "config", "openapi", "proxy", "cmd/promfence/listener", "cmd/promfence/logs", "cmd/promfence/otlp"},
+	"cmd/promfence/listener": {},
+	"cmd/promfence/logs":     {},
+	"cmd/promfence/otlp":     {},
 
 	"proxy":                  {"auth", "auth/policy", "proxy/answer", "proxy/apierr", "proxy/filter", "proxy/promql", "proxy/remoteread", "proxy/scope", "proxy/upstream"},
 	"proxy/answer":           {"auth", "proxy/apierr", "proxy/filter"},

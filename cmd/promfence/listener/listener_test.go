@@ -70,7 +70,7 @@ func serve(t *testing.T, o listener.Options) *server {
 		defer cancel()
 		_ = h.Close()
 		_ = h.Shutdown(ctx)
-		<-done
+		_ = <-done
 	})
 	return s
 }
