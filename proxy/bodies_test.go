@@ -175,8 +175,12 @@ func TestSlowBodiesOverHTTP2(t *testing.T) {
 				var block bytes.Buffer
 				e := hpack.NewEncoder(&block)
 				for _, h := range [][2]string{
-					{":method", "POST"}, {":scheme", "http"}, {":path", "/api/v1/metrics/explain"}, {":authority", "x"},
-					{"content-type", "application/x-www-form-urlencoded"}, {"authorization", "Bearer " + token},
+					{":method", "POST"},
+					{":scheme", "http"},
+					{":path", "/api/v1/metrics/explain"},
+					{":authority", "x"},
+					{"content-type", "application/x-www-form-urlencoded"},
+					{"authorization", "Bearer " + token},
 				} {
 					_ = e.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]})
 				}
