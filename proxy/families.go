@@ -3,84 +3,40 @@ package proxy
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
+	"strings"
 	"time"
-
-	"github.com/hashicorp/golang-lru/v2"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/promfence/promfence/proxy/upstream"
 )
 
-// What the filter of /metadata asks the upstream for beside the answer that it
-// filters is kept briefly, for the latest tenant sets.
-const (
-	askedTTL     = 30 * time.Second
-	askedKept    = 64
-	askedTimeout = 2 * time.Minute // without upstream.timeout: nobody's context ends these requests
-	maxNames     = 8 << 20         // bytes of the answer that lists a tenant's metric names
-)
+// ownTimeout ends promfence's own questions where upstream.timeout is off: nobody's
+// context does.
+const ownTimeout = 2 * time.Minute
 
-// asked is something that tenants may know, fetched as they could fetch it. It
-// is kept by tenant set, and so are the calls that are shared.
-type asked[T any] struct {
-	fetch func(ctx context.Context, x *exchange) (T, error)
-	kept  *lru.Cache[string, briefly[T]]
-	calls singleflight.Group
-}
-
-// briefly is a value that is good until some time. Nothing runs to drop it.
-type briefly[T any] struct {
-	value T
-	until time.Time
-}
-
-func newAsked[T any](fetch func(context.Context, *exchange) (T, error)) *asked[T] {
-	kept, err := lru.New[string, briefly[T]](askedKept)
-	if err != nil { // the size is a positive constant
-		panic(err)
-	}
-	return &asked[T]{fetch: fetch, kept: kept}
-}
-
-func (a *asked[T]) of(ctx context.Context, x *exchange) (T, error) {
-	key := x.identity.Tenants.Key()
-	if v, ok := a.kept.Get(key); ok && time.Now().Before(v.until) {
-		return v.value, nil
-	}
-	// Whoever asked first may leave; the others still want the answer.
-	ch := a.calls.DoChan(key, func() (_ any, err error) {
-		defer func() {
-			if v := recover(); v != nil { // it would end the process: it runs beside the request
-				err = fmt.Errorf("panic: %v", v)
-			}
-		}()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cmp.Or(x.proxy.timeout, askedTimeout))
-		defer cancel()
-		v, err := a.fetch(ctx, x)
-		if err == nil {
-			a.kept.Add(key, briefly[T]{v, time.Now().Add(askedTTL)})
-		}
-		return v, err
+// ownAnswer answers a question of promfence's own on behalf of an exchange's tenants. A
+// failure is one: what is not known must not be taken for what is not there.
+func ownAnswer[T any](ctx context.Context, l *lookup[T], x *exchange, fetch func(context.Context, *exchange) (T, error)) (T, error) {
+	// What is asked outlives the request that asks first, so it has its own exchange,
+	// without that request's parameters.
+	asker := &exchange{proxy: x.proxy, id: x.id, idHeader: x.idHeader, identity: x.identity, matcher: x.matcher}
+	v, err := l.of(ctx, x.identity.Tenants.Key(), cmp.Or(x.proxy.timeout, ownTimeout), func(ctx context.Context) (T, error) {
+		return fetch(ctx, asker)
 	})
-	var none T
-	select {
-	case <-ctx.Done():
-		return none, ctx.Err()
-	case got := <-ch:
-		v, ok := got.Val.(T)
-		if upstream.IsTimeout(got.Err) {
-			return none, upstreamError(got.Err)
-		}
-		if got.Err != nil || !ok {
-			return none, errors.Join(errUnfiltered, got.Err)
-		}
+	switch {
+	case err == nil:
 		return v, nil
+	case upstream.IsTimeout(err) && ctx.Err() == nil:
+		err = upstreamError(err)
+	default:
+		err = errors.Join(errUnfiltered, err)
 	}
+	var none T
+	return none, err
 }
 
 // metricNames asks for the names that the tenants have series of, with the
@@ -94,21 +50,62 @@ func (p *Proxy) metricNames(ctx context.Context, x *exchange) (map[string]bool, 
 	if resp.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("the names of the tenant's metrics: status %d", resp.StatusCode)
 	}
-	var answer struct {
-		Status string   `json:"status"`
-		Data   []string `json:"data"`
-	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxNames)).Decode(&answer); err != nil {
+	src, err := plainBody(resp)
+	if err != nil {
 		return nil, err
 	}
-	if answer.Status != "success" {
-		return nil, errors.New("the names of the tenant's metrics: no success")
+	return readNames(src, view{ctx: ctx, label: p.label, tenants: x.identity.Tenants})
+}
+
+// readNames reads an answer of /api/v1/label/__name__/values.
+func readNames(src io.Reader, v view) (map[string]bool, error) {
+	a, err := newAnswer(io.Discard, src, v)
+	if err != nil {
+		return nil, err
 	}
-	names := make(map[string]bool, len(answer.Data))
-	for _, name := range answer.Data {
-		names[name] = true
+	names, size := map[string]bool{}, 0
+	err = a.filter(func() error {
+		if isNull, err := a.null(); isNull || err != nil {
+			return err
+		}
+		return a.array(func() error {
+			name, whole, err := a.text(maxName)
+			if err != nil || !whole || names[string(name)] {
+				return err
+			}
+			if size += len(name); size > maxElement {
+				return oversized("the list of your metrics' names")
+			}
+			names[string(name)] = true
+			return nil
+		})
+	})
+	if err != nil {
+		return nil, err
 	}
 	return names, nil
+}
+
+// namesSize and textsSize are about what maps take beside their texts.
+const mapEntry = 64
+
+func namesSize(names map[string]bool) int {
+	size := 0
+	for name := range names {
+		size += mapEntry + len(name)
+	}
+	return size
+}
+
+func textsSize(families map[string][]familyText) int {
+	size := 0
+	for name, texts := range families {
+		size += mapEntry + len(name)
+		for _, t := range texts {
+			size += mapEntry + len(t.help) + len(t.unit)
+		}
+	}
+	return size
 }
 
 // targetTexts asks for what the tenants' own targets say about their families.
@@ -119,10 +116,36 @@ func (p *Proxy) targetTexts(ctx context.Context, x *exchange) (map[string][]fami
 		return nil, err
 	}
 	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
+	switch {
+	case resp.StatusCode == http.StatusOK:
+	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusBadRequest && noSuchPath(string(readError(resp))):
 		return map[string][]familyText{}, nil
+	default:
+		return nil, fmt.Errorf("the metadata of the tenant's targets: status %d", resp.StatusCode)
 	}
-	return readTargetTexts(resp.Body, view{ctx: ctx, label: p.label, tenants: x.identity.Tenants})
+	src, err := plainBody(resp)
+	if err != nil {
+		return nil, err
+	}
+	return readTargetTexts(src, view{ctx: ctx, label: p.label, tenants: x.identity.Tenants})
+}
+
+// noSuchPaths are how servers that do not know /targets/metadata say so with a
+// status 400, each with a path that ends in it. Prometheus says what is wrong with
+// a request in the same status.
+var noSuchPaths = []*regexp.Regexp{
+	// VictoriaMetrics, in the older form with what it calls the request.
+	regexp.MustCompile(`^(remoteAddr: "[^;]*"; requestURI: [^ ;]*; )?unsupported path requested: "[^" ]*/api/v1/targets/metadata"$`),
+}
+
+func noSuchPath(text string) bool {
+	text = strings.TrimSpace(text)
+	for _, known := range noSuchPaths {
+		if known.MatchString(text) {
+			return true
+		}
+	}
+	return false
 }
 
 // ask sends a request of promfence's own for what the tenants' own selector

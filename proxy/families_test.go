@@ -1,9 +1,11 @@
 package proxy_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -61,6 +63,166 @@ func TestMetadataShowsOwnFamiliesWithOwnTexts(t *testing.T) {
 				t.Errorf("the upstream was asked %v", count)
 			}
 		})
+	}
+}
+
+// What one tenant may see is not what another one may.
+func TestMetadataIsLookedUpForEachTenant(t *testing.T) {
+	f := newFence(t, nil)
+	f.Answer(func(w http.ResponseWriter, r *http.Request) {
+		form := r.URL.Query()
+		switch beta := strings.Contains(form.Get("match[]")+form.Get("match_target"), "beta"); {
+		case beta && strings.HasSuffix(r.URL.Path, "/values"):
+			_, _ = io.WriteString(w, `{"status":"success","data":["secret"]}`)
+		case beta && strings.HasSuffix(r.URL.Path, "/targets/metadata"):
+			_, _ = io.WriteString(w, `{"status":"success","data":[{"target":{"tenant_id":"beta"},"metric":"secret","type":"gauge","help":"of beta","unit":""}]}`)
+		default:
+			metadataUpstream("")(w, r)
+		}
+	})
+	want := map[string]string{
+		"acme": `{"status":"success","data":{"up":[{"type":"gauge","help":"","unit":""}],"lat":[{"type":"histogram","help":"","unit":""}]}}`,
+		"beta": `{"status":"success","data":{"secret":[{"type":"gauge","help":"of beta","unit":""}]}}`,
+	}
+	for range 2 {
+		for tenant, want := range want {
+			r := f.Request(t, http.MethodGet, "/api/v1/metadata", "")
+			r.Header.Set("Authorization", "Bearer "+f.Issuer.Token(t, tenant, nil))
+			if _, body := f.Do(t, r); body != want {
+				t.Errorf("%s got %s, want %s", tenant, body, want)
+			}
+		}
+	}
+}
+
+// An error is no empty answer: what own targets describe decides what is shown.
+func TestMetadataNeedsAnswersToItsQuestions(t *testing.T) {
+	const noSuch = `unsupported path requested: "/api/v1/targets/metadata"`
+	for _, tt := range []struct {
+		path     string
+		status   int
+		text     string
+		want     int
+		encoding string
+	}{
+		{"/targets/metadata", 404, "404 page not found", 200, ""},
+		{"/targets/metadata", 404, `{"status":"error","errorType":"not_found","error":"specified metadata not found"}`, 200, ""},
+		{"/targets/metadata", 400, noSuch + "\n", 200, ""},
+		{"/targets/metadata", 400, `{"status":"error","errorType":"bad_data","error":"invalid match_target"}`, 502, ""},
+		{"/targets/metadata", 400, "", 502, ""},
+		{"/targets/metadata", 500, noSuch, 502, ""},
+		{"/targets/metadata", 501, "", 502, ""},
+		{"/targets/metadata", 503, "", 502, ""},
+		{"/targets/metadata", 504, "", 502, ""},
+		{"/targets/metadata", 429, "", 502, ""},
+		{"/targets/metadata", 401, "", 502, ""},
+		{"/targets/metadata", 403, "", 502, ""},
+		{"/targets/metadata", 405, "", 502, ""},
+		{"/targets/metadata", 302, "", 502, ""},
+		{"/targets/metadata", 204, "", 502, ""},
+		{"/targets/metadata", 200, "", 502, ""},
+		{"/targets/metadata", 200, "404 page not found", 502, ""},
+		{"/targets/metadata", 200, `{"status":"error","data":[]}`, 502, ""},
+		{"/targets/metadata", 200, `{"status":"success","data":[]}`, 502, "br"},
+		{"/targets/metadata", 200, `{"status":"success","data":[]}`, 200, "identity"},
+		{"/label/__name__/values", 200, `{"status":"success","data":["up"]}`, 200, ""},
+		{"/label/__name__/values", 200, `{"status":"success","data":null}`, 200, ""},
+		{"/label/__name__/values", 200, `{"status":"success","data":["up"]`, 502, ""},
+		{"/label/__name__/values", 200, `{"status":"success","data":[1]}`, 502, ""},
+		{"/label/__name__/values", 200, `{"status":"error","data":["up"]}`, 502, ""},
+		{"/label/__name__/values", 404, "", 502, ""},
+		{"/label/__name__/values", 400, noSuch, 502, ""},
+		{"/label/__name__/values", 500, "", 502, ""},
+		{"/label/__name__/values", 503, "", 502, ""},
+		{"/label/__name__/values", 429, "", 502, ""},
+	} {
+		t.Run(fmt.Sprintf("%s %d %q %s", tt.path, tt.status, tt.text, tt.encoding), func(t *testing.T) {
+			f := newFence(t, nil)
+			f.Answer(func(w http.ResponseWriter, r *http.Request) {
+				if !strings.HasSuffix(r.URL.Path, tt.path) || r.URL.Path == "/api/v1/metadata" {
+					metadataUpstream("")(w, r)
+					return
+				}
+				if tt.encoding != "" {
+					w.Header().Set("Content-Encoding", tt.encoding)
+				}
+				w.WriteHeader(tt.status)
+				if tt.text != "" {
+					_, _ = io.WriteString(w, tt.text)
+				}
+			})
+			resp, body := f.Get(t, "/api/v1/metadata")
+			if tt.want == http.StatusOK {
+				if resp.StatusCode != http.StatusOK {
+					t.Errorf("%d %s", resp.StatusCode, body)
+				}
+				return
+			}
+			wantError(t, resp, body, tt.want, "bad_gateway", "not passed on")
+			if len(f.Asked()) == 0 { // the failure is not kept
+				t.Fatal("nothing was asked")
+			}
+			f.Answer(metadataUpstream(""))
+			if resp, body := f.Get(t, "/api/v1/metadata"); resp.StatusCode != http.StatusOK {
+				t.Errorf("afterwards: %d %s", resp.StatusCode, body)
+			}
+		})
+	}
+}
+
+// TestNoSuchPath holds what servers say of a path that they do not have.
+func TestNoSuchPath(t *testing.T) {
+	for text, want := range map[string]bool{
+		`unsupported path requested: "/api/v1/targets/metadata"`:                                                                                                    true,
+		`unsupported path requested: "/select/0/prometheus/api/v1/targets/metadata"` + "\n":                                                                         true,
+		`remoteAddr: "10.0.0.1:53542"; requestURI: /api/v1/targets/metadata?match_target=%7B%7D; unsupported path requested: "/api/v1/targets/metadata"`:            true,
+		`remoteAddr: "10.0.0.1:53542, X-Forwarded-For: 10.0.0.2"; requestURI: /p/api/v1/targets/metadata; unsupported path requested: "/p/api/v1/targets/metadata"`: true,
+		`unsupported path requested: "/api/v1/query"`:                                                                                                               false,
+		`cannot connect: unsupported path requested: "/api/v1/targets/metadata"`:                                                                                    false,
+		`unsupported path requested: "/api/v1/targets/metadata" (storage is away)`:                                                                                  false,
+		`{"status":"error","errorType":"bad_data","error":"invalid parameter"}`:                                                                                     false,
+		"": false,
+	} {
+		if got := proxy.NoSuchPath(text); got != want {
+			t.Errorf("%q: %v", text, got)
+		}
+	}
+}
+
+// 20 tenants ask at once while somebody's HELP has 9 MiB.
+func TestHugeMetadataOfOthersTakesNoMemory(t *testing.T) {
+	f := newFence(t, func(o *proxy.Options) { o.UpstreamTimeout = time.Minute })
+	const help = `{"status":"success","data":{"secret":[{"type":"gauge","help":"HUGE","unit":""}],"up":[{"type":"gauge","help":"HUGE","unit":""}]}}`
+	f.Answer(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/api/v1/metadata":
+			_, _ = io.Copy(w, filled(help, "x"))
+		case "/api/v1/targets/metadata": // of an upstream that ignores match_target
+			_, _ = io.Copy(w, filled(`{"status":"success","data":[{"target":{"tenant_id":"beta"},"metric":"up","type":"gauge","help":"HUGE","unit":""}]}`, "x"))
+		default:
+			_, _ = io.WriteString(w, `{"status":"success","data":["up"]}`)
+		}
+	})
+	const want = `{"status":"success","data":{"up":[{"type":"gauge","help":"","unit":""}]}}`
+	requests := make([]*http.Request, 20)
+	for i := range requests {
+		requests[i] = f.Request(t, http.MethodGet, "/api/v1/metadata", "")
+		requests[i].Header.Set("Authorization", "Bearer "+f.Issuer.Token(t, fmt.Sprint("tenant", i), nil))
+	}
+	rise := peakHeap(func() {
+		var wg sync.WaitGroup
+		for _, r := range requests {
+			wg.Go(func() {
+				if _, body := f.Do(t, r); body != want {
+					t.Errorf("%.200s", body)
+				}
+			})
+		}
+		wg.Wait()
+	})
+	t.Logf("the heap rose by %d KiB", rise>>10)
+	if rise > 64<<20 {
+		t.Errorf("the heap rose by %d bytes", rise)
 	}
 }
 

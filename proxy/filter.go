@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -40,10 +41,15 @@ type view struct {
 
 const (
 	// maxElement bounds what is held in memory at a time: one rule with its
-	// alerts, one target, one family. A rule with 10,000 alerts of 800 bytes fits.
+	// alerts, one target, the texts of one family. A rule with 10,000 alerts of 800
+	// bytes fits.
 	maxElement = 8 << 20
-	// maxFields bounds the members of the objects around the elements.
-	maxFields = 64
+	// maxFields bounds the members of the objects around the elements, and
+	// maxFieldName their names.
+	maxFields    = 64
+	maxFieldName = 1 << 10
+	// maxName bounds what is read of the name of a metric, a group or a rule.
+	maxName = 64 << 10
 	// heldBack is how much of the output waits for the filter's verdict: a
 	// failure before that leaves dst untouched and can still become a 502.
 	heldBack = 32 << 10
@@ -57,41 +63,46 @@ func badAnswer(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", errAnswer, fmt.Errorf(format, args...))
 }
 
-// An answer is an upstream's answer on its way through a filter.
-type answer struct {
-	view  view
-	in    meter
-	outer *jsontext.Decoder // walks the stream
-	inner *jsontext.Decoder // walks one element in memory
-	out   *bufio.Writer
-
-	whole   []byte       // the element that is being read
-	memory  bytes.Buffer // what inner walks
-	text    []byte       // scratch of unquote
-	scratch []member     // of labelsOf
+// oversized is the failure of an answer that holds an element of the caller's own
+// which is larger than maxElement. Its text names the element.
+func oversized(format string, args ...any) error {
+	e := failure(http.StatusBadGateway, "%s is larger than the %d MiB that promfence filters", fmt.Sprintf(format, args...), maxElement>>20)
+	e.Err = errAnswer
+	return e
 }
 
-// newAnswer starts a filter. The outer decoder does not look for duplicate
-// names, since it would have to remember every family of everybody: object does
-// around the elements and the inner decoder does within them. Nor does it refuse
-// what is no UTF-8: value mends it.
+// An answer is an upstream's answer on its way through a filter. The scanner walks
+// the stream, inner walks one element that is held.
+type answer struct {
+	*scanner
+	view  view
+	inner *jsontext.Decoder
+	out   *bufio.Writer
+
+	warned bool // the answer has warnings
+
+	element  hold         // what is read of an element that may be shown
+	title    []byte       // its name, for an error
+	memory   bytes.Buffer // what inner walks
+	unquoted []byte       // scratch of unquote
+	scratch  []member     // of labelsOf
+}
+
 func newAnswer(dst io.Writer, src io.Reader, v view) (*answer, error) {
 	if v.label == "" || v.tenants.IsZero() {
 		return nil, errors.New("a filter was called without a tenant")
 	}
-	a := &answer{view: v, in: meter{src: src}, inner: new(jsontext.Decoder), out: bufio.NewWriterSize(dst, heldBack)}
-	a.outer = jsontext.NewDecoder(&a.in, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))
-	return a, nil
+	return &answer{scanner: newScanner(src), view: v, inner: new(jsontext.Decoder), out: bufio.NewWriterSize(dst, heldBack)}, nil
 }
 
 // filter walks the envelope around the data. Only what is named here passes.
 func (a *answer) filter(data func() error) error {
-	seen, warned := "", false
+	seen := ""
 	a.write(`{"status":"success"`)
 	err := a.object(func(name string) (err error) {
 		switch name {
 		case "status":
-			if status, err := a.string(); err != nil || status != "success" {
+			if status, _, err := a.text(maxFieldName); err != nil || string(status) != "success" {
 				return errors.Join(err, badAnswer("its status is not success"))
 			}
 			seen += name
@@ -100,9 +111,9 @@ func (a *answer) filter(data func() error) error {
 			a.write(`,"data":`)
 			return data()
 		case "warnings":
-			warned, err = a.nonEmpty()
+			a.warned, err = a.nonEmpty()
 		default:
-			return a.skip()
+			return a.value()
 		}
 		return err
 	})
@@ -115,7 +126,7 @@ func (a *answer) filter(data func() error) error {
 	if err != nil {
 		return a.explain(err)
 	}
-	if warned {
+	if a.warned {
 		// These answers are nobody's query: their warnings speak of stores.
 		a.write(`,"warnings":["` + hiddenWarning + `"]`)
 	}
@@ -126,11 +137,11 @@ func (a *answer) filter(data func() error) error {
 // end makes sure that nothing follows the answer, and that the stream (its
 // compression, its length) ends well.
 func (a *answer) end() error {
-	a.in.refill()
-	switch _, err := a.outer.ReadToken(); {
+	_, err := a.peek()
+	switch {
 	case err == nil:
 		return badAnswer("something follows it")
-	case errors.Is(err, io.EOF):
+	case errors.Is(a.err, io.EOF):
 		return nil
 	default:
 		return err
@@ -139,18 +150,16 @@ func (a *answer) end() error {
 
 // explain tells what is wrong with an answer without quoting it.
 func (a *answer) explain(err error) error {
-	syntax, isSyntax := errors.AsType[*jsontext.SyntacticError](err)
+	_, isSyntax := errors.AsType[*jsontext.SyntacticError](err)
 	switch {
-	case a.in.err != nil:
-		return fmt.Errorf("reading the upstream's answer: %w", a.in.err)
+	case a.err != nil && !errors.Is(a.err, io.EOF):
+		return fmt.Errorf("reading the upstream's answer: %w", a.err)
 	case errors.Is(err, errAnswer):
 		return err
-	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
-		return badAnswer("it ends early")
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		return errTwice
 	case isSyntax:
-		return badAnswer("it is not JSON near byte %d", syntax.ByteOffset)
+		return badAnswer("an element of it is not strict JSON, or nested too deep")
 	default:
 		return err
 	}

@@ -31,8 +31,10 @@ func (p *Proxy) filterAnswer(resp *http.Response, x *exchange) error {
 	v := view{
 		ctx: ctx, label: p.label, tenants: x.identity.Tenants, params: x.params.values(),
 		sharedRules: p.shared.rules, sharedMetadata: p.shared.metadata,
-		families: func(ctx context.Context) (map[string]bool, error) { return p.names.of(ctx, x) },
-		texts:    func(ctx context.Context) (map[string][]familyText, error) { return p.texts.of(ctx, x) },
+		families: func(ctx context.Context) (map[string]bool, error) { return ownAnswer(ctx, p.names, x, p.metricNames) },
+		texts: func(ctx context.Context) (map[string][]familyText, error) {
+			return ownAnswer(ctx, p.texts, x, p.targetTexts)
+		},
 	}
 	r, w := io.Pipe()
 	done := make(chan struct{})

@@ -36,7 +36,8 @@ func limitParam(params url.Values, name string) (int, error) {
 
 // filterMetadata shows the metric families that the tenants have series of. What
 // anybody wrote as HELP or UNIT is shown from the tenants' own targets, or from
-// all with tenancy.shared_metadata. A TYPE is shown when all agree on it.
+// all with tenancy.shared_metadata. So is TYPE; a family that none of the tenants'
+// own targets describes has the TYPE that all of its entries agree on.
 func filterMetadata(dst io.Writer, src io.Reader, v view) error {
 	a, err := newAnswer(dst, src, v)
 	if err != nil {
@@ -52,18 +53,18 @@ func filterMetadata(dst io.Writer, src io.Reader, v view) error {
 	if v.families == nil {
 		return errors.New("filterMetadata was called without the tenants' families")
 	}
-	if f.names, err = v.families(v.ctx); err != nil {
+	if f.series, err = v.families(v.ctx); err != nil {
 		return err
 	}
 	if v.texts != nil {
 		if f.texts, err = v.texts(v.ctx); err != nil {
 			return err
 		}
-		f.told = seriesOf(f.texts)
+		f.described = seriesOf(f.texts)
 	}
 	return a.filter(func() error {
 		a.write(`{`)
-		err := a.members(f.family) // as many as there are, so only those shown are remembered
+		err := a.members(maxName, f.family) // as many as there are, so only those shown are remembered
 		a.write(`}`)
 		return err
 	})
@@ -72,25 +73,28 @@ func filterMetadata(dst io.Writer, src io.Reader, v view) error {
 type metadataFilter struct {
 	*answer
 	limit, perFamily int
-	names            map[string]bool         // of the tenants' series
+	series           map[string]bool         // names of the tenants' series
 	texts            map[string][]familyText // of the tenants' own targets
-	told             map[string]bool         // the series that these are about
+	described        map[string]bool         // names of the series that these are about
 	shown            map[string]bool
 
 	fields []member // of the entry that is read
+	joined []byte   // scratch: the name of a series
 }
 
-// family shows the entries of one family, or nothing. They are read one by one:
-// others may have as many as they like.
-func (f *metadataFilter) family(name string) error {
-	if !f.mayHave(name) || f.limit >= 0 && len(f.shown) >= f.limit {
-		return f.skip()
+// family shows the entries of one family, or nothing. They are read one by one
+// and held only where everybody may read them: others may have as many and as
+// large ones as they like.
+func (f *metadataFilter) family(unquoted []byte, whole bool) error {
+	if !whole || !f.mayHave(unquoted) || f.limit >= 0 && len(f.shown) >= f.limit {
+		return f.value()
 	}
-	e := entries{has: f.hasToldItself(name)}
+	name := string(unquoted)
+	e := family{name: name, has: f.hasByOwnTargets(name)}
 	if isNull, err := f.null(); err != nil {
 		return err
 	} else if !isNull {
-		if err := f.array(func() error { return f.entry(name, &e) }); err != nil {
+		if err := f.array(func() error { return f.entry(&e) }); err != nil {
 			return err
 		}
 	}
@@ -102,16 +106,18 @@ func (f *metadataFilter) family(name string) error {
 	}
 	f.comma(len(f.shown))
 	f.shown[name] = true
-	return f.writeFamily(name, e)
+	return f.writeFamily(e)
 }
 
-// entries are what was read of a family's.
-type entries struct {
+// A family is what was read of a family's entries.
+type family struct {
+	name   string
 	count  int
 	kind   string           // the TYPE that all agree on, else unknown
 	has    bool             // the tenants have series of the family
-	shared []jsontext.Value // they themselves, where everybody may read them
+	shared []jsontext.Value // the entries, where everybody may read them
 	bytes  int
+	hidden []string // the TYPEs of those whose texts are too large or strange to be shown
 }
 
 // familySuffixes are what the series of a family add to its name, by TYPE: those
@@ -125,28 +131,37 @@ var familySuffixes = map[string][]string{
 	"summary":        {"_count", "_sum", "_created"},
 }
 
-// mayHave is a quick look, before a family's TYPE is known.
-func (f *metadataFilter) mayHave(name string) bool {
-	for kind := range familySuffixes {
-		if f.hasSome(name, kind) {
-			return true
-		}
+// allSuffixes are the empty one and those of any TYPE.
+var allSuffixes = func() []string {
+	all := []string{""}
+	for _, suffixes := range familySuffixes {
+		all = append(all, suffixes...)
 	}
-	return false
+	slices.Sort(all)
+	return slices.Compact(all)
+}()
+
+// mayHave is a quick look, before a family's TYPE is known.
+func (f *metadataFilter) mayHave(name []byte) bool {
+	return slices.ContainsFunc(allSuffixes, func(suffix string) bool {
+		f.joined = append(append(f.joined[:0], name...), suffix...)
+		return f.series[string(f.joined)]
+	})
 }
 
-// hasSome looks for the series of a TYPE only: a tenant's requests_total does not
-// tell them that somebody has a gauge named requests.
-func (f *metadataFilter) hasSome(name, kind string) bool {
-	return f.names[name] || slices.ContainsFunc(familySuffixes[kind], func(suffix string) bool { return f.names[name+suffix] })
+// has looks for the series of a TYPE only: a tenant's requests_total does not tell
+// them that somebody has a gauge named requests.
+func (f *metadataFilter) has(name, kind string) bool {
+	return f.series[name] || slices.ContainsFunc(familySuffixes[kind], func(suffix string) bool { return f.series[name+suffix] })
 }
 
-// hasUntold is hasSome for a TYPE that others tell. What the tenants' own targets
-// tell of is no part of it: a tenant's gauge jobs_count must not tell them of
-// somebody's summary named jobs.
-func (f *metadataFilter) hasUntold(name, kind string) bool {
-	untold := func(suffix string) bool { return f.names[name+suffix] && !f.told[name+suffix] }
-	return untold("") || slices.ContainsFunc(familySuffixes[kind], untold)
+// hasUndescribed reports whether the tenants have a series of this family and TYPE
+// that none of their own targets describes. Example: a tenant whose target
+// describes the gauge jobs_count must not learn from it that somebody else has a
+// summary named jobs.
+func (f *metadataFilter) hasUndescribed(name, kind string) bool {
+	undescribed := func(suffix string) bool { return f.series[name+suffix] && !f.described[name+suffix] }
+	return undescribed("") || slices.ContainsFunc(familySuffixes[kind], undescribed)
 }
 
 // seriesOf are the names of the series that families may have.
@@ -163,86 +178,11 @@ func seriesOf(families map[string][]familyText) map[string]bool {
 	return all
 }
 
-// hasToldItself reports whether the tenants have series of a family by what their
-// own targets tell of it, or by its very name.
-func (f *metadataFilter) hasToldItself(name string) bool {
-	if own := f.texts[name]; len(own) > 0 {
-		return slices.ContainsFunc(own, func(t familyText) bool { return f.hasSome(name, t.kind) })
+// hasByOwnTargets reports whether the tenants have series of a family as their own
+// targets describe it, or else by its very name.
+func (f *metadataFilter) hasByOwnTargets(name string) bool {
+	if texts := f.texts[name]; len(texts) > 0 {
+		return slices.ContainsFunc(texts, func(t familyText) bool { return f.has(name, t.kind) })
 	}
-	return f.hasUntold(name, "")
-}
-
-// entry reads the entry of a family that comes next.
-func (f *metadataFilter) entry(name string, e *entries) error {
-	raw, err := f.value()
-	if err != nil {
-		return err
-	}
-	if f.fields, err = f.split(f.fields[:0], raw); err != nil {
-		return err
-	}
-	text, err := f.unquote(find(f.fields, "type"))
-	if err != nil {
-		return err
-	}
-	said := knownKind(text)
-	if e.count == 0 {
-		e.kind = said
-	}
-	if e.count++; e.kind != said {
-		e.kind = "unknown"
-	}
-	e.has = e.has || len(f.texts[name]) == 0 && f.hasUntold(name, said)
-	if !f.view.sharedMetadata || f.cut(e.count) < e.count {
-		return nil
-	}
-	if e.bytes += len(raw); e.bytes > maxElement {
-		return badAnswer("the entries of a family are larger than %d bytes", maxElement)
-	}
-	e.shared = append(e.shared, raw.Clone())
-	return nil
-}
-
-// knownKind keeps free text out of TYPE.
-func knownKind(text []byte) string {
-	switch kind := string(text); kind {
-	case "counter", "gauge", "gaugehistogram", "histogram", "info", "stateset", "summary":
-		return kind
-	default:
-		return "unknown"
-	}
-}
-
-func (f *metadataFilter) writeFamily(name string, e entries) error {
-	quoted, err := jsontext.AppendQuote(nil, name)
-	if err != nil {
-		return err
-	}
-	f.writeBytes(quoted)
-	f.write(`:[`)
-	switch texts := f.texts[name]; {
-	case f.view.sharedMetadata:
-		for i, entry := range e.shared {
-			f.comma(i)
-			f.writeBytes(entry)
-		}
-	case e.count > 0:
-		if len(texts) == 0 {
-			texts = []familyText{{help: `""`, unit: `""`}}
-		}
-		for i, t := range texts[:f.cut(len(texts))] {
-			f.comma(i)
-			f.write(`{"type":"` + e.kind + `","help":` + t.help + `,"unit":` + t.unit + `}`)
-		}
-	}
-	f.write(`]`)
-	return nil
-}
-
-// cut applies limit_per_metric, of which zero is none.
-func (f *metadataFilter) cut(n int) int {
-	if f.perFamily > 0 {
-		return min(n, f.perFamily)
-	}
-	return n
+	return f.hasUndescribed(name, "")
 }

@@ -81,10 +81,16 @@ func TestFilterMetadata(t *testing.T) {
 			want:   `{"lat":[` + entry("histogram", "") + `]}`,
 		},
 		{
-			name: "own targets decide which series a family has, and all of them its type", series: "up lat_sum",
+			name: "own targets decide which series a family has, and its type", series: "up lat_sum",
 			answer: `{"lat":[` + entry("gauge", "MARKER") + `,` + entry("histogram", "own") + `],"up":[` + entry("gauge", "MARKER") + `,` + entry("gauge", "own") + `]}`,
 			texts:  `[` + ownEntry + `,` + told("lat", "histogram") + `]`,
-			want:   `{"lat":[` + entry("unknown", "own") + `],"up":[` + entry("gauge", "own") + `]}`,
+			want:   `{"lat":[` + entry("histogram", "own") + `],"up":[` + entry("gauge", "own") + `]}`,
+		},
+		{
+			name: "a type that others call otherwise stays what each own target calls it", series: "a_total",
+			answer: `{"a_total":[` + entry("gauge", "MARKER") + `,` + entry("counter", "own") + `]}`,
+			texts:  `[` + told("a_total", "counter") + `,` + strings.Replace(told("a_total", "gauge"), "own", "own too", 1) + `]`,
+			want:   `{"a_total":[` + entry("counter", "own") + `,` + entry("gauge", "own too") + `]}`,
 		},
 		{
 			name: "free text in an own type is unknown", series: "up",
@@ -105,6 +111,11 @@ func TestFilterMetadata(t *testing.T) {
 			name: "limits count what is shown", series: "a b c", shared: true, params: "limit=2&limit_per_metric=1",
 			answer: `{"MARKER":[` + entry("gauge", "") + `],"a":[` + entry("gauge", "1") + `,` + entry("gauge", "MARKER") + `],"b":[` + entry("gauge", "1") + `],"c":[` + entry("gauge", "MARKER") + `]}`,
 			want:   `{"a":[` + entry("gauge", "1") + `],"b":[` + entry("gauge", "1") + `]}`,
+		},
+		{
+			name: "a shared text that two readers read differently is blank", series: "up", shared: true,
+			answer: `{"up":[{"type":"gauge","help":"MARKER","help":"MARKER"},{"type":"gauge","help":"\ud800MARKER"},` + entry("gauge", "one") + `]}`,
+			want:   `{"up":[` + entry("gauge", "one") + `,` + entry("gauge", "") + `]}`,
 		},
 		{name: "limit zero shows nothing", series: "a", params: "limit=0", answer: `{"a":[` + entry("gauge", "") + `]}`, want: `{}`},
 		{name: "limit_per_metric zero is none", series: "a", params: "limit_per_metric=0", answer: `{"a":[` + entry("gauge", "") + `]}`, want: `{"a":[` + entry("gauge", "") + `]}`},

@@ -48,9 +48,7 @@ func (f *rulesFilter) sharedRule(alerts jsontext.Value) error {
 	f.write(`{`)
 	for _, m := range f.members {
 		name := string(m.name)
-		switch name {
-		case "name", "query", "duration", "keepFiringFor", "labels", "annotations", "type",
-			"alerts", "state", "health", "evaluationTime", "lastEvaluation":
+		if shownOfShared(name) {
 			f.comma(n)
 			n++
 		}
@@ -75,29 +73,59 @@ func (f *rulesFilter) sharedRule(alerts jsontext.Value) error {
 	return nil
 }
 
-// alertsOfShared leaves the view's among the alerts of a rule that carries no
-// tenant: it may have any number of everybody's.
-func (f *rulesFilter) alertsOfShared(name []byte, whose owner) (done bool, err error) {
-	if string(name) != "alerts" || whose != nobodys || f.peek() != '[' {
+// shownOfShared names the members of a shared rule that are shown in some form.
+func shownOfShared(name string) bool {
+	switch name {
+	case "name", "query", "duration", "keepFiringFor", "labels", "annotations", "type",
+		"alerts", "state", "health", "evaluationTime", "lastEvaluation":
+		return true
+	}
+	return false
+}
+
+// readShared reads a member of a rule that carries no tenant. Such a rule may have
+// any number of everybody's alerts, of which it keeps the view's, and members that
+// are not shown: they tell of everybody's series and may be large.
+func (f *rulesFilter) readShared(name []byte, whose owner) (done bool, err error) {
+	if whose != nobodys {
 		return false, nil
 	}
-	f.whole = append(f.whole, '[')
+	c, err := f.peek()
+	switch {
+	case err != nil || shownOfShared(string(name)) && (string(name) != "alerts" || c != '['):
+		return false, err
+	case string(name) != "alerts":
+		f.element.add([]byte(`null`))
+		return true, f.value()
+	}
+	f.element.add([]byte{'['})
 	n := 0
 	err = f.array(func() error {
-		alert, err := f.value()
-		if err != nil {
-			return err
+		kept, err := f.readAlert(n)
+		if kept {
+			n++
 		}
-		if _, whose, err := f.labelsOf(alert, "labels"); err != nil || whose != own {
-			return err
-		}
-		if n++; n > 1 {
-			f.whole = append(f.whole, ',')
-		}
-		return f.add(alert)
+		return err
 	})
-	f.whole = append(f.whole, ']')
+	f.element.add([]byte{']'})
 	return true, err
+}
+
+// readAlert reads an alert, behind n others, into the rule that is held if it is
+// the view's.
+func (f *rulesFilter) readAlert(n int) (kept bool, err error) {
+	rule := f.element
+	if n > 0 {
+		f.element.add([]byte{','})
+	}
+	f.element.from = len(f.element.bytes)
+	whose, err := f.readMembers(kind{labels: alerts.labels}, isOwn, nil)
+	if whose == own {
+		f.element.from = rule.from
+		return true, err
+	}
+	f.element.bytes, f.element.from, f.element.over = f.element.bytes[:len(rule.bytes)], rule.from, rule.over
+	return false, err
 }
 
 // ownAlerts collects the view's alerts in f.alerts and tells whether these are
@@ -172,8 +200,8 @@ func (f *rulesFilter) writeState(was, alerts jsontext.Value) error {
 }
 
 func (f *rulesFilter) writeMember(m member) {
-	name, err := jsontext.AppendQuote(f.text[:0], m.name)
-	f.text = name
+	name, err := jsontext.AppendQuote(f.unquoted[:0], m.name)
+	f.unquoted = name
 	if err != nil { // the decoder let only UTF-8 through
 		name = []byte(`""`)
 	}

@@ -1,9 +1,13 @@
 package proxy
 
 import (
+	"bytes"
+	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -35,8 +39,8 @@ type rulesFilter struct {
 	page          rulesPage
 	excludeAlerts bool
 
-	groups int    // written so far
-	fields []byte // of the current group, not yet written: `"name":…,"name":…,`
+	groups int  // written so far
+	fields hold // of the current group, not yet written: `"name":…,"name":…,`
 
 	// Scratch of one rule.
 	members, alert []member
@@ -54,12 +58,12 @@ func (f *rulesFilter) data() error {
 			return f.copyGroups()
 		case "groupNextToken":
 			// Never asked for: a page would be taken for the whole.
-			if token, err := f.string(); err != nil || token != "" {
+			if token, whole, err := f.text(maxName); err != nil || !whole || len(token) > 0 {
 				return badAnswer("it is a page of groups although the whole was asked for")
 			}
 			return nil
 		default:
-			return f.skip()
+			return f.value()
 		}
 	})
 	if err == nil && !found {
@@ -92,6 +96,7 @@ type ruleGroup struct {
 	hasName, hasFile bool
 	decided, visible bool    // by the first visible rule
 	rules            int     // written so far
+	strange          bool    // a field is no scalar
 	timed            bool    // the upstream tells an evaluationTime
 	seconds          float64 // the sum of the visible rules' evaluation times
 }
@@ -101,66 +106,81 @@ type ruleGroup struct {
 // first visible rule, the others until the group's end.
 func (f *rulesFilter) group() error {
 	if f.page.next != "" {
-		return f.skip() // the page is full
+		return f.value() // the page is full
 	}
 	g := &ruleGroup{}
-	f.fields = f.fields[:0]
+	f.fields = hold{bytes: f.fields.bytes[:0]}
 	err := f.object(func(name string) error {
 		switch name {
 		case "rules":
 			return f.rules(g)
 		case "evaluationTime":
 			g.timed = true
-			return f.skip()
+			return f.value()
 		case "name", "file", "interval", "limit", "lastEvaluation", "partialResponseStrategy":
 			return f.field(g, name)
 		default:
-			return f.skip()
+			return f.value()
 		}
 	})
+	if err == nil && g.visible {
+		err = f.checkFields(g)
+	}
 	if err != nil || !g.visible {
 		return err
 	}
 	if g.timed {
 		// The group's own time tells of rules that are not shown. The sum does
 		// not, and it is there whether or not something was hidden.
-		f.fields = append(f.fields, `"evaluationTime":`...)
-		f.fields = appendSeconds(f.fields, g.seconds)
-		f.fields = append(f.fields, ',')
+		f.fields.bytes = append(f.fields.bytes, `"evaluationTime":`...)
+		f.fields.bytes = append(appendSeconds(f.fields.bytes, g.seconds), ',')
 	}
-	if n := len(f.fields); n > 0 {
+	if fields := f.fields.bytes; len(fields) > 0 {
 		f.write(`,`)
-		f.writeBytes(f.fields[:n-1])
+		f.writeBytes(fields[:len(fields)-1])
 	}
 	f.write(`}`)
 	return nil
 }
 
+// field reads a field of a group that may turn out to hold nothing visible: only
+// if it does is a strange field a failure.
 func (f *rulesFilter) field(g *ruleGroup, name string) error {
-	value, err := f.value()
-	if err != nil {
-		return err
-	}
-	switch value.Kind() {
-	case '{', '[':
-		return badAnswer("a group's field is not a scalar")
-	case '"':
-		text, err := f.unquote(value)
-		if err != nil {
-			return err
+	f.fields.add([]byte(`"` + name + `":`))
+	err := f.keeping(&f.fields, func() error {
+		c, err := f.peek()
+		if c != '"' || err != nil {
+			g.strange = g.strange || c == '{' || c == '['
+			return f.value()
 		}
+		text, whole, err := f.text(maxName)
 		switch name {
 		case "name":
-			g.name, g.hasName = string(text), true
+			g.name, g.hasName = string(text), whole
 		case "file":
-			g.file, g.hasFile = string(text), true
+			g.file, g.hasFile = string(text), whole
 		}
+		return err
+	})
+	f.fields.add([]byte{','})
+	return err
+}
+
+// checkFields refuses what was read of a visible group's fields and is not yet
+// written, if it is not what a group has.
+func (f *rulesFilter) checkFields(g *ruleGroup) error {
+	if f.fields.over {
+		return oversized("the rule group %q without its rules", clipTitle([]byte(g.name)))
 	}
-	if len(f.fields)+len(value) > maxElement {
-		return badAnswer("a group's fields are larger than %d bytes", maxElement)
+	fields := f.fields.bytes
+	if !utf8.Valid(fields) {
+		fields = bytes.ToValidUTF8(fields, []byte("\uFFFD"))
+		f.fields.bytes = fields
 	}
-	f.fields = append(append(append(f.fields, '"'), name...), '"', ':')
-	f.fields = append(append(f.fields, value...), ',')
+	object := slices.Concat([]byte{'{'}, bytes.TrimSuffix(fields, []byte{','}), []byte{'}'})
+	if g.strange || !jsontext.Value(object).IsValid() {
+		return badAnswer("a group's field is not a scalar, or not strict JSON")
+	}
 	return nil
 }
 
@@ -168,11 +188,12 @@ func (f *rulesFilter) rules(g *ruleGroup) error {
 	if isNull, err := f.null(); isNull || err != nil {
 		return err
 	}
+	k := kind{labels: "labels", noun: fmt.Sprintf("in the group %q the rule", clipTitle([]byte(g.name))), title: "name"}
 	err := f.array(func() error {
 		if g.decided && !g.visible {
-			return f.skip() // on another page
+			return f.value() // on another page
 		}
-		raw, err := f.element("labels", f.shows, f.alertsOfShared)
+		raw, err := f.read(k, f.shows, f.readShared)
 		if err != nil || raw == nil {
 			return err
 		}
@@ -224,12 +245,15 @@ func (f *rulesFilter) begin(g *ruleGroup) error {
 	if g.visible = f.page.admit(g.file, g.name); !g.visible {
 		return nil
 	}
+	if err := f.checkFields(g); err != nil {
+		return err
+	}
 	f.comma(f.groups)
 	f.groups++
 	f.write(`{`)
-	f.writeBytes(f.fields)
+	f.writeBytes(f.fields.bytes)
 	f.write(`"rules":[`)
-	f.fields = f.fields[:0]
+	f.fields.bytes = f.fields.bytes[:0]
 	return nil
 }
 

@@ -5,6 +5,11 @@ import (
 	"slices"
 )
 
+var (
+	alerts  = kind{labels: "labels", noun: "the alert", label: "alertname"}
+	targets = kind{labels: "labels", noun: "a target of the scrape pool", title: "scrapePool"}
+)
+
 // filterAlerts shows the alerts that carry the name of one of the view's tenants.
 func filterAlerts(dst io.Writer, src io.Reader, v view) error {
 	a, err := newAnswer(dst, src, v)
@@ -12,7 +17,7 @@ func filterAlerts(dst io.Writer, src io.Reader, v view) error {
 		return err
 	}
 	return a.filter(func() error {
-		return a.only("alerts", func() error { return a.copyOwned("labels", nil) })
+		return a.only("alerts", func() error { return a.copyOwned(alerts, nil) })
 	})
 }
 
@@ -25,7 +30,7 @@ func filterTargets(dst io.Writer, src io.Reader, v view) error {
 		return err
 	}
 	return a.filter(func() error {
-		return a.only("activeTargets", func() error { return a.copyOwned("labels", nil) },
+		return a.only("activeTargets", func() error { return a.copyOwned(targets, nil) },
 			"droppedTargets", "droppedTargetCounts")
 	})
 }
@@ -38,7 +43,7 @@ func (a *answer) only(wanted string, copyValue func() error, emptied ...string) 
 	err := a.object(func(name string) error {
 		isWanted := name == wanted
 		if !isWanted && !slices.Contains(emptied, name) {
-			return a.skip()
+			return a.value()
 		}
 		a.comma(n)
 		n++
@@ -59,7 +64,11 @@ func (a *answer) only(wanted string, copyValue func() error, emptied ...string) 
 // empty passes over a list or map and writes it without its elements. A null
 // stays one: an upstream that was not asked for a list answers so.
 func (a *answer) empty() error {
-	switch a.peek() {
+	c, err := a.peek()
+	if err != nil {
+		return err
+	}
+	switch c {
 	case '[':
 		a.write(`[]`)
 	case '{':
@@ -67,5 +76,5 @@ func (a *answer) empty() error {
 	default:
 		a.write(`null`)
 	}
-	return a.skip()
+	return a.value()
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 )
 
+var entries = kind{labels: "target", noun: "the metadata of the metric", title: "metric"}
+
 // filterTargetsMetadata shows what the tenants' own targets say about their
 // families, whole. An entry of another target would tell that target's labels.
 func filterTargetsMetadata(dst io.Writer, src io.Reader, v view) error {
@@ -19,7 +21,7 @@ func filterTargetsMetadata(dst io.Writer, src io.Reader, v view) error {
 	}
 	n, full, last := 0, false, []byte(nil)
 	return a.filter(func() error {
-		return a.copyOwned("target", func(entry []member) bool {
+		return a.copyOwned(entries, func(entry []member) bool {
 			// Prometheus looks at the limit before each target, not within one.
 			if target := find(entry, "target"); !full && !bytes.Equal(target, last) {
 				full = limit >= 0 && n >= limit
@@ -46,40 +48,48 @@ func readTargetTexts(src io.Reader, v view) (map[string][]familyText, error) {
 	texts, size := map[string][]familyText{}, 0
 	err = a.filter(func() error {
 		return a.array(func() error {
-			entry, err := a.value()
-			if err != nil {
-				return err
+			name, text, err := a.targetText()
+			if err != nil || name == "" || slices.Contains(texts[name], text) {
+				return err // replicas of one program say the same
 			}
-			members, whose, err := a.labelsOf(entry, "target")
-			if err != nil || whose != own {
-				return err
-			}
-			help, unit := find(members, "help"), find(members, "unit")
-			if help.Kind() != '"' || unit.Kind() != '"' {
-				return badAnswer("an entry lacks its texts")
-			}
-			family, err := a.unquote(find(members, "metric"))
-			if err != nil {
-				return err
-			}
-			name := string(family) // before unquote is asked again
-			kind, err := a.unquote(find(members, "type"))
-			if err != nil {
-				return err
-			}
-			text := familyText{knownKind(kind), string(help), string(unit)}
-			if slices.Contains(texts[name], text) {
-				return nil // replicas of one program say the same
-			}
-			if size += len(name) + len(help) + len(unit); size > maxElement {
-				return badAnswer("the texts of the tenants' families are larger than %d bytes", maxElement)
+			if size += len(name) + len(text.help) + len(text.unit); size > maxElement {
+				return oversized("what your targets tell of their metrics, up to %q,", clipTitle([]byte(name)))
 			}
 			texts[name] = append(texts[name], text)
 			return nil
 		})
 	})
+	if err == nil && a.warned {
+		// A family that its targets do not describe could be described by a target
+		// that was left out.
+		err = badAnswer("it may be incomplete")
+	}
 	if err != nil {
 		return nil, err
 	}
 	return texts, nil
+}
+
+// targetText reads the entry that comes next, and returns no name when its target
+// is not the tenants'. Name and text are copies: they outlive the answer.
+func (a *answer) targetText() (name string, text familyText, err error) {
+	entry, err := a.read(entries, isOwn, nil)
+	if err != nil || entry == nil {
+		return "", text, err
+	}
+	members, whose, err := a.labelsOf(entry, entries.labels)
+	if err != nil || whose != own {
+		return "", text, err
+	}
+	help, unit := find(members, "help"), find(members, "unit")
+	if help.Kind() != '"' || unit.Kind() != '"' {
+		return "", text, badAnswer("an entry lacks its texts")
+	}
+	family, err := a.unquote(find(members, "metric"))
+	if err != nil {
+		return "", text, err
+	}
+	name = string(family) // before unquote is called again
+	told, err := a.unquote(find(members, "type"))
+	return name, familyText{knownType(told), string(help), string(unit)}, err
 }

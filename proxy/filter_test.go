@@ -206,25 +206,6 @@ func TestFiltersRefuseAmbiguousElements(t *testing.T) {
 	}
 }
 
-func TestFiltersBoundAnElement(t *testing.T) {
-	huge := func(prefix, suffix string) io.Reader {
-		return io.MultiReader(strings.NewReader(prefix), io.LimitReader(filler{}, proxy.MaxElement+1<<20), strings.NewReader(suffix))
-	}
-	for name, src := range map[string]io.Reader{
-		"rules":            huge(`{"status":"success","data":{"groups":[{"name":"g","file":"f","rules":[{"x":"`, `"}]}]}}`),
-		"alerts":           huge(`{"status":"success","data":{"alerts":[{"x":"`, `"}]}}`),
-		"targets":          huge(`{"status":"success","data":{"droppedTargets":["`, `"],"activeTargets":[]}}`),
-		"targets/metadata": huge(`{"status":"success","data":[{"x":"`, `"}]}`),
-		"metadata":         huge(`{"status":"success","data":{"`, `":[]}}`),
-	} {
-		err := proxy.Filters[name](io.Discard, src, answerView(t))
-		wantBadAnswer(t, err)
-		if !strings.Contains(err.Error(), "larger than") {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-}
-
 // What is passed over may be as large as it likes: nothing of it is kept.
 func TestFiltersPassOverLargeParts(t *testing.T) {
 	part := `{"x":"` + strings.Repeat("y", 1<<10) + `"},`
@@ -236,47 +217,6 @@ func TestFiltersPassOverLargeParts(t *testing.T) {
 	}
 	if want := data(`{"droppedTargets":[],"activeTargets":[` + ownTarget + `]}`); out.String() != want {
 		t.Errorf("got %s", out.String())
-	}
-}
-
-// Neither does what is somebody else's break the answer, however large it is:
-// nothing of it is kept from where it says whose it is.
-func TestLargeElementsOfOthersBreakNothing(t *testing.T) {
-	const many = 2 * proxy.MaxElement
-	others := func(open, element, end string) io.Reader {
-		return io.MultiReader(strings.NewReader(open), io.LimitReader(&repeat{s: element + ","}, int64(len(element)+1)*(many/int64(len(element)))), strings.NewReader(element+end))
-	}
-	const alertsOf = `{"name":"r","labels":{%s},"alerts":[`
-	for name, tt := range map[string]struct {
-		filter string
-		src    io.Reader
-		want   string
-	}{
-		"a rule with many alerts": {
-			"rules", others(`{"status":"success","data":{"groups":[{"name":"g","file":"f","rules":[`+fmt.Sprintf(alertsOf, `"tenant_id":"beta"`), betaAlert, `]},`+ownRule+`]}]}}`),
-			groups(group("g", ownRule)),
-		},
-		"a shared rule with many alerts": {
-			"rules", others(`{"status":"success","data":{"groups":[{"name":"g","file":"f","rules":[`+fmt.Sprintf(alertsOf, ``), betaAlert, `,`+ownAlert+`]},`+ownRule+`]}]}}`),
-			groups(group("g", fmt.Sprintf(alertsOf, ``)+ownAlert+`]}`, ownRule)),
-		},
-		"a target with many discovered labels": {
-			"targets", others(`{"status":"success","data":{"activeTargets":[{"labels":{},"discoveredLabels":[`, `{"MARKER":""}`, `]},`+ownTarget+`]}}`),
-			data(`{"activeTargets":[` + ownTarget + `]}`),
-		},
-		"a series with many exemplars": {
-			"query_exemplars", others(`{"status":"success","data":[{"seriesLabels":{"tenant_id":"MARKER"},"exemplars":[`, `{"MARKER":""}`, `]},`+ownExemplars+`]}`),
-			data(`[` + ownExemplars + `]`),
-		},
-	} {
-		v := answerView(t)
-		v.SharedRules = true
-		var out strings.Builder
-		if err := proxy.Filters[tt.filter](&out, tt.src, v); err != nil {
-			t.Errorf("%s: %v", name, err)
-		} else if out.String() != tt.want {
-			t.Errorf("%s: %.2000s, want %s", name, out.String(), tt.want)
-		}
 	}
 }
 
@@ -299,15 +239,6 @@ func TestTextThatIsNotUTF8IsMended(t *testing.T) {
 			}
 		}
 	}
-}
-
-type filler struct{}
-
-func (filler) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = 'a'
-	}
-	return len(p), nil
 }
 
 type repeat struct {

@@ -92,8 +92,8 @@ type Proxy struct {
 	cors          cors
 	noStore       []string
 	vary          []string
-	names         *asked[map[string]bool]         // for the filter of /metadata
-	texts         *asked[map[string][]familyText] // likewise
+	names         *lookup[map[string]bool]         // for the filter of /metadata
+	texts         *lookup[map[string][]familyText] // likewise
 	draining      atomic.Bool
 }
 
@@ -125,7 +125,7 @@ func New(o Options) (*Proxy, error) {
 	p.timeout = o.UpstreamTimeout
 	p.upstream = upstream.New(upstream.Options{URL: o.Upstream, Timeout: o.UpstreamTimeout, TLS: o.UpstreamTLS, MaxIdleConnections: o.MaxIdleConnections})
 	p.reverse = p.newReverse()
-	p.names, p.texts = newAsked(p.metricNames), newAsked(p.targetTexts)
+	p.names, p.texts = newLookup(namesSize), newLookup(textsSize)
 	return p, nil
 }
 
