@@ -8,6 +8,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/proxy/promql"
 )
 
 // A record is what an audit asks of one decision: who, for which tenants, what,
@@ -80,7 +81,7 @@ func reason(err error) string {
 		return string(a.Reason)
 	}
 	switch e := asAPIError(err); {
-	case errors.Is(err, errVerify):
+	case errors.Is(err, promql.ErrVerify):
 		return "enforcement"
 	case e.Limit != "":
 		return e.Limit

@@ -3,23 +3,30 @@ package proxy
 import (
 	"encoding/json"
 
-	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/auth/policy"
+	"github.com/promfence/promfence/proxy/promql"
 )
 
 // An answerer answers in the upstream's place.
 type answerer func(p *Proxy, x *exchange, s scopedRequest) error
 
-// Explain returns a query as the upstream would be sent it on behalf of the
-// tenants. Its errors are those that a caller would read, except that there are
-// no bounds on the query's size.
-func Explain(label string, tenants auth.Tenants, query string) (string, error) {
-	m, err := newTenantMatcher(label, tenants, Intersect)
+// Explain returns a query as the upstream would be sent it on behalf of a label
+// policy. Its errors are those that a caller would read, except that there are no
+// bounds on the query's size.
+func Explain(l policy.Labels, query string) (string, error) {
+	e, err := promql.NewEnforcers(promql.Options{OnConflict: Intersect}).For(l)
 	if err != nil {
 		return "", err
 	}
 	const unbounded = 1 << 30
-	return m.expression(query, &budget{limits: Limits{QueryBytes: unbounded, QueryDepth: 1000, QueryTerms: unbounded}})
+	return e.Expression(query, promql.NewBudget(promql.Limits{QueryBytes: unbounded, QueryDepth: 1000, QueryTerms: unbounded}))
 }
+
+// ParserModule is the module whose parser decides what is PromQL.
+const ParserModule = promql.ParserModule
+
+// ParserVersion is its version, or "unknown" in a build that does not say.
+func ParserVersion() string { return promql.ParserVersion() }
 
 // explain shows a caller what is made of their query, and for whom.
 func explain(p *Proxy, x *exchange, s scopedRequest) error {

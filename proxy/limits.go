@@ -1,13 +1,11 @@
 package proxy
 
 import (
-	"math"
 	"net/http"
 	"strconv"
 	"time"
 
-	"github.com/prometheus/common/model"
-	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/promfence/promfence/proxy/promql"
 )
 
 // limitNames are the settings that refuse, without their section: the values of
@@ -17,70 +15,27 @@ var limitNames = []string{
 	"max_body_bytes", "max_range", "max_points",
 }
 
-// A reach is how far a query reads beyond the times that it is evaluated at.
-// It adds up over a request, which has one query.
-type reach struct {
-	window time.Duration // the longest range, with the subqueries around it
-	points int64         // the most steps of one subquery
+// Limits bound what one request may cost. The first four hold before a recursive
+// parser sees it, and must be positive; of the others 0 is no limit.
+type Limits struct {
+	QueryBytes int   // all PromQL of a request, in bytes
+	QueryDepth int   // open brackets of all kinds
+	QueryTerms int   // operators, commas, opening brackets and identifiers
+	BodyBytes  int64 // a request's body
 
-	// Those whose duration is an expression, known to the upstream alone.
-	ranges, subqueries int
+	MaxRange  time.Duration // how much time a query may read
+	MaxPoints int           // evaluations of one query, or of a subquery in it
+
+	// For each set of tenants by itself.
+	RequestsPerSecond  int
+	Burst              int // 0 = RequestsPerSecond
+	ConcurrentRequests int
 }
 
-func (r reach) plus(o reach) reach {
-	return reach{saturated(r.window, o.window), r.points + o.points, r.ranges + o.ranges, r.subqueries + o.subqueries}
-}
-
-func (r reach) minus(o reach) reach {
-	return reach{r.window - o.window, r.points - o.points, r.ranges - o.ranges, r.subqueries - o.subqueries}
-}
-
-// reachOf measures a parsed query whose nodes are all known. offset and @ move
-// a window in time and do not make it longer.
-func reachOf(expr parser.Expr) (r reach) {
-	_ = parser.Walk(visitor(func(node parser.Node, path []parser.Node) { // no visitor of ours fails
-		var window time.Duration
-		switch n := node.(type) {
-		case *parser.MatrixSelector:
-			window = n.Range
-			if n.RangeExpr != nil {
-				r.ranges++
-			}
-		case *parser.SubqueryExpr:
-			window = n.Range
-			if n.RangeExpr != nil || n.StepExpr != nil {
-				r.subqueries++
-			}
-			if n.Step > 0 {
-				r.points = max(r.points, int64(n.Range/n.Step))
-			}
-		default:
-			return
-		}
-		for _, above := range path {
-			if s, ok := above.(*parser.SubqueryExpr); ok {
-				window = saturated(window, s.Range)
-			}
-		}
-		r.window = max(r.window, window)
-	}), expr, nil)
-	return r
-}
-
-type visitor func(node parser.Node, path []parser.Node)
-
-// Visit never fails.
-func (v visitor) Visit(node parser.Node, path []parser.Node) (parser.Visitor, error) {
-	v(node, path)
-	return v, nil
-}
-
-// saturated adds durations that are not negative.
-func saturated(a, b time.Duration) time.Duration {
-	if a > math.MaxInt64-b {
-		return math.MaxInt64
-	}
-	return a + b
+func (l Limits) budget() *promql.Budget {
+	return promql.NewBudget(promql.Limits{
+		QueryBytes: l.QueryBytes, QueryDepth: l.QueryDepth, QueryTerms: l.QueryTerms, MaxRange: l.MaxRange, MaxPoints: l.MaxPoints,
+	})
 }
 
 // checkTimes holds a request against limits.max_range and limits.max_points.
@@ -88,35 +43,28 @@ func saturated(a, b time.Duration) time.Duration {
 // upstreams read more, and what we cannot read we cannot bound. Rows that look
 // up series without evaluating anything may leave times out, and are then
 // given the longest range that they may have.
-func (l Limits) checkTimes(row *Route, ps params, r reach) (params, error) {
+func (l Limits) checkTimes(row *Route, ps params, b *promql.Budget) (params, error) {
 	if l.MaxRange == 0 && l.MaxPoints == 0 {
 		return ps, nil
 	}
 	if row.knows("start") && !row.knows("step") {
-		return l.checkLookup(ps) // whatever the query of exemplars has, it is not evaluated
+		return l.checkLookup(ps, b) // whatever the query of exemplars has, it is not evaluated
 	}
-	if l.MaxRange > 0 && r.ranges+r.subqueries > 0 {
-		return nil, overLimit("max_range", http.StatusBadRequest, "durations that are expressions are not accepted here, since queries have a longest range (limits.max_range): write them as numbers with a unit")
-	}
-	if l.MaxPoints > 0 && r.subqueries > 0 {
-		return nil, overLimit("max_points", http.StatusBadRequest, "subqueries with expressions as durations are not accepted here, since their steps are limited (limits.max_points): write numbers with a unit")
-	}
-	if l.MaxPoints > 0 && r.points > int64(l.MaxPoints) {
-		return nil, overLimit("max_points", http.StatusBadRequest, "a subquery has %d steps: at most %d are accepted (limits.max_points); use a longer step", r.points, l.MaxPoints)
+	if err := b.CheckReach(); err != nil {
+		return nil, err
 	}
 	lookback, err := ps.lookback()
 	if err != nil {
 		return nil, err
 	}
-	r.window = saturated(r.window, lookback)
 	if !row.knows("start") {
-		return ps, l.checkRange(0, r.window)
+		return ps, b.CheckEvaluation(0, lookback)
 	}
-	return ps, l.checkSteps(ps, r)
+	return ps, l.checkSteps(ps, lookback, b)
 }
 
 // checkSteps is for rows that evaluate a query from start to end.
-func (l Limits) checkSteps(ps params, r reach) error {
+func (l Limits) checkSteps(ps params, lookback time.Duration, b *promql.Budget) error {
 	start, err := ps.time("start")
 	if err != nil {
 		return err
@@ -130,7 +78,7 @@ func (l Limits) checkSteps(ps params, r reach) error {
 		return err
 	}
 	span := end.Sub(start) // saturates
-	if err := l.checkRange(span, r.window); err != nil {
+	if err := b.CheckEvaluation(span, lookback); err != nil {
 		return err
 	}
 	// As Prometheus counts for its own limit.
@@ -142,7 +90,7 @@ func (l Limits) checkSteps(ps params, r reach) error {
 
 // checkLookup is for rows where the upstream takes a missing time for the
 // beginning or the end of all.
-func (l Limits) checkLookup(ps params) (params, error) {
+func (l Limits) checkLookup(ps params, b *promql.Budget) (params, error) {
 	if l.MaxRange == 0 {
 		return ps, nil
 	}
@@ -161,19 +109,5 @@ func (l Limits) checkLookup(ps params) (params, error) {
 	if err != nil {
 		return nil, err
 	}
-	return ps, l.checkRange(end.Sub(start), 0)
-}
-
-func (l Limits) checkRange(span, window time.Duration) error {
-	if span = max(span, 0); l.MaxRange == 0 || saturated(span, window) <= l.MaxRange {
-		return nil
-	}
-	return overLimit("max_range", http.StatusBadRequest, "the query reads more than %s: from start to end, with its longest range, the subqueries around it and its lookback_delta, that is the most that is accepted (limits.max_range)",
-		model.Duration(l.MaxRange))
-}
-
-// checkReadRange is checkRange for milliseconds that may be as far apart as
-// integers go.
-func (l Limits) checkReadRange(startMs, endMs int64) error {
-	return l.checkRange(time.UnixMilli(endMs).Sub(time.UnixMilli(startMs)), 0)
+	return ps, b.CheckSpan(end.Sub(start))
 }

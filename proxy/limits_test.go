@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/prometheus/prometheus/prompb"
 
 	"github.com/promfence/promfence/proxy"
 )
@@ -64,29 +63,6 @@ func TestLimitsOnTime(t *testing.T) {
 			}
 		})
 	}
-	t.Run("remote read", func(t *testing.T) {
-		hour := int64(time.Hour / time.Millisecond)
-		for name, tt := range map[string]struct {
-			start, end int64
-			hints      *prompb.ReadHints
-			refused    bool
-		}{
-			"short":                   {0, hour, nil, false},
-			"short, so are its hints": {0, hour, &prompb.ReadHints{StartMs: 1, EndMs: hour, StepMs: 1}, false},
-			"hints without times":     {hour, 2 * hour, &prompb.ReadHints{Func: "rate"}, false},
-			"long":                    {0, hour + 1, nil, true},
-			"hints that begin early":  {hour, 2 * hour, &prompb.ReadHints{StartMs: 1, EndMs: 2 * hour}, true},
-			"hints that end late":     {hour, 2 * hour, &prompb.ReadHints{StartMs: hour, EndMs: 3 * hour}, true},
-		} {
-			q := query(eq("a", "b"))
-			q.StartTimestampMs, q.EndTimestampMs, q.Hints = tt.start, tt.end, tt.hints
-			_, err := proxy.ScopeReadRequest(encodeRead(t, &prompb.ReadRequest{Queries: []*prompb.Query{q}}),
-				"tenant_id", tenants(t, "acme"), proxy.Intersect, proxy.Limits{QueryBytes: 1000, QueryTerms: 100, BodyBytes: 1000, MaxRange: time.Hour})
-			if refused := err != nil && strings.Contains(err.Error(), "limits.max_range"); refused != tt.refused || err != nil && !refused {
-				t.Errorf("%s: %v", name, err)
-			}
-		}
-	})
 	for _, limit := range []string{"max_range", "max_points"} {
 		if n := rejected(t, f, limit); n < 2 {
 			t.Errorf("promfence_rejected_total{limit=%q} is %v", limit, n)

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/proxy/promql"
 )
 
 // metrics are promfence's own, served on the admin listener.
@@ -99,7 +100,7 @@ func (m *metrics) failure(e *apiError) {
 	if a, ok := errors.AsType[*auth.Error](e.Err); ok {
 		m.authFailures.WithLabelValues(string(a.Reason)).Inc()
 	}
-	if errors.Is(e, errVerify) {
+	if errors.Is(e, promql.ErrVerify) {
 		m.enforcement.Inc()
 	}
 	if e.Limit != "" {

@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 
 	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy"
 )
 
@@ -98,8 +99,8 @@ func ofTenant(t *testing.T, r *prometheus.Registry, name, tenant string) (sum fl
 type believing struct{}
 
 func (believing) Authenticate(r *http.Request) (auth.Identity, error) {
-	tenants, err := auth.ParseTenants(r.Header["Tenant"]...)
-	return auth.Identity{Tenants: tenants}, err
+	tenants, err := policy.ForTenants("tenant_id", r.Header["Tenant"]...)
+	return auth.Identity{Labels: tenants}, err
 }
 
 // However many tenants come, at once or after settings were read again, the

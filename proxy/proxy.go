@@ -163,8 +163,8 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 		return err // 401, 403, 503: before the caller learns which paths exist
 	}
 	x.identity = id
-	if x.matcher, err = p.matchers.of(id.Tenants); err != nil {
-		return internal(err)
+	if x.matcher, err = p.matchers.of(id.Labels); err != nil {
+		return err
 	}
 	route, name, err := p.routes.find(r)
 	x.route = route
@@ -190,12 +190,12 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 // scope narrows the request to its caller's tenants.
 func (p *Proxy) scope(x *exchange, r *http.Request, labelName string) (scopedRequest, error) {
 	m := x.matcher
-	b := &budget{limits: p.limits}
+	b := p.limits.budget()
 	if x.route.Body != nil {
 		body, err := readProtobuf(x, r, p.limits.BodyBytes)
 		if err == nil {
 			x.record.hashBody(body)
-			body, err = x.route.Body(body, m, b)
+			body, err = x.route.Body(p.limits, body, m, b)
 		}
 		if err != nil {
 			return scopedRequest{}, err
@@ -213,7 +213,7 @@ func (p *Proxy) scope(x *exchange, r *http.Request, labelName string) (scopedReq
 	if ps, err = x.route.Scope(ps, m, b); err != nil {
 		return scopedRequest{}, err
 	}
-	if ps, err = p.limits.checkTimes(x.route, ps, b.reach); err != nil {
+	if ps, err = p.limits.checkTimes(x.route, ps, b); err != nil {
 		return scopedRequest{}, err
 	}
 	return p.withParams(x, r, labelName, ps), nil

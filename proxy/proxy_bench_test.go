@@ -19,14 +19,15 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy"
 )
 
 // everybody is acme: what proving it costs is measured in package auth.
-type everybody struct{ tenants auth.Tenants }
+type everybody struct{ tenants policy.Labels }
 
 func (e everybody) Authenticate(*http.Request) (auth.Identity, error) {
-	return auth.Identity{Subject: "alice", Tenants: e.tenants}, nil
+	return auth.Identity{Subject: "alice", Labels: e.tenants}, nil
 }
 
 // answering listens on loopback and gives every request the same answer, for so
@@ -77,7 +78,7 @@ func answerAll(conn net.Conn, answer []byte) {
 
 func benchProxy(b *testing.B, upstream *url.URL) *proxy.Proxy {
 	b.Helper()
-	tenants, err := auth.ParseTenants("acme")
+	tenants, err := policy.ForTenants("tenant_id", "acme")
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -11,9 +11,11 @@ import (
 	"testing"
 
 	"github.com/prometheus/prometheus/model/labels"
+	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/rs/zerolog"
 
 	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/auth/policy"
 )
 
 // acme is an Authenticator that believes everybody.
@@ -27,7 +29,7 @@ func scopedBy(p *Proxy, r *http.Request) *http.Request {
 	x := &exchange{ResponseWriter: httptest.NewRecorder(), id: "x"}
 	identity, _ := p.auth.Authenticate(r)
 	x.identity = identity
-	x.matcher, _ = p.matchers.of(identity.Tenants)
+	x.matcher, _ = p.matchers.of(identity.Labels)
 	route, name, err := p.routes.find(r)
 	if x.route = route; err != nil {
 		return nil
@@ -37,6 +39,26 @@ func scopedBy(p *Proxy, r *http.Request) *http.Request {
 		return nil
 	}
 	return scoped.r
+}
+
+// promQL reads what the upstream would be sent.
+var promQL = parser.NewParser(parser.Options{
+	EnableExperimentalFunctions: true, ExperimentalDurationExpr: true, EnableExtendedRangeSelectors: true, EnableBinopFillModifiers: true,
+})
+
+// escapes returns a selector of an enforced query that does not hold the tenant.
+func escapes(tb testing.TB, enforced string) string {
+	tb.Helper()
+	expr, err := promQL.ParseExpr(enforced)
+	if err != nil {
+		tb.Fatalf("%q does not parse: %v", enforced, err)
+	}
+	for _, ms := range parser.ExtractSelectors(expr) {
+		if !slices.ContainsFunc(ms, func(m *labels.Matcher) bool { return m.String() == `tenant_id="acme"` }) {
+			return (&parser.VectorSelector{LabelMatchers: ms}).String()
+		}
+	}
+	return ""
 }
 
 // unfenced returns what is wrong with a request that would be forwarded.
@@ -94,13 +116,13 @@ func FuzzRequest(f *testing.F) {
 	f.Add("GET", "/federate", "match[]={}&match[]={a=\"\"}", "", "")
 	f.Add("GET", "/api/v1/rules", "match[]={a=\"b\"}&group_limit=1", "", "")
 	f.Add("POST", "/api/v1/search/label_values", "label=a;b", "multipart/form-data; boundary=x", "--x")
-	tenants, err := auth.ParseTenants("acme")
+	tenants, err := policy.ForTenants("tenant_id", "acme")
 	if err != nil {
 		f.Fatal(err)
 	}
 	p, err := New(Options{
-		Auth: acme{auth.Identity{Tenants: tenants}}, Ready: func() error { return nil }, Label: "tenant_id", OnConflict: Intersect,
-		Upstream: &url.URL{Scheme: "http", Host: "upstream"}, MaxIdleConnections: 1, Limits: newBudget().limits, Logger: zerolog.Nop(),
+		Auth: acme{auth.Identity{Labels: tenants}}, Ready: func() error { return nil }, Label: "tenant_id", OnConflict: Intersect,
+		Upstream: &url.URL{Scheme: "http", Host: "upstream"}, MaxIdleConnections: 1, Limits: Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000, BodyBytes: 1 << 20}, Logger: zerolog.Nop(),
 	})
 	if err != nil {
 		f.Fatal(err)

@@ -81,7 +81,7 @@ var Routes = []Route{
 	{Path: "/metadata", Methods: get, Params: []string{"metric", "limit", "limit_per_metric"}, Scope: checked(checkMetadataParams, "limit", "limit_per_metric"), Filter: filterMetadata},
 	{Path: "/targets", Methods: get, Params: []string{"state", "scrapePool"}, Scope: checked(nil), Filter: filterTargets},
 	{Path: "/targets/metadata", Methods: get, Params: []string{"match_target", "metric", "limit"}, Scope: ownTargets, Filter: filterTargetsMetadata},
-	{Path: "/read", Methods: post, Body: scopeReadRequest, Formats: true},
+	{Path: "/read", Methods: post, Body: Limits.scopeReadRequest, Formats: true},
 	{Path: "/format_query", Methods: getPost, Params: []string{"query"}, Scope: parsed(maxFormatTerms)},
 	{Path: "/parse_query", Methods: getPost, Params: []string{"query"}, Scope: parsed(0)},
 	{Path: "/status/buildinfo", Methods: get, Scope: checked(nil)},

@@ -4,32 +4,41 @@ import (
 	"errors"
 	"net/url"
 
-	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/promfence/promfence/proxy/promql"
+	"github.com/promfence/promfence/proxy/remoteread"
 )
 
 // A Scope narrows one request: it returns the parameters to send, in which
 // every selector holds the tenant's matcher, or refuses.
-type Scope func(ps params, m *tenantMatcher, b *budget) (params, error)
+type Scope func(ps params, m *tenantMatcher, b *promql.Budget) (params, error)
 
 // A Body narrows a request whose body is not a form: it returns the body to
 // send, or refuses. Such a row knows no parameters.
-type Body func(body []byte, m *tenantMatcher, b *budget) ([]byte, error)
+type Body func(l Limits, body []byte, m *tenantMatcher, b *promql.Budget) ([]byte, error)
+
+// maxSelectors bounds the match[] parameters of one request.
+const maxSelectors = 100
+
+// scopeReadRequest narrows a remote-read request.
+func (l Limits) scopeReadRequest(body []byte, m *tenantMatcher, b *promql.Budget) ([]byte, error) {
+	return remoteread.Narrow(body, m.enforcer, b, l.BodyBytes)
+}
 
 // expression narrows the parameter query, a PromQL expression.
-func expression(ps params, m *tenantMatcher, b *budget) (params, error) {
+func expression(ps params, m *tenantMatcher, b *promql.Budget) (params, error) {
 	found := false
 	for i, p := range ps {
 		if p.name != "query" {
 			continue
 		}
-		enforced, err := m.expression(p.value, b)
+		enforced, err := m.enforcer.Expression(p.value, b)
 		if err != nil {
 			return nil, inParameter("query", err)
 		}
 		ps[i].value, found = enforced, true
 	}
 	if !found {
-		_, err := m.expression("", b) // refused as an empty one is
+		_, err := m.enforcer.Expression("", b) // refused as an empty one is
 		return nil, inParameter("query", err)
 	}
 	return ps, nil
@@ -54,7 +63,11 @@ const (
 
 // selectors narrows every match[] parameter.
 func selectors(none absent) Scope {
-	return func(ps params, m *tenantMatcher, b *budget) (params, error) {
+	return func(ps params, m *tenantMatcher, b *promql.Budget) (params, error) {
+		enforce := m.enforcer.Selector
+		if none == federated {
+			enforce = m.enforcer.FederatedSelector
+		}
 		kept := make(params, 0, len(ps)+1)
 		count := 0
 		for _, p := range ps {
@@ -62,7 +75,7 @@ func selectors(none absent) Scope {
 				if count++; count > maxSelectors {
 					return nil, badData("too many match[] parameters: at most %d are accepted", maxSelectors)
 				}
-				enforced, err := m.selector(p.value, b, none == federated)
+				enforced, err := enforce(p.value, b)
 				if err != nil {
 					return nil, inParameter("match[]", err)
 				}
@@ -78,7 +91,7 @@ func selectors(none absent) Scope {
 		}
 		switch none {
 		case added:
-			return append(kept, param{"match[]", m.own()}), nil
+			return append(kept, param{"match[]", m.enforcer.Everything()}), nil
 		case federated:
 			return kept, nil
 		}
@@ -93,17 +106,10 @@ const maxFormatTerms = 300
 // parsed bounds and parses a query that reads no data, and sends it as it is.
 // A positive maxTerms is a narrower bound than the setting.
 func parsed(maxTerms int) Scope {
-	return func(ps params, _ *tenantMatcher, b *budget) (params, error) {
+	return func(ps params, _ *tenantMatcher, b *promql.Budget) (params, error) {
 		query, _ := ps.lookup("query")
-		if err := b.charge(query); err != nil {
+		if err := promql.Check(query, b, maxTerms); err != nil {
 			return nil, inParameter("query", err)
-		}
-		if maxTerms > 0 && b.terms > maxTerms {
-			return nil, inParameter("query", badData(
-				"the query has too many terms to be formatted: at most %d operators, commas, brackets and names are accepted", maxTerms))
-		}
-		if _, err := promQL.ParseExpr(query); err != nil {
-			return nil, inParameter("query", refusedByParser(err))
 		}
 		return ps, nil
 	}
@@ -112,19 +118,19 @@ func parsed(maxTerms int) Scope {
 // ownTargets narrows match_target, the selector of targets. The answer is
 // filtered as well; but an upstream that says "not found" must not say it of
 // somebody else's targets.
-func ownTargets(ps params, m *tenantMatcher, b *budget) (params, error) {
+func ownTargets(ps params, m *tenantMatcher, b *promql.Budget) (params, error) {
 	if err := checkMetadataParams(ps.values()); err != nil {
 		return nil, err
 	}
 	selector := ""
 	if chosen, _ := ps.lookup("match_target"); chosen != "" {
 		var err error
-		if selector, err = m.selector(chosen, b, true); err != nil { // targets are chosen by what they lack, too
+		if selector, err = m.enforcer.FederatedSelector(chosen, b); err != nil { // targets are chosen by what they lack, too
 			return nil, inParameter("match_target", err)
 		}
 	}
 	if selector == "" {
-		selector = m.own()
+		selector = m.enforcer.Everything()
 	}
 	return append(ps.without("limit", "match_target"), param{"match_target", selector}), nil
 }
@@ -134,7 +140,7 @@ func ownTargets(ps params, m *tenantMatcher, b *budget) (params, error) {
 // applies, and spells selectors afresh: they choose among elements, all of
 // which the filter still looks at.
 func checked(check func(url.Values) error, ours ...string) Scope {
-	return func(ps params, _ *tenantMatcher, b *budget) (params, error) {
+	return func(ps params, _ *tenantMatcher, b *promql.Budget) (params, error) {
 		if check != nil {
 			if err := check(ps.values()); err != nil {
 				return nil, err
@@ -145,13 +151,11 @@ func checked(check func(url.Values) error, ours ...string) Scope {
 			if p.name != "match[]" {
 				continue
 			}
-			ms, err := parseSelector(p.value, b)
+			spelled, err := promql.Respell(p.value, b)
 			if err != nil {
 				return nil, inParameter(p.name, err)
 			}
-			if ps[i].value = "{}"; len(ms) > 0 { // the printer spells no matchers as nothing
-				ps[i].value = (&parser.VectorSelector{LabelMatchers: ms}).String()
-			}
+			ps[i].value = spelled
 		}
 		return ps, nil
 	}

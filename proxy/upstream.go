@@ -73,7 +73,7 @@ func (p *Proxy) withBody(x *exchange, r *http.Request, body []byte) scopedReques
 // ownRequest spells a request on behalf of an exchange's tenants, in plain
 // encoding. Its only parameter is the tenants' own selector.
 func (p *Proxy) ownRequest(ctx context.Context, x *exchange, path, selector string) (scopedRequest, error) {
-	ps := params{{selector, x.matcher.own()}}
+	ps := params{{selector, x.matcher.enforcer.Everything()}}
 	u := url.URL{Scheme: p.target.Scheme, Host: p.target.Host}
 	u.RawPath = p.prefix + apiBase + path
 	u.Path, u.RawQuery = unescaped(u.RawPath), ps.encode()

@@ -14,7 +14,7 @@ import (
 	"github.com/rs/zerolog"
 	"github.com/spf13/pflag"
 
-	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/config"
 	"github.com/promfence/promfence/proxy"
 )
@@ -113,20 +113,21 @@ func explain(_ context.Context, in input) error {
 	if len(*names) == 0 || flags.NArg() != 1 {
 		return errors.New("explain: want --tenant NAME and one query, in quotes")
 	}
-	tenants, err := auth.ParseTenants(*names...)
-	if err != nil {
-		return fmt.Errorf("--tenant: %w", err)
-	}
 	if *label == "" {
 		var args []string
 		if flags.Changed("config") {
 			args = []string{"--config", *file}
 		}
+		var err error
 		if *label, err = config.TenancyLabel(args, in.environ); err != nil {
 			return mistakes(err)
 		}
 	}
-	enforced, err := proxy.Explain(*label, tenants, flags.Arg(0))
+	labels, err := policy.ForTenants(*label, *names...)
+	if err != nil {
+		return fmt.Errorf("--tenant: %w", err)
+	}
+	enforced, err := proxy.Explain(labels, flags.Arg(0))
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,7 @@ import (
 	"net/url"
 	"strings"
 
-	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy"
 )
 
@@ -125,7 +125,7 @@ func newTemplate(method, path string, form url.Values, token string) template {
 // dashboard makes the requests of the query list. nameEnd, repeated or unique,
 // ends each metric's name.
 func dashboard(nameEnd string, callers []caller) (requests, error) {
-	tenants, err := auth.ParseTenants(tenantMark)
+	tenants, err := policy.ForTenants("tenant_id", tenantMark)
 	if err != nil {
 		return requests{}, err
 	}
@@ -133,7 +133,7 @@ func dashboard(nameEnd string, callers []caller) (requests, error) {
 	for line := range strings.Lines(queryList) {
 		kind, query, _ := strings.Cut(strings.TrimSpace(line), " ")
 		query = strings.ReplaceAll(query, "#", nameEnd)
-		text, err := proxy.Explain("tenant_id", tenants, query)
+		text, err := proxy.Explain(tenants, query)
 		if err != nil {
 			return requests{}, fmt.Errorf("%s: %w", query, err)
 		}

@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/prometheus/promql/promqltest"
 	"github.com/prometheus/prometheus/storage"
 
-	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/test/harness/gobuild"
 )
 
@@ -35,13 +35,14 @@ func TestWhoeverElseIsThereTheAnswerIsTheSame(t *testing.T) {
 	}
 	for _, names := range [][]string{{"acme"}, {"acme", "beta"}} {
 		t.Run(fmt.Sprint(names), func(t *testing.T) {
-			tenants, err := auth.ParseTenants(names...)
+			tenants, err := policy.ForTenants("tenant_id", names...)
 			if err != nil {
 				t.Fatal(err)
 			}
 			engine := &twin{
 				engine:  promqltest.NewTestEngine(t, false, 0, promqltest.DefaultMaxSamplesPerQuery*10),
 				parser:  parser.NewParser(promqltest.TestParserOpts),
+				names:   names,
 				tenants: tenants,
 				skipped: map[string]int{},
 			}

@@ -12,7 +12,7 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"github.com/prometheus/prometheus/storage"
 
-	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy"
 	"github.com/promfence/promfence/test/harness/upstream"
 )
@@ -22,7 +22,8 @@ import (
 type twin struct {
 	engine  *promql.Engine
 	parser  parser.Parser
-	tenants auth.Tenants
+	names   []string
+	tenants policy.Labels
 
 	compared    int
 	told        int            // answers that hold something, as a control
@@ -48,12 +49,12 @@ func (w *twin) NewRangeQuery(ctx context.Context, q storage.Queryable, o promql.
 }
 
 func (w *twin) compare(ctx context.Context, q *worlds, text string, ask asker) {
-	enforced, err := proxy.Explain("tenant_id", w.tenants, text)
+	enforced, err := proxy.Explain(w.tenants, text)
 	if err != nil {
 		w.refused(text, err)
 		return
 	}
-	if loose := upstream.Unscoped(enforced, w.tenants.Names()...); loose != "" {
+	if loose := upstream.Unscoped(enforced, w.names...); loose != "" {
 		w.differences = append(w.differences, fmt.Sprintf("%s\n\tbecame %s\n\tin which %s is nobody's", text, enforced, loose))
 	}
 	w.compared++

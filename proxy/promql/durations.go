@@ -1,17 +1,19 @@
-package proxy
+package promql
 
 import (
 	"time"
 
 	"github.com/prometheus/prometheus/promql/parser"
+
+	"github.com/promfence/promfence/proxy/apierr"
 )
 
 // maxDurationTerms bounds the expressions in place of durations that a query
 // holds: to print one takes the square of its length.
 const maxDurationTerms = 100
 
-// A spelling tells of an expression what the printer, which is the parser's, may
-// not spell as it was meant.
+// A spelling is what an expression holds that the parser's printer may not spell as
+// it was meant.
 type spelling struct {
 	durationTerms int  // of expressions in place of durations
 	loose         bool // these, fractions of milliseconds, or values that fill gaps
@@ -62,7 +64,7 @@ func durationTerms(e parser.Expr) int {
 // refuse is the refusal of a query that was not spelled as it was meant.
 func (s spelling) refuse(err error) error {
 	if !s.loose {
-		return internal(err)
+		return apierr.Internal(err)
 	}
-	return badData("the query cannot be narrowed exactly as it is written: write durations as whole milliseconds, in numbers with a unit, without arithmetic and brackets, and fill gaps with one value")
+	return apierr.BadData("the query cannot be narrowed exactly as it is written: write durations as whole milliseconds, in numbers with a unit, without arithmetic and brackets, and fill gaps with one value")
 }

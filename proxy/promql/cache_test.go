@@ -1,20 +1,17 @@
-package proxy
+package promql
 
 import (
 	"fmt"
-	"net/url"
 	"runtime"
 	"strings"
 	"sync"
 	"testing"
-
-	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
-func TestQueryCacheIsBoundedInBytes(t *testing.T) {
-	c := newQueryCache(newMetrics(nil))
+func TestTextCacheIsBoundedInBytes(t *testing.T) {
+	c := newTextCache(Options{})
 	for i := range 50_000 {
-		c.add(queryKey{"4:acme", anExpression, fmt.Sprintf("%d%s", i, strings.Repeat("x", i%2000))}, enforcedText{text: "y"})
+		c.add(textKey{"4:acme", anExpression, fmt.Sprintf("%d%s", i, strings.Repeat("x", i%2000))}, enforcedText{text: "y"})
 		if c.bytes > cachedBytes {
 			t.Fatalf("%d bytes after %d texts", c.bytes, i)
 		}
@@ -30,23 +27,23 @@ func TestQueryCacheIsBoundedInBytes(t *testing.T) {
 }
 
 func TestCachedTextsDrawOnTheBudget(t *testing.T) {
-	counts := newMetrics(nil)
-	c := newMatcherCache("tenant_id", Intersect, counts)
-	m, err := c.of(matcherFor(t, Intersect, "acme").tenants)
+	hits, misses := 0, 0
+	c := NewEnforcers(Options{OnConflict: Intersect, Hit: func() { hits++ }, Miss: func() { misses++ }})
+	m, err := c.For(tenants(t, "acme"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	text := `up{a="` + strings.Repeat("x", 8000) + `"}`
 	b := newBudget() // 64 KiB: eight of them fit
 	for i := range 8 {
-		if _, err := m.selector(text, b, false); err != nil {
+		if _, err := m.Selector(text, b); err != nil {
 			t.Fatalf("number %d: %v", i+1, err)
 		}
 	}
-	if _, err := m.selector(text, b, false); err == nil {
+	if _, err := m.Selector(text, b); err == nil {
 		t.Error("more than the budget was let through")
 	}
-	if hits, misses := testutil.ToFloat64(counts.cacheHits), testutil.ToFloat64(counts.cacheMisses); hits != 7 || misses != 2 {
+	if hits != 7 || misses != 2 {
 		t.Errorf("%v hits and %v misses, want 7 and 2", hits, misses)
 	}
 }
@@ -57,22 +54,22 @@ func TestCachedTextsDrawOnTheBudgetOfManyTenants(t *testing.T) {
 	for i := range 20 {
 		names = append(names, fmt.Sprintf("%0200d", i))
 	}
-	c := newMatcherCache("tenant_id", Intersect, newMetrics(nil))
-	m, err := c.of(matcherFor(t, Intersect, names...).tenants)
+	c := NewEnforcers(Options{OnConflict: Intersect})
+	m, err := c.For(tenants(t, names...))
 	if err != nil {
 		t.Fatal(err)
 	}
 	b, let := newBudget(), 0
 	for i := range 50 {
 		text := fmt.Sprintf("up%d", i)
-		if _, err := m.selector(text, newBudget(), false); err != nil { // known from now on
+		if _, err := m.Selector(text, newBudget()); err != nil { // known from now on
 			t.Fatal(err)
 		}
-		if _, err := m.selector(text, b, false); err == nil {
+		if _, err := m.Selector(text, b); err == nil {
 			let++
 		}
 	}
-	if most := maxTenantRegexps / (len(m.Name) + len(m.Value)); let != most {
+	if most := maxEnforcedRegexps / (len(m.wanted[0].Name) + len(m.wanted[0].Value)); let != most {
 		t.Errorf("%d selectors are let through, want %d", let, most)
 	}
 }
@@ -80,19 +77,19 @@ func TestCachedTextsDrawOnTheBudgetOfManyTenants(t *testing.T) {
 // TestCachesDoNotMixTenants asks for the same texts as ever other tenants at
 // once, more of them than are kept.
 func TestCachesDoNotMixTenants(t *testing.T) {
-	c := newMatcherCache("tenant_id", Intersect, newMetrics(nil))
+	c := NewEnforcers(Options{OnConflict: Intersect})
 	var wg sync.WaitGroup
 	for worker := range 4 {
 		wg.Go(func() {
 			for i := range 2000 {
 				name := fmt.Sprintf("t%d", (i*7+worker)%700)
-				m, err := c.of(matcherFor(t, Intersect, name).tenants)
+				m, err := c.For(tenants(t, name))
 				if err != nil {
 					t.Error(err)
 					return
 				}
 				query := fmt.Sprintf("sum(x%d)", i%50)
-				got, err := m.expression(query, newBudget())
+				got, err := m.Expression(query, newBudget())
 				if want := fmt.Sprintf(`sum(x%d{tenant_id="%s"})`, i%50, name); got != want || err != nil {
 					t.Errorf("as %s: %s, %v", name, got, err)
 					return
@@ -104,32 +101,32 @@ func TestCachesDoNotMixTenants(t *testing.T) {
 }
 
 func TestKindsAreKeptApart(t *testing.T) {
-	c := newMatcherCache("tenant_id", Intersect, newMetrics(nil))
-	m, err := c.of(matcherFor(t, Intersect, "acme").tenants)
+	c := NewEnforcers(Options{OnConflict: Intersect})
+	m, err := c.For(tenants(t, "acme"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if got, err := m.selector(`{a=""}`, newBudget(), true); err != nil || got != `{a="",tenant_id="acme"}` {
+		if got, err := m.FederatedSelector(`{a=""}`, newBudget()); err != nil || got != `{a="",tenant_id="acme"}` {
 			t.Errorf("federation: %s, %v", got, err)
 		}
-		if _, err := m.selector(`{a=""}`, newBudget(), false); err == nil {
+		if _, err := m.Selector(`{a=""}`, newBudget()); err == nil {
 			t.Error("a selector without a non-empty matcher was let through")
 		}
-		if got, err := m.expression(`{a="b"}`, newBudget()); err != nil || got != `{a="b",tenant_id="acme"}` {
+		if got, err := m.Expression(`{a="b"}`, newBudget()); err != nil || got != `{a="b",tenant_id="acme"}` {
 			t.Errorf("an expression: %s, %v", got, err)
 		}
 	}
 }
 
-func TestQueryCacheKeepsCopies(t *testing.T) {
-	c := newQueryCache(newMetrics(nil))
+func TestTextCacheKeepsCopies(t *testing.T) {
+	c := newTextCache(Options{})
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
 	for i := range 30 {
 		request := fmt.Sprintf("up%02d%s", i, strings.Repeat("x", 1<<20))
-		c.add(queryKey{"4:acme", anExpression, request[:4]}, enforcedText{text: request[:4]})
+		c.add(textKey{"4:acme", anExpression, request[:4]}, enforcedText{text: request[:4]})
 	}
 	runtime.GC()
 	runtime.ReadMemStats(&after)
@@ -138,15 +135,5 @@ func TestQueryCacheKeepsCopies(t *testing.T) {
 	}
 	if c.texts.Len() != 30 {
 		t.Errorf("%d texts are kept", c.texts.Len())
-	}
-}
-
-func TestUnescapedAsURLsAre(t *testing.T) {
-	for _, text := range []string{"", "a", "a+b", "%41%62", "%C3%A9", "%zz", "%4", "%", "a%", "%4g", "%g4", "100%25", "a%00b", "+%2B+", "é", "\xff", "%ff%FF%aA"} {
-		want, err := url.QueryUnescape(text)
-		got, ok := unescapeTo(nil, []byte(text))
-		if string(got) != want || ok != (err == nil) {
-			t.Errorf("%q: %q, %v", text, got, ok)
-		}
 	}
 }

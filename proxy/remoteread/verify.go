@@ -1,4 +1,4 @@
-package proxy
+package remoteread
 
 import (
 	"errors"
@@ -6,12 +6,14 @@ import (
 
 	"github.com/golang/snappy"
 	"github.com/prometheus/prometheus/model/labels"
+
+	"github.com/promfence/promfence/proxy/promql"
 )
 
-// verifyRead decodes a narrowed request again and compares it with the original:
-// each query must hold its original matchers and the enforced one exactly once,
-// and nothing else may differ, or be more than we know.
-func verifyRead(compressed []byte, original *readRequest, types []uint64, matchers [][]*labels.Matcher, want *labels.Matcher) error {
+// verify decodes a narrowed request again and compares it with the original: each
+// query must hold its original matchers and each enforced one exactly once, and
+// nothing else may differ, or be more than we know.
+func verify(compressed []byte, original *readRequest, types []uint64, matchers [][]*labels.Matcher, e *promql.Enforcer) error {
 	raw, err := snappy.Decode(nil, compressed)
 	if err != nil {
 		return err
@@ -36,7 +38,7 @@ func verifyRead(compressed []byte, original *readRequest, types []uint64, matche
 			// Compared as text: nothing needs compiling twice.
 			got[j] = &labels.Matcher{Type: matchTypes[m.kind], Name: m.name, Value: m.value}
 		}
-		if !enforcedOnce(want, matchers[i], got) {
+		if !e.Holds(matchers[i], got) {
 			return errors.New("a remote-read query lacks a matcher or has one too many")
 		}
 	}

@@ -1,4 +1,4 @@
-package proxy
+package promql
 
 import (
 	"errors"
@@ -17,24 +17,36 @@ import (
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
 
-	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/auth/policy"
+	"github.com/promfence/promfence/proxy/apierr"
 )
 
-func matcherFor(tb testing.TB, onConflict string, names ...string) *tenantMatcher {
+func tenants(tb testing.TB, names ...string) policy.Labels {
 	tb.Helper()
-	tenants, err := auth.ParseTenants(names...)
+	l, err := policy.ForTenants("tenant_id", names...)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	m, err := newTenantMatcher("tenant_id", tenants, onConflict)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return m
+	return l
 }
 
-func newBudget() *budget {
-	return &budget{limits: Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000, BodyBytes: 1 << 20}}
+func enforcer(tb testing.TB, onConflict string, l policy.Labels) *Enforcer {
+	tb.Helper()
+	e, err := NewEnforcers(Options{OnConflict: onConflict}).For(l)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return e
+}
+
+// forTenants makes an Enforcer that remembers nothing else.
+func forTenants(tb testing.TB, onConflict string, names ...string) *Enforcer {
+	tb.Helper()
+	return enforcer(tb, onConflict, tenants(tb, names...))
+}
+
+func newBudget() *Budget {
+	return NewBudget(Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000})
 }
 
 func TestExpression(t *testing.T) {
@@ -74,7 +86,7 @@ func TestExpression(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := matcherFor(t, Intersect, "acme").expression(tt.query, newBudget())
+			got, err := forTenants(t, Intersect, "acme").Expression(tt.query, newBudget())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -98,7 +110,7 @@ func TestDurationsAsNumbersKeepTheirValue(t *testing.T) {
 }
 
 func TestExpressionForSeveralTenants(t *testing.T) {
-	got, err := matcherFor(t, Intersect, "beta", "a.b|c").expression(`up{tenant_id="beta"}`, newBudget())
+	got, err := forTenants(t, Intersect, "beta", "a.b|c").Expression(`up{tenant_id="beta"}`, newBudget())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -108,10 +120,10 @@ func TestExpressionForSeveralTenants(t *testing.T) {
 }
 
 func TestExpressionRefused(t *testing.T) {
-	reject := matcherFor(t, Reject, "acme")
+	reject := forTenants(t, Reject, "acme")
 	tests := []struct {
 		name, query string
-		m           *tenantMatcher
+		m           *Enforcer
 		status      int
 		text        string
 	}{
@@ -148,8 +160,8 @@ func TestExpressionRefused(t *testing.T) {
 		{"many regexps", `{` + strings.Repeat(`a=~"x",`, 501) + `}`, nil, 400, "too many regular expressions"},
 		{"a name that no parser takes as it is printed", `sum by ("NaN") (a)`, nil, 400, `the label name "NaN"`},
 		{"such a name between two vectors", `a * on (x) group_left ("without") b`, nil, 400, `the label name "without"`},
-		{"many selectors of several tenants", strings.Repeat("a+", 500) + "a", matcherFor(t, Intersect, "a", "b"), 400, "too many selectors"},
-		{"several long tenants", strings.Repeat("a+", 130) + "a", matcherFor(t, Intersect, strings.Repeat("a", 250), strings.Repeat("b", 250)), 400, "too many selectors"},
+		{"many selectors of several tenants", strings.Repeat("a+", 500) + "a", forTenants(t, Intersect, "a", "b"), 400, "too many selectors"},
+		{"several long tenants", strings.Repeat("a+", 130) + "a", forTenants(t, Intersect, strings.Repeat("a", 250), strings.Repeat("b", 250)), 400, "too many selectors"},
 		{"a conflict, refused", `up{tenant_id="globex"}`, reject, 403, "none of your tenants"},
 		{"a conflict by regexp, refused", `up{tenant_id=~"glo.*"}`, reject, 403, "none of your tenants"},
 	}
@@ -157,10 +169,10 @@ func TestExpressionRefused(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			m := tt.m
 			if m == nil {
-				m = matcherFor(t, Intersect, "acme")
+				m = forTenants(t, Intersect, "acme")
 			}
-			got, err := m.expression(tt.query, newBudget())
-			e, ok := errors.AsType[*apiError](err)
+			got, err := m.Expression(tt.query, newBudget())
+			e, ok := errors.AsType[*apierr.Error](err)
 			if !ok {
 				t.Fatalf("want an error, got %q, %v", got, err)
 			}
@@ -180,7 +192,7 @@ func TestRegexpsOfPodsAreNotDear(t *testing.T) {
 	for i := range 8 {
 		deployments = append(deployments, fmt.Sprintf("deployment%d-[a-z0-9]+-[a-z0-9]{5}", i))
 	}
-	m := matcherFor(t, Intersect, "acme")
+	m := forTenants(t, Intersect, "acme")
 	for name, pattern := range map[string]string{
 		"of words":       "(" + strings.Join(words, "|") + ")-[a-z0-9]+-[a-z0-9]{5}",
 		"of deployments": strings.Join(deployments, "|"),
@@ -188,7 +200,7 @@ func TestRegexpsOfPodsAreNotDear(t *testing.T) {
 	} {
 		selector := `rate(x{pod=~"` + pattern + `"}[5m])`
 		query := strings.Repeat(selector+" + ", 5) + selector
-		if _, err := m.expression(query, newBudget()); err != nil {
+		if _, err := m.Expression(query, newBudget()); err != nil {
 			t.Errorf("%s, in six selectors: %v", name, err)
 		}
 	}
@@ -249,14 +261,14 @@ func TestListsOfWordsAreAccepted(t *testing.T) {
 		"as authors of rules write":  `up{path!~"/api/v[0-9]+/(users|orders)(/[a-z0-9-]+)?/?", code=~"5..|429", host=~"^(?i:web|db)-[0-9]{1,3}\\..+$", id!~".*[^0-9a-f].*"}`,
 		"patterns beside each other": `up{job=~"` + list(500, `.*job-%04d.*`) + `"}`,
 	} {
-		if _, err := matcherFor(t, Intersect, "acme").expression(q, newBudget()); err != nil {
+		if _, err := forTenants(t, Intersect, "acme").Expression(q, newBudget()); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
 func TestRejectLetsFittingMatchersPass(t *testing.T) {
-	got, err := matcherFor(t, Reject, "acme").expression(`up{tenant_id=~"acme|globex"}`, newBudget())
+	got, err := forTenants(t, Reject, "acme").Expression(`up{tenant_id=~"acme|globex"}`, newBudget())
 	if want := `up{tenant_id="acme",tenant_id=~"acme|globex"}`; err != nil || got != want {
 		t.Errorf("got %q, %v; want %s", got, err, want)
 	}
@@ -309,14 +321,14 @@ func promqltestQueries(tb testing.TB) []string {
 // PromQL try: what parses is enforced everywhere, or is info().
 func TestEveryExpressionOfTheEngine(t *testing.T) {
 	queries := promqltestQueries(t)
-	m := matcherFor(t, Intersect, "acme")
+	m := forTenants(t, Intersect, "acme")
 	enforced := 0
 	for _, q := range queries {
 		if _, err := promQL.ParseExpr(q); err != nil {
 			continue
 		}
-		got, err := m.expression(q, newBudget())
-		if e, ok := errors.AsType[*apiError](err); ok && e.Status == http.StatusBadRequest && strings.Contains(q, "info") {
+		got, err := m.Expression(q, newBudget())
+		if e, ok := errors.AsType[*apierr.Error](err); ok && e.Status == http.StatusBadRequest && strings.Contains(q, "info") {
 			continue
 		}
 		if err != nil {
@@ -353,9 +365,9 @@ func FuzzExpression(f *testing.F) {
 	for _, q := range promqltestQueries(f) {
 		f.Add(q)
 	}
-	m := matcherFor(f, Intersect, "acme")
+	m := forTenants(f, Intersect, "acme")
 	f.Fuzz(func(t *testing.T, q string) {
-		got, err := m.expression(q, newBudget())
+		got, err := m.Expression(q, newBudget())
 		if err == nil {
 			if s := escapes(t, got); s != "" {
 				t.Errorf("%q: %s escaped as %s", q, s, got)
@@ -364,8 +376,8 @@ func FuzzExpression(f *testing.F) {
 		}
 		// The printer cannot spell every tree, such as x offset ++min_of(step(), 1s) ^ 0:
 		// then the verification refuses, which is a 500.
-		e, ok := errors.AsType[*apiError](err)
-		if !ok || e.Status >= http.StatusInternalServerError && !errors.Is(err, errVerify) {
+		e, ok := errors.AsType[*apierr.Error](err)
+		if !ok || e.Status >= http.StatusInternalServerError && !errors.Is(err, ErrVerify) {
 			t.Errorf("%q: %v", q, err)
 		}
 	})

@@ -1,4 +1,4 @@
-package proxy
+package promql
 
 import (
 	"cmp"
@@ -10,17 +10,23 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 )
 
-// A verifier compares the tree that was printed with the tree that the printed
-// text parses to. It shares no code with what put the matcher in.
+// verified reports whether again, the tree of the printed text, says what meant, the
+// tree that was printed, says, with each wanted matcher exactly once in every
+// selector beside its original ones. It shares no code with what put the matchers in.
+func verified(meant, again parser.Expr, wanted []*labels.Matcher, originals [][]*labels.Matcher) bool {
+	v := verifier{wanted: wanted, originals: originals}
+	return v.same(meant, again) && len(v.originals) == 0
+}
+
 type verifier struct {
-	want      *labels.Matcher
+	wanted    []*labels.Matcher
 	originals [][]*labels.Matcher // of the selectors still to come, in order
 }
 
 // same reports whether b says what a says and each selector of b holds its
-// original matchers and the enforced one exactly once. Positions do not count,
-// nor what the printer is known to drop: fractions of a millisecond in ranges and
-// offsets, and unary plus in durations. A node type that is not listed is never the same.
+// original matchers and the wanted ones. Positions do not count, nor what the printer
+// is known to drop: fractions of a millisecond in ranges and offsets, and unary plus
+// in durations. A node type that is not listed is never the same.
 func (v *verifier) same(a, b parser.Expr) bool {
 	switch a := a.(type) {
 	case *parser.VectorSelector:
@@ -76,19 +82,19 @@ func (v *verifier) sameSelector(a, b *parser.VectorSelector) bool {
 	return a.Name == b.Name && a.Anchored == b.Anchored && a.Smoothed == b.Smoothed &&
 		a.StartOrEnd == b.StartOrEnd && sameTimestamp(a.Timestamp, b.Timestamp) &&
 		sameDuration(a.OriginalOffset, b.OriginalOffset) && sameDurationExpr(a.OriginalOffsetExpr, b.OriginalOffsetExpr) &&
-		enforcedOnce(v.want, original, b.LabelMatchers)
+		enforcedOnce(v.wanted, original, b.LabelMatchers)
 }
 
-// enforcedOnce reports whether got is the original matchers, without any that
-// equals the enforced one, and the enforced one: each as often as before.
-func enforcedOnce(want *labels.Matcher, original, got []*labels.Matcher) bool {
-	expected := make([]*labels.Matcher, 0, len(original)+1)
+// enforcedOnce reports whether got is the original matchers, without any that equals
+// a wanted one, and the wanted ones: each as often as that makes it.
+func enforcedOnce(wanted, original, got []*labels.Matcher) bool {
+	expected := make([]*labels.Matcher, 0, len(original)+len(wanted))
 	for _, m := range original {
-		if !sameMatcher(m, want) {
+		if !slices.ContainsFunc(wanted, func(w *labels.Matcher) bool { return sameMatcher(m, w) }) {
 			expected = append(expected, m)
 		}
 	}
-	expected = append(expected, want)
+	expected = append(expected, wanted...)
 	if len(expected) != len(got) {
 		return false
 	}

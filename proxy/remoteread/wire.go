@@ -1,10 +1,12 @@
-package proxy
+package remoteread
 
 import (
 	"fmt"
 	"slices"
 
 	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/promfence/promfence/proxy/promql"
 )
 
 // The messages of remote read as Prometheus's prompb/remote.proto numbers them.
@@ -48,12 +50,12 @@ func eachField(message []byte, visit func(wireField) error) error {
 	for len(message) > 0 {
 		number, kind, n := protowire.ConsumeTag(message)
 		if n < 0 {
-			return badRead(protowire.ParseError(n))
+			return malformed(protowire.ParseError(n))
 		}
 		message = message[n:]
 		size := protowire.ConsumeFieldValue(number, kind, message)
 		if size < 0 {
-			return badRead(protowire.ParseError(size))
+			return malformed(protowire.ParseError(size))
 		}
 		f := wireField{number: number, kind: kind}
 		switch kind {
@@ -73,7 +75,7 @@ func eachField(message []byte, visit func(wireField) error) error {
 // want refuses a known field in a foreign encoding, as the upstream would.
 func (f wireField) want(kind protowire.Type) error {
 	if f.kind != kind {
-		return badRead(fmt.Errorf("field %d has wire type %d, want %d", f.number, f.kind, kind))
+		return malformed(fmt.Errorf("field %d has wire type %d, want %d", f.number, f.kind, kind))
 	}
 	return nil
 }
@@ -94,7 +96,7 @@ func (f wireField) set(target any) error {
 		*target = string(f.bytes)
 		return f.want(protowire.BytesType)
 	default:
-		return fmt.Errorf("%w: a field of type %T", errVerify, target)
+		return fmt.Errorf("%w: a field of type %T", promql.ErrVerify, target)
 	}
 }
 
@@ -130,7 +132,7 @@ func (r *readRequest) parseTypes(f wireField) error {
 	for packed := f.bytes; len(packed) > 0; {
 		v, n := protowire.ConsumeVarint(packed)
 		if n < 0 {
-			return badRead(protowire.ParseError(n))
+			return malformed(protowire.ParseError(n))
 		}
 		r.addType(v)
 		packed = packed[n:]
@@ -219,7 +221,7 @@ func (h *readHints) parse(message []byte, exact bool) error {
 
 func unknown(f wireField, exact bool) error {
 	if exact {
-		return fmt.Errorf("%w: field %d", errVerify, f.number)
+		return fmt.Errorf("%w: field %d", promql.ErrVerify, f.number)
 	}
 	return nil
 }

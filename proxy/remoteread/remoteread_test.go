@@ -1,4 +1,4 @@
-package proxy_test
+package remoteread_test
 
 import (
 	"math"
@@ -6,13 +6,17 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/golang/snappy"
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/prometheus/prometheus/prompb"
 
-	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/auth/policy"
+	"github.com/promfence/promfence/proxy/apierr"
+	"github.com/promfence/promfence/proxy/promql"
+	"github.com/promfence/promfence/proxy/remoteread"
 )
 
 func eq(name, value string) *prompb.LabelMatcher {
@@ -45,7 +49,26 @@ func decodeRead(tb testing.TB, body []byte) *prompb.ReadRequest {
 	return req
 }
 
-var readLimits = proxy.Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000, BodyBytes: 1 << 20}
+var limits = promql.Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000}
+
+func tenants(tb testing.TB, names ...string) policy.Labels {
+	tb.Helper()
+	l, err := policy.ForTenants("tenant_id", names...)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return l
+}
+
+// narrow narrows one body of at most 1 MiB, with a budget of its own.
+func narrow(tb testing.TB, body []byte, l policy.Labels, onConflict string, limits promql.Limits) ([]byte, error) {
+	tb.Helper()
+	e, err := promql.NewEnforcers(promql.Options{OnConflict: onConflict}).For(l)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return remoteread.Narrow(body, e, promql.NewBudget(limits), 1<<20)
+}
 
 func query(ms ...*prompb.LabelMatcher) *prompb.Query {
 	return &prompb.Query{StartTimestampMs: math.MinInt64, EndTimestampMs: math.MaxInt64, Matchers: ms}
@@ -113,7 +136,7 @@ func TestReadRequestsAreScoped(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			body, err := proxy.ScopeReadRequest(encodeRead(t, tt.in), "tenant_id", tenants(t, tt.tenants...), proxy.Intersect, readLimits)
+			body, err := narrow(t, encodeRead(t, tt.in), tenants(t, tt.tenants...), promql.Intersect, limits)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -138,7 +161,7 @@ func TestReadRequestsThatConflict(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			body := encodeRead(t, &prompb.ReadRequest{Queries: []*prompb.Query{query(tt.matcher)}})
-			_, err := proxy.ScopeReadRequest(body, "tenant_id", tenants(t, "acme"), proxy.Reject, readLimits)
+			_, err := narrow(t, body, tenants(t, "acme"), promql.Reject, limits)
 			if got := readStatus(err); got != tt.status {
 				t.Errorf("status %d (%v), want %d", got, err, tt.status)
 			}
@@ -150,7 +173,7 @@ func readStatus(err error) int {
 	if err == nil {
 		return 0
 	}
-	return proxy.HTTPStatus(err)
+	return apierr.From(err).Status
 }
 
 func TestReadRequestsThatAreRefused(t *testing.T) {
@@ -206,11 +229,37 @@ func TestReadRequestsThatAreRefused(t *testing.T) {
 				}
 				ts = tenants(t, names...)
 			}
-			body, err := proxy.ScopeReadRequest(tt.body, "tenant_id", ts, proxy.Intersect, readLimits)
+			body, err := narrow(t, tt.body, ts, promql.Intersect, limits)
 			if got := readStatus(err); got != tt.status || body != nil {
 				t.Errorf("status %d (%v), want %d", got, err, tt.status)
 			}
 		})
+	}
+}
+
+// A query may not read more than limits.max_range, nor say so in its hints.
+func TestReadRequestsOfLongRangesAreRefused(t *testing.T) {
+	hour := int64(time.Hour / time.Millisecond)
+	for name, tt := range map[string]struct {
+		start, end int64
+		hints      *prompb.ReadHints
+		refused    bool
+	}{
+		"short":                   {0, hour, nil, false},
+		"short, so are its hints": {0, hour, &prompb.ReadHints{StartMs: 1, EndMs: hour, StepMs: 1}, false},
+		"hints without times":     {hour, 2 * hour, &prompb.ReadHints{Func: "rate"}, false},
+		"long":                    {0, hour + 1, nil, true},
+		"hints that begin early":  {hour, 2 * hour, &prompb.ReadHints{StartMs: 1, EndMs: 2 * hour}, true},
+		"hints that end late":     {hour, 2 * hour, &prompb.ReadHints{StartMs: hour, EndMs: 3 * hour}, true},
+		"as long as numbers go":   {math.MinInt64, math.MaxInt64, nil, true},
+	} {
+		q := query(eq("a", "b"))
+		q.StartTimestampMs, q.EndTimestampMs, q.Hints = tt.start, tt.end, tt.hints
+		_, err := narrow(t, encodeRead(t, &prompb.ReadRequest{Queries: []*prompb.Query{q}}), tenants(t, "acme"), promql.Intersect,
+			promql.Limits{QueryBytes: 1000, QueryTerms: 100, MaxRange: time.Hour})
+		if refused := err != nil && strings.Contains(err.Error(), "limits.max_range"); refused != tt.refused || err != nil && !refused {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
 
@@ -231,11 +280,11 @@ func FuzzReadRequest(f *testing.F) {
 		Queries:               []*prompb.Query{{Hints: &prompb.ReadHints{Func: "f", Grouping: []string{"a"}}, XXX_unrecognized: []byte("\x2a\x01x")}},
 	})
 	f.Add([]byte{0x0a, 0x02, 0x22, 0x00, 0x0a, 0x04, 0x22, 0x00, 0x22, 0x00}) // hints that come twice are merged
-	ts := acme(f).Tenants
+	ts := tenants(f, "acme")
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		body, err := proxy.ScopeReadRequest(snappy.Encode(nil, raw), "tenant_id", ts, proxy.Intersect, readLimits)
+		body, err := narrow(t, snappy.Encode(nil, raw), ts, promql.Intersect, limits)
 		if err != nil {
-			if s := proxy.HTTPStatus(err); s != http.StatusBadRequest && s != http.StatusRequestEntityTooLarge {
+			if s := apierr.From(err).Status; s != http.StatusBadRequest && s != http.StatusRequestEntityTooLarge {
 				t.Fatalf("status %d: %v", s, err)
 			}
 			return

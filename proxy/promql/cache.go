@@ -1,0 +1,157 @@
+package promql
+
+import (
+	"strings"
+	"sync"
+
+	"github.com/hashicorp/golang-lru/v2"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
+
+	"github.com/promfence/promfence/auth/policy"
+	"github.com/promfence/promfence/proxy/apierr"
+)
+
+// Enforcers makes an Enforcer of each label policy. It keeps those of the latest
+// label policies, and the latest texts. It is safe for concurrent use.
+type Enforcers struct {
+	onConflict string
+	texts      *textCache
+	kept       *lru.Cache[string, *Enforcer]
+}
+
+// Options are what Enforcers is made of.
+type Options struct {
+	OnConflict string // Intersect or Reject
+
+	// Hit counts a text that had been enforced before, Miss one that was enforced
+	// anew or refused. Nil counts nothing.
+	Hit, Miss func()
+}
+
+const keptEnforcers = 512
+
+// NewEnforcers makes an Enforcers.
+func NewEnforcers(o Options) *Enforcers {
+	if o.Hit == nil {
+		o.Hit = func() {}
+	}
+	if o.Miss == nil {
+		o.Miss = func() {}
+	}
+	kept, err := lru.New[string, *Enforcer](keptEnforcers)
+	if err != nil { // the size is a positive constant
+		panic(err)
+	}
+	return &Enforcers{o.OnConflict, newTextCache(o), kept}
+}
+
+// For returns the Enforcer of a label policy. The zero Labels is an error, and so is
+// one that is too long to be written into every selector.
+func (c *Enforcers) For(l policy.Labels) (*Enforcer, error) {
+	if e, ok := c.kept.Get(l.Key()); ok {
+		return e, nil
+	}
+	e, err := newEnforcer(l, c.onConflict)
+	if err != nil {
+		return nil, err
+	}
+	e.cache = c.texts
+	c.kept.Add(l.Key(), e)
+	return e, nil
+}
+
+// A textKey is everything that decides what an enforced text is: the label policy's
+// key, how the text is read, and the text as it was sent. OnConflict does not change.
+type textKey struct {
+	policy string
+	kind   textKind
+	text   string
+}
+
+type textKind byte
+
+const (
+	anExpression textKind = iota
+	aSelector             // with a non-empty matcher
+	aFederated            // as federation takes it
+)
+
+// An enforcedText is a text that was verified, and what it cost of a budget.
+type enforcedText struct {
+	text string
+	cost charges
+}
+
+// A textCache keeps the latest enforced texts, bounded in bytes. What was
+// refused is not kept.
+type textCache struct {
+	options Options
+
+	mu    sync.Mutex
+	texts *simplelru.LRU[textKey, enforcedText]
+	bytes int
+}
+
+const (
+	cachedBytes   = 3 << 20
+	cachedText    = 16 << 10 // longer texts are rarely sent again
+	entryOverhead = 256      // of the map, the list and the structs
+)
+
+func newTextCache(o Options) *textCache {
+	c := &textCache{options: o}
+	texts, err := simplelru.NewLRU(cachedBytes/entryOverhead, func(k textKey, e enforcedText) { c.bytes -= size(k, e) })
+	if err != nil { // the size is a positive constant
+		panic(err)
+	}
+	c.texts = texts
+	return c
+}
+
+func size(k textKey, e enforcedText) int {
+	return entryOverhead + len(k.policy) + len(k.text) + len(e.text)
+}
+
+func (c *textCache) get(k textKey) (enforcedText, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.texts.Get(k)
+}
+
+// add keeps copies: a text may be a part of a request, all of which it would keep.
+func (c *textCache) add(k textKey, e enforcedText) {
+	if size(k, e) > cachedText {
+		return
+	}
+	k.text, e.text = strings.Clone(k.text), strings.Clone(e.text)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.texts.Contains(k) {
+		return
+	}
+	c.texts.Add(k, e)
+	for c.bytes += size(k, e); c.bytes > cachedBytes; {
+		c.texts.RemoveOldest()
+	}
+}
+
+// cached returns the enforced form of a text, from the cache or by compute. A
+// kept text draws on the budget as it did when it was new; where it does not
+// fit, compute says why.
+func (e *Enforcer) cached(kind textKind, text string, b *Budget, compute func() (string, error)) (string, error) {
+	if e.labels.IsZero() {
+		return "", apierr.Internal(errNoPolicy)
+	}
+	key := textKey{e.labels.Key(), kind, text}
+	if kept, ok := e.cache.get(key); ok && b.take(kept.cost) {
+		e.cache.options.Hit()
+		return kept.text, nil
+	}
+	e.cache.options.Miss()
+	before := b.charges
+	enforced, err := compute()
+	if err == nil {
+		e.cache.add(key, enforcedText{enforced, b.minus(before)})
+	}
+	return enforced, err
+}
