@@ -22,11 +22,20 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the parts of README.md that are made from code")
 
-const readmeFile = "../../README.md"
+// pages are where people read, the first page first.
+var pages = []string{
+	"../../README.md", "../../config/README.md", "../../auth/README.md", "../../proxy/README.md",
+	"../../cmd/promfence/README.md", "../../cmd/promfence/deploy/README.md", "../README.md",
+}
 
+// readme is the text of all pages.
 func readme(t *testing.T) string {
 	t.Helper()
-	return readFile(t, readmeFile)
+	var all strings.Builder
+	for _, page := range pages {
+		all.WriteString(readFile(t, page))
+	}
+	return all.String()
 }
 
 func readFile(t *testing.T, path string) string {
@@ -39,25 +48,25 @@ func readFile(t *testing.T, path string) string {
 }
 
 func TestREADMEShowsWhatTheCodeSays(t *testing.T) {
-	for name, made := range map[string]string{
-		"endpoints": endpointsTable(t),
-		"frontend":  "```ts\n" + readFile(t, "tsclient/example.ts") + "```\n",
+	for name, part := range map[string]struct{ page, made string }{
+		"endpoints": {"../../README.md", endpointsTable(t)},
+		"frontend":  {"../../cmd/promfence/deploy/README.md", "```ts\n" + readFile(t, "tsclient/example.ts") + "```\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			text := readme(t)
+			text := readFile(t, part.page)
 			begin := regexp.MustCompile(`(?m)^<!-- begin ` + name + `:.*\n`).FindStringIndex(text)
 			end := strings.Index(text, "<!-- end "+name+" -->")
 			if begin == nil || end < begin[1] {
 				t.Fatalf("no markers for %s", name)
 			}
 			if *update {
-				text = text[:begin[1]] + made + text[end:]
-				if err := os.WriteFile(readmeFile, []byte(text), 0o600); err != nil {
+				text = text[:begin[1]] + part.made + text[end:]
+				if err := os.WriteFile(part.page, []byte(text), 0o600); err != nil {
 					t.Fatal(err)
 				}
 				return
 			}
-			if diff := cmp.Diff(made, text[begin[1]:end]); diff != "" {
+			if diff := cmp.Diff(part.made, text[begin[1]:end]); diff != "" {
 				t.Errorf("rewrite it with go test -run README -update ./docs (-code +README):\n%s", diff)
 			}
 		})
@@ -225,7 +234,7 @@ func namesIn(t *testing.T, pattern *regexp.Regexp, in func(path string) bool) ma
 }
 
 func TestREADMENamesOnlySettingsAndTargetsThatExist(t *testing.T) {
-	for _, key := range regexp.MustCompile("`((?:server|admin|upstream|auth|tenancy|limits|cors|log|audit|tracing)\\.[a-z_.]+)[`:]").FindAllStringSubmatch(readme(t), -1) {
+	for _, key := range regexp.MustCompile("`((?:server|admin|upstream|auth|tenancy|limits|cors|console|log|audit|tracing)\\.[a-z_.]+)[`:]").FindAllStringSubmatch(readme(t), -1) {
 		if !slices.ContainsFunc(config.Settings, func(s config.Setting) bool { return s.Key == key[1] }) {
 			t.Errorf("%s is no setting", key[1])
 		}
@@ -237,5 +246,48 @@ func TestREADMENamesOnlySettingsAndTargetsThatExist(t *testing.T) {
 				t.Errorf("make %s does nothing", target)
 			}
 		}
+	}
+}
+
+// A link leads to a file, or to a heading of one.
+func TestLinksLeadSomewhere(t *testing.T) {
+	found := 0
+	for _, page := range pages {
+		for _, link := range regexp.MustCompile(`\]\(([^)\s]+)\)`).FindAllStringSubmatch(readFile(t, page), -1) {
+			if strings.Contains(link[1], "://") {
+				continue
+			}
+			found++
+			path, heading, _ := strings.Cut(link[1], "#")
+			target := page
+			if path != "" {
+				target = filepath.Join(filepath.Dir(page), path)
+			}
+			if _, err := os.Stat(target); err != nil {
+				t.Errorf("%s: %s leads nowhere", page, link[1])
+			} else if heading != "" && !slices.Contains(headings(readFile(t, target)), heading) {
+				t.Errorf("%s: %s has no such heading", page, link[1])
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("only %d links", found)
+	}
+}
+
+// headings are a page's, spelled as in links: lower case, hyphens for spaces,
+// nothing else but letters and digits.
+func headings(text string) []string {
+	var all []string
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
+		name := regexp.MustCompile(`[^a-z0-9 -]`).ReplaceAllString(strings.ToLower(m[1]), "")
+		all = append(all, strings.ReplaceAll(name, " ", "-"))
+	}
+	return all
+}
+
+func TestTheFirstPageIsTenMinutes(t *testing.T) {
+	if lines := strings.Count(readFile(t, pages[0]), "\n"); lines > 200 {
+		t.Errorf("README.md has %d lines: move what is not for newcomers to the code that it describes", lines)
 	}
 }

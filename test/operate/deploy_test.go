@@ -65,10 +65,10 @@ func TestAlertsAreWhatPromtoolTakes(t *testing.T) {
 	}
 }
 
-// The README tells of every metric and every field of a request's line, and of
+// The operating docs tell of every metric and every field of a request's line, and of
 // no metric that there is not.
 func TestOperatorsAreToldOfMetricsAndFields(t *testing.T) {
-	readme, err := os.ReadFile("../../README.md")
+	readme, err := os.ReadFile("../../cmd/promfence/README.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestOperatorsAreToldOfMetricsAndFields(t *testing.T) {
 		told[string(m[1])] = true
 	}
 	if diff := cmp.Diff(is, told); diff != "" {
-		t.Errorf("metrics (-are there +in the README):\n%s", diff)
+		t.Errorf("metrics (-are there +in cmd/promfence/README.md):\n%s", diff)
 	}
 	for line := range strings.Lines(log) {
 		var fields map[string]any
@@ -90,7 +90,7 @@ func TestOperatorsAreToldOfMetricsAndFields(t *testing.T) {
 		}
 		for name := range fields {
 			if !strings.Contains(string(readme), "`"+name+"`") {
-				t.Errorf("the README has no field %s", name)
+				t.Errorf("the operating docs have no field %s", name)
 			}
 		}
 	}
