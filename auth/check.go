@@ -7,6 +7,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/promfence/promfence/auth/policy"
 )
 
 // check finds every mistake that does not belong to one issuer.
@@ -83,7 +85,7 @@ func (is issuerSetting) check() error {
 		bad("tenant_claim: contradicts fixed tenants")
 	}
 	if is.TenantClaim != "" {
-		if _, err := parseClaimPath(is.TenantClaim); err != nil {
+		if _, err := policy.ParsePath(is.TenantClaim); err != nil {
 			bad("tenant_claim: %w", err)
 		}
 	}

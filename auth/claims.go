@@ -11,6 +11,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/promfence/promfence/auth/policy"
 )
 
 // maxDate is the last second of the year 9999. Greater numbers are more often
@@ -99,7 +101,7 @@ func texts(v jsontext.Value) ([]string, bool) {
 // A tenantRule finds the tenants in a verified token's claims.
 type tenantRule struct {
 	claim  string // as configured, for messages
-	path   claimPath
+	path   policy.Path
 	max    int    // how many tenants one token may name
 	header string // the upstream's tenant header: narrows the syntax
 }
@@ -107,14 +109,14 @@ type tenantRule struct {
 // find returns the tenants that the claims name, or why they name none. There
 // is no default: whatever is not a name or an array of names is refused.
 func (r tenantRule) find(claims object) (Tenants, *Error) {
-	v, ok := r.path.lookup(claims)
+	v, ok := r.path.Lookup(policy.Claims(claims))
 	switch {
-	case !ok && r.path.leftOut(claims):
+	case !ok && r.path.LeftOut(policy.Claims(claims)):
 		return Tenants{}, refuse(BadTenant, "too many groups: the provider left them out of the token, so that it has no claim %s", r.claim)
 	case !ok:
 		return Tenants{}, refuse(BadTenant, "the token has no claim %s", r.claim)
 	}
-	names, err := r.path.names(v)
+	names, err := r.path.Names(v)
 	switch {
 	case err != nil:
 		return Tenants{}, refuse(BadTenant, "the claim %s %v", r.claim, err)

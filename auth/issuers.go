@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/promfence/promfence/auth/policy"
 )
 
 // An issuer is one party that we believe, with keys of its own. Nothing is
@@ -38,7 +40,7 @@ func newIssuer(o issuerSetting, all Options) (*issuer, error) {
 		}
 		is.fixed = fixed
 	} else {
-		path, err := parseClaimPath(o.TenantClaim)
+		path, err := policy.ParsePath(o.TenantClaim)
 		if err != nil {
 			return nil, fmt.Errorf("%stenant_claim: %w", o.at, err)
 		}

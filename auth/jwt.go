@@ -7,9 +7,10 @@ import (
 	"mime"
 	"strings"
 
-	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/golang-jwt/jwt/v5"
+
+	"github.com/promfence/promfence/auth/policy"
 )
 
 // maxTokenBytes bounds a token before anything looks at it. Most are 1 to 8 KiB;
@@ -147,14 +148,10 @@ func decodeObject(segment string) (object, error) {
 	return parseObject(b)
 }
 
+// parseObject takes no object that two readers could read differently.
 func parseObject(b []byte) (object, error) {
-	var o object
-	// The library's defaults are the strict ones: no duplicates at any depth, no
-	// invalid UTF-8, nothing after the value. Its errors quote their input.
-	if err := json.Unmarshal(b, &o); err != nil || o == nil {
-		return nil, errors.New("is not a JSON object without duplicate members")
-	}
-	return o, nil
+	c, err := policy.ParseClaims(b)
+	return object(c), err
 }
 
 // text returns a member that is a JSON string.

@@ -36,6 +36,11 @@ func (m Matcher) empty() bool { return !m.Negative && !m.Missing && len(m.Values
 // full reports the set of everything, which needs no matcher.
 func (m Matcher) full() bool { return m.Negative && m.Missing && len(m.Values) == 0 }
 
+// equal reports whether both matchers allow the same values of the same label.
+func (m Matcher) equal(o Matcher) bool {
+	return m.Label == o.Label && m.Negative == o.Negative && m.Missing == o.Missing && slices.Equal(m.Values, o.Values)
+}
+
 // String writes the matcher as PromQL: ="a", =~"a|b", =~"a|b|" with missing,
 // !~"prod|" for all but prod, !="prod" with missing, and !="" for every value.
 func (m Matcher) String() string {
