@@ -274,3 +274,52 @@ func TestBodiesOfUnknownLengthOnGET(t *testing.T) {
 		t.Errorf("%d %s", resp.StatusCode, body)
 	}
 }
+
+// However many streams one caller opens, large bodies share 32 MiB; who finds no
+// room is told to come again. Small bodies need none.
+func TestLargeBodiesShareTheirMemory(t *testing.T) {
+	f := newFence(t, nil)
+	token := f.Issuer.Token(t, "acme", nil)
+	const size = 1 << 20
+	head := "POST /api/v1/query HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\nAuthorization: Bearer " + token + fmt.Sprintf("\r\nContent-Length: %d\r\n\r\n", size)
+	begun := head + "query=up&x=" + strings.Repeat("y", size/2)
+	var held []net.Conn
+	for range 32 {
+		c, err := net.Dial("tcp", strings.TrimPrefix(f.URL, "http://"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Close() })
+		if _, err := io.WriteString(c, begun); err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, c)
+	}
+	large := func() int {
+		resp, _ := f.Do(t, formRequest(t, f, "query=up&x="+strings.Repeat("y", size-11)))
+		return resp.StatusCode
+	}
+	until := func(want int) {
+		t.Helper()
+		got := 0
+		for end := time.Now().Add(20 * time.Second); got != want && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+			got = large()
+		}
+		if got != want {
+			t.Errorf("a large body: %d, want %d", got, want)
+		}
+	}
+	until(http.StatusServiceUnavailable) // all have come that far
+	if resp, body := f.Do(t, formRequest(t, f, "query=up")); resp.StatusCode != http.StatusOK {
+		t.Errorf("a small body: %d %s", resp.StatusCode, body)
+	}
+	_ = held[0].Close()
+	until(http.StatusOK)
+}
+
+func formRequest(t *testing.T, f *fence, body string) *http.Request {
+	t.Helper()
+	r := f.Request(t, http.MethodPost, "/api/v1/query", body)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return r
+}

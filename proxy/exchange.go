@@ -46,6 +46,7 @@ type exchange struct {
 	stall     time.Duration // how long the caller may take nothing
 	armed     time.Time     // when that began last
 	http2     bool
+	room      int64 // taken of the proxy's room for large bodies
 	unread    bool  // the request's body, or a part of it
 	gone      bool  // the caller left before an answer began
 	err       error // why the answer is what it is

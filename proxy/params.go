@@ -323,11 +323,20 @@ func readBody(x *exchange, r *http.Request, buf *bytes.Buffer, limit int64) (int
 		return 0, tooLarge(limit)
 	}
 	rc := http.NewResponseController(x.ResponseWriter)
-	src := io.Reader(pacedReader{r.Body, rc, time.Now().Add(bodyTimeout)})
-	if r.ContentLength < 0 { // else net/http reads no more than was announced
-		src = io.LimitReader(src, limit+1)
+	src := io.Reader(&pacedReader{body: r.Body, rc: rc, end: time.Now().Add(bodyTimeout)})
+	size := r.ContentLength
+	if size < 0 { // else net/http reads no more than was announced
+		src, size = io.LimitReader(src, limit+1), limit
 	}
-	n, err := buf.ReadFrom(src)
+	n, err := buf.ReadFrom(io.LimitReader(src, keptBody))
+	if err == nil && n == keptBody && size > keptBody {
+		if err := x.proxy.bodies.take(x, size); err != nil {
+			return 0, err
+		}
+		var rest int64
+		rest, err = buf.ReadFrom(src)
+		n += rest
+	}
 	if err != nil || r.ProtoMajor > 1 { // else net/http has done so at the body's end
 		_ = rc.SetReadDeadline(time.Time{})
 	}

@@ -85,6 +85,7 @@ type Proxy struct {
 	shared        struct{ rules, metadata bool }
 	limits        Limits
 	gate          *gate
+	bodies        bodyRoom
 	log, auditLog zerolog.Logger
 	later         func(task func(), now bool)
 	metrics       *metrics
@@ -114,7 +115,7 @@ func New(o Options) (*Proxy, error) {
 		routes: newRouter(routeTable), target: o.Upstream,
 		prefix:       strings.TrimRight(o.Upstream.EscapedPath(), "/"),
 		tenantHeader: http.CanonicalHeaderKey(o.TenantHeader),
-		label:        o.Label, matchers: newMatcherCache(o.Label, o.OnConflict, m), limits: o.Limits, gate: newGate(o.Limits, o.Before),
+		label:        o.Label, matchers: newMatcherCache(o.Label, o.OnConflict, m), limits: o.Limits, gate: newGate(o.Limits, o.Before), bodies: newBodyRoom(o.Limits.BodyBytes),
 		log: o.Logger, later: o.Later, auditLog: newAudit(o.Audit), metrics: m, spans: o.Spans,
 		cors:    newCORS(o.CORSOrigins, o.TokenHeaders),
 		noStore: []string{"private, no-store"},
@@ -189,6 +190,7 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 
 // scope narrows the request to its caller's tenants.
 func (p *Proxy) scope(x *exchange, r *http.Request, labelName string) (scopedRequest, error) {
+	defer p.bodies.giveBack(x)
 	m := x.matcher
 	b := p.limits.budget()
 	if x.route.Body != nil {

@@ -14,9 +14,9 @@ const (
 	// maxFrame is the least that there is. net/http makes room for a frame when its
 	// length is announced.
 	maxFrame = 16 << 10
-	// receiveBuffer is what of the bodies of all streams of a connection waits to be
-	// read.
-	receiveBuffer = 64 << 10
+	// What of the bodies of a stream, and of all streams of its connection, waits to
+	// be read.
+	streamBuffer, connectionBuffer = 64 << 10, 128 << 10
 	// streamHeaders bounds the headers of all streams of a connection.
 	streamHeaders = 1 << 20
 	// refusalTimeout is how long a caller may take for a refusal: it holds a stream.
@@ -30,8 +30,8 @@ func boundHTTP2(s *http.Server) {
 	}
 	s.HTTP2.MaxConcurrentStreams = maxStreams
 	s.HTTP2.MaxReadFrameSize = maxFrame
-	s.HTTP2.MaxReceiveBufferPerConnection = receiveBuffer
-	s.HTTP2.MaxReceiveBufferPerStream = receiveBuffer
+	s.HTTP2.MaxReceiveBufferPerConnection = connectionBuffer
+	s.HTTP2.MaxReceiveBufferPerStream = streamBuffer
 }
 
 // handler tells the connection of an HTTP/1 request what follows its header, and
