@@ -99,11 +99,46 @@ func TestKubernetesExamples(t *testing.T) {
 			c.checkVolumes(t, tt.others)
 			c.checkPolicies(t, tt.open)
 			s := checkSettings(t, c.settings.Data["promfence.yaml"])
-			if grace := time.Duration(*pod.Spec.TerminationGracePeriodSeconds) * time.Second; s.ShutdownDelay < time.Second || s.ShutdownDelay+s.ShutdownTimeout >= grace {
-				t.Errorf("a pod of %s ends before promfence: %s + %s", grace, s.ShutdownDelay, s.ShutdownTimeout)
-			}
+			checkDrain(t, pod.Spec, s.Server)
+			checkMemory(t, c.promfence(t), s)
 		})
 	}
+}
+
+// checkDrain checks that the pod lives as long as promfence drains.
+func checkDrain(t *testing.T, pod core.PodSpec, s config.Server) {
+	t.Helper()
+	if grace := time.Duration(*pod.TerminationGracePeriodSeconds) * time.Second; s.ShutdownDelay < time.Second || s.ShutdownDelay+s.ShutdownTimeout >= grace {
+		t.Errorf("a pod of %s ends before promfence: %s + %s", grace, s.ShutdownDelay, s.ShutdownTimeout)
+	}
+}
+
+// checkMemory checks that what the settings allow fits into what Go's collector
+// aims at, and that into what the kernel grants, with an eighth to spare. It returns
+// the two.
+func checkMemory(t *testing.T, c core.Container, s *config.Config) (goal, limit int64) {
+	t.Helper()
+	goal, limit = memoryGoal(t, c), c.Resources.Limits.Memory().Value()
+	if worst := s.WorstCaseMemory(); worst > goal || goal > limit/8*7 {
+		t.Errorf("the settings allow %d MiB, GOMEMLIMIT is %d MiB and the limit %d MiB", worst/mib, goal/mib, limit/mib)
+	}
+	return goal, limit
+}
+
+// memoryGoal reads GOMEMLIMIT as Go does, in MiB.
+func memoryGoal(t *testing.T, c core.Container) int64 {
+	t.Helper()
+	for _, e := range c.Env {
+		if text, ok := strings.CutSuffix(e.Value, "MiB"); ok && e.Name == "GOMEMLIMIT" {
+			n, err := strconv.ParseInt(text, 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return n * mib
+		}
+	}
+	t.Fatal("no GOMEMLIMIT in MiB")
+	return 0
 }
 
 // wantSelected checks that a selector means the deployment's pods.
@@ -244,7 +279,7 @@ func (c *cluster) checkPolicies(t *testing.T, open []string) {
 
 // checkSettings loads what the ConfigMap holds, with files in the place of those
 // that a pod would mount.
-func checkSettings(t *testing.T, text string) config.Server {
+func checkSettings(t *testing.T, text string) *config.Config {
 	t.Helper()
 	dir := t.TempDir()
 	text = regexp.MustCompile(`/etc/promfence-[a-z]+/`).ReplaceAllString(text, dir+"/")
@@ -261,5 +296,5 @@ func checkSettings(t *testing.T, text string) config.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c.Server
+	return c
 }

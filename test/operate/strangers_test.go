@@ -128,21 +128,34 @@ func startQuiet(t *testing.T, settings ...string) process {
 func TestStreamsOfLargeBodiesHoldLittle(t *testing.T) {
 	const size = 1 << 20
 	f := startQuiet(t)
-	body := "query=up&x=" + strings.Repeat("y", size-11)
+	f.largeBodies(t, 200, size)
+	peak := f.peak(t)
+	t.Logf("%s: %.0f MiB", t.Name(), peak/mib)
+	if peak > 192*mib {
+		t.Errorf("200 streams of 1 MiB hold %.0f MiB", peak/mib)
+	}
+	f.wants(t, "acme", "up", http.StatusOK)
+}
+
+// largeBodies asks by so many streams of HTTP/2 at once, a hundred a connection.
+func (p process) largeBodies(t *testing.T, n, size int) {
+	t.Helper()
+	body := "query=up&x=" + strings.Repeat("y", size-len("query=up&x="))
+	token := p.Token(t, "acme")
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true)
 	var all sync.WaitGroup
-	for range 2 {
+	for i := 0; i < n; i += 100 {
 		client := &http.Client{Transport: &http.Transport{Protocols: &protocols}}
 		t.Cleanup(client.CloseIdleConnections)
-		for range 100 {
-			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, f.URL+"/api/v1/query", &slowEnd{Reader: strings.NewReader(body)})
+		for range min(100, n-i) {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, p.URL+"/api/v1/query", &slowEnd{Reader: strings.NewReader(body)})
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.ContentLength = size
+			r.ContentLength = int64(size)
 			r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-			r.Header.Set("Authorization", "Bearer "+f.Token(t, "acme"))
+			r.Header.Set("Authorization", "Bearer "+token)
 			all.Go(func() {
 				resp, err := client.Do(r)
 				if err != nil {
@@ -156,12 +169,6 @@ func TestStreamsOfLargeBodiesHoldLittle(t *testing.T) {
 		}
 	}
 	all.Wait()
-	peak := f.peak(t)
-	t.Logf("%s: %.0f MiB", t.Name(), peak/mib)
-	if peak > 192*mib {
-		t.Errorf("200 streams of 1 MiB hold %.0f MiB", peak/mib)
-	}
-	f.wants(t, "acme", "up", http.StatusOK)
 }
 
 // slowEnd takes its time before the last byte.
@@ -174,4 +181,33 @@ func (s *slowEnd) Read(p []byte) (int, error) {
 		p = p[:min(len(p), s.Len()-1)]
 	}
 	return s.Reader.Read(p)
+}
+
+// The settings and the memory of the examples, with everything taken at once that
+// the settings allow: strangers' headers on every connection, then large bodies.
+func TestExamplesSurviveTheirWorstCase(t *testing.T) {
+	for _, name := range []string{"sidecar.yaml", "standalone.yaml"} {
+		t.Run(name, func(t *testing.T) {
+			c := declared(t, name)
+			s := checkSettings(t, c.settings.Data["promfence.yaml"])
+			goal, limit := checkMemory(t, c.promfence(t), s)
+			cmd := shell(t, fmt.Sprintf("export GOMEMLIMIT=%d", goal))
+			f := run(t, cmd, stub(t, nil), append(
+				quiet(t),
+				fmt.Sprintf("SERVER_MAX_CONNECTIONS=%d", s.Server.MaxConnections),
+				fmt.Sprintf("SERVER_MAX_HEADER_BYTES=%d", s.Server.MaxHeaderBytes),
+				fmt.Sprintf("LIMITS_MAX_BODY_BYTES=%d", s.Limits.MaxBodyBytes),
+			)...)
+			per := s.Server.MaxHeaderBytes / 200
+			f.strangers(t, s.Server.MaxConnections, "GET / HTTP/1.1\r\nHost: x\r\n"+lines(198, per))
+			f.strangers(t, s.Server.MaxConnections, "GET / HTTP/1.1\r\nHost: x\r\na: "+strings.Repeat("b", s.Server.MaxHeaderBytes-100))
+			f.largeBodies(t, 100, s.Limits.MaxBodyBytes)
+			f.wants(t, "acme", "up", http.StatusOK)
+			peak := f.peak(t)
+			t.Logf("%.0f of %d MiB", peak/mib, limit/mib)
+			if peak > float64(goal) {
+				t.Errorf("it took %.0f MiB of %d", peak/mib, limit/mib)
+			}
+		})
+	}
 }
