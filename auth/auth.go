@@ -217,6 +217,7 @@ func (a *Authenticator) verify(ctx context.Context, raw string) (*verified, *Err
 	}
 	tenants, refusal := is.tenants(t.claims)
 	if refusal != nil {
+		refusal.Subject, refusal.Issuer = clip(subject), is.name
 		return nil, refusal
 	}
 	labels, err := policy.ForTenants(a.options.TenantLabel, tenants.names...)

@@ -33,6 +33,8 @@ type Error struct {
 	// (the audience, the algorithms, the name of a claim) and holds nothing of
 	// the token, no key and no address.
 	Message string
+	// Subject and Issuer are, with BadTenant, those of the verified token. For logs.
+	Subject, Issuer string
 	// RetryAfter is, with Unavailable, how long to wait before the next try.
 	RetryAfter time.Duration
 	// Err is for the log alone. What it quotes from a token is escaped and cut.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io/fs"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"slices"
@@ -174,6 +175,17 @@ func keyFile(v any) string {
 		return "want a regular file"
 	}
 	return readable(v)
+}
+
+// networks takes CIDRs, of which the bits beyond the prefix are zero: others are more
+// often an address whose network is not meant.
+func networks(v any) string {
+	for _, s := range v.([]string) {
+		if n, err := netip.ParsePrefix(s); err != nil || n != n.Masked() {
+			return "want networks such as 10.0.0.0/8, or 10.1.2.3/32 for one address"
+		}
+	}
+	return ""
 }
 
 func oneOf(names ...string) func(any) string {

@@ -43,6 +43,7 @@ type Server struct {
 	IdleTimeout     time.Duration `mapstructure:"idle_timeout"`
 	MaxConnections  int           `mapstructure:"max_connections"`
 	MaxHeaderBytes  int           `mapstructure:"max_header_bytes"`
+	TrustedProxies  []string      `mapstructure:"trusted_proxies"`
 	ShutdownTimeout time.Duration `mapstructure:"shutdown_timeout"`
 	ShutdownDelay   time.Duration `mapstructure:"shutdown_delay"`
 }
@@ -155,11 +156,14 @@ type Console struct {
 type Log struct {
 	Level  string `mapstructure:"level"`
 	Format string `mapstructure:"format"`
+
+	SlowQuery time.Duration `mapstructure:"slow_query"`
 }
 
 // Audit is where decisions are recorded besides the log.
 type Audit struct {
-	File string `mapstructure:"file"`
+	File     string `mapstructure:"file"`
+	Required bool   `mapstructure:"required"`
 }
 
 // Tracing is where spans go; without an endpoint there are none.

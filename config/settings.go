@@ -36,6 +36,7 @@ var Settings = []Setting{
 	{"server.idle_timeout", 620 * time.Second, "How long a connection without a request stays open; longer than a load balancer keeps its own.", positive},
 	{"server.max_connections", 10000, "Connections of callers. At the limit, the one that has been without a request for the longest time is closed for a new one; while all have a request, new ones wait. Over HTTP/2, requests at a time.", positive},
 	{"server.max_header_bytes", 96 << 10, "Bytes of a request's header, its URL included; at most 200 lines. More is answered with 431.", positive},
+	{"server.trusted_proxies", []string{}, "Networks of proxies whose `X-Forwarded-For` is believed, as `10.0.0.0/8`: the log and the audit file then name the address that asked them. Empty: the peer's address is named.", networks},
 	{"server.shutdown_timeout", 20 * time.Second, "How long requests in flight may go on after a termination signal.", positive},
 	{"server.shutdown_delay", time.Duration(0), "How long new requests are still taken after a termination signal, with readiness at 503: the time that load balancers need to notice (5s on Kubernetes).", notNegative},
 	{"admin.address", "127.0.0.1:8081", "Where `/metrics`, `/-/healthy` and `/-/ready` are served for operators, as host:port; `off` for nowhere.", adminAddress},
@@ -91,9 +92,11 @@ var Settings = []Setting{
 	{"console.issuer", "", "Issuer to sign in at, one of those configured. Not set: the only one.", plain},
 
 	{"log.level", "info", "`debug`, `info`, `warn` or `error`; queries are logged at `debug` only.", oneOf("debug", "info", "warn", "error")},
-	{"log.format", "json", "`json` or, for people, `console`.", oneOf("json", "console")},
+	{"log.format", "json", "`json`, `logfmt` or, for people, `console`.", oneOf("json", "logfmt", "console")},
+	{"log.slow_query", time.Duration(0), "How long a query may take before a warning names it, with its tenants, its duration and its text. 0s: never.", notNegative},
 
-	{"audit.file", "", "File that gets one line of JSON for each decision: who, for which tenants, what, allowed or refused and why. Opened again on SIGHUP. Empty: the log's line of each request has the same.", nil},
+	{"audit.file", "", "File that gets a line of JSON for each decision, before the answer begins: who, for which tenants, what, allowed or refused and why. A second line tells what an allowed request was answered. Opened again on SIGHUP. Empty: the log's line of each request has the same.", nil},
+	{"audit.required", false, "Answer nothing (503) that cannot be recorded in `audit.file`.", nil},
 
 	{"tracing.endpoint", "", "Collector that gets a span of each request, by OTLP over HTTP, as `http://host:4318`. Requests with a `traceparent` continue its trace, if that is sampled.", collectorURL},
 }

@@ -33,6 +33,9 @@ func (c *Config) together(wrong map[string]bool) []error {
 	if c.Upstream.BearerTokenFile != "" && c.Upstream.BasicAuthFile != "" {
 		refuse("upstream.basic_auth_file", "want it or upstream.bearer_token_file, not both")
 	}
+	if c.Audit.Required && c.Audit.File == "" {
+		refuse("audit.required", "want audit.file with it")
+	}
 	if c.Limits.Burst > 0 && c.Limits.RequestsPerSecond == 0 {
 		refuse("limits.burst", "want limits.requests_per_second with it")
 	}

@@ -23,7 +23,7 @@ var nosniff = []string{"nosniff"}
 // errors in our words, the row's filter. An answer that we cannot place is an
 // answer that nobody gets.
 func (p *Proxy) narrow(resp *http.Response, x *exchange) error {
-	x.upstream, x.record.status = time.Since(x.forwarded), resp.StatusCode
+	x.upstream.took, x.upstream.status = time.Since(x.forwarded), resp.StatusCode
 	if resp.StatusCode < http.StatusBadRequest {
 		resp.Header.Del("Retry-After") // narrowError reads it of an error
 	}

@@ -1,77 +1,130 @@
 package proxy
 
 import (
-	"crypto/sha256"
 	"errors"
-	"io"
+	"net/http"
+	"time"
 
 	"github.com/rs/zerolog"
 
 	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/proxy/apierr"
 	"github.com/promfence/promfence/proxy/promql"
 )
 
-// A record is what an audit asks of one decision: who, for which tenants, what,
-// and whether it was let through. It is part of the access line, and a line of
-// its own in the file that the settings may name. It holds no token, and of the
-// query only a hash.
-type record struct {
-	decided bool     // the request came as far as authentication
-	hashed  bool     // it had a query
-	query   [32]byte // SHA-256 of it
-	status  int      // the upstream's; 0 = it was not asked, or did not answer
+// An AuditLog keeps the records of decisions.
+type AuditLog interface {
+	// Append takes a line, of which it keeps a copy. The function that it returns
+	// returns nil once the line is on record, or why it is not.
+	Append(line []byte) (written func() error)
 }
 
-// newAudit writes records to w; without one nothing is made for it.
-func newAudit(w io.Writer) zerolog.Logger {
-	if w == nil {
-		return zerolog.Nop()
-	}
-	return zerolog.New(w)
+// A decision is whether a request was let through. With an audit log it is on
+// record before the first byte of the answer, since the process may end at any time
+// after that; a second line completes the record of one that was let through.
+type decision struct {
+	made     bool         // the request came as far as authentication
+	allowed  bool         // and was let through
+	recorded bool         // its line was handed over
+	lost     bool         // and could not be written
+	written  func() error // of that line, until it was called
+	hashed   bool         // the request had a query
+	query    [32]byte     // SHA-256 of it
 }
 
-// hash keeps the hash of a query as it was sent, or of several selectors with
-// line breaks between them.
-func (a *record) hash(ps params) {
-	var room [2 << 10]byte // most queries fit: no allocation for a copy
-	all := room[:0]
-	for _, p := range ps {
-		if p.name != "query" && p.name != "match[]" {
-			continue
-		}
-		if a.hashed {
-			all = append(all, '\n')
-		}
-		all, a.hashed = append(all, p.value...), true
-	}
-	if a.hashed {
-		a.query = sha256.Sum256(all)
-	}
+// An auditLine is the writer of one line.
+type auditLine struct {
+	log     AuditLog
+	written func() error
 }
 
-// hashBody is hash for a remote-read request, as it came.
-func (a *record) hashBody(body []byte) { a.hashed, a.query = true, sha256.Sum256(body) }
+func (l *auditLine) Write(line []byte) (int, error) {
+	l.written = l.log.Append(line)
+	return len(line), nil
+}
 
-// describe adds who asked for what, and what was decided.
-func (x *exchange) describe(e *zerolog.Event) {
-	e.Str("req_id", x.id)
-	if x.matcher != nil {
-		e.Str("tenant", x.matcher.names).Str("subject", x.identity.Subject).Str("issuer", x.identity.Issuer)
+// WriteLevel makes it a zerolog.LevelWriter, which zerolog needs not wrap.
+func (l *auditLine) WriteLevel(_ zerolog.Level, line []byte) (int, error) { return l.Write(line) }
+
+// appendRecord hands over a line that fill describes.
+func (p *Proxy) appendRecord(fill func(e *zerolog.Event)) (written func() error) {
+	l := &auditLine{log: p.auditLog}
+	logger := zerolog.New(l)
+	e := logger.Log().Time("time", time.Now())
+	fill(e)
+	e.Send()
+	return l.written
+}
+
+// errUnrecorded is the cause of a 503 where audit.required is set.
+var errUnrecorded = errors.New("the decision could not be recorded")
+
+func unrecorded(cause error) *apierr.Error {
+	e := failure(http.StatusServiceUnavailable, "this request is not answered, because promfence cannot record it; its log has the cause")
+	e.Err = errors.Join(errUnrecorded, cause)
+	return e
+}
+
+// allow decides that a request is let through, and has that recorded: within a
+// moment, and in any case before the answer begins. Where a record is required, it
+// is there before the upstream is asked.
+func (p *Proxy) allow(x *exchange) error {
+	x.decision.allowed = true
+	if p.auditLog == nil {
+		return nil
 	}
-	e.Str("route", x.routeName()).Str("method", x.method)
-	if x.record.decided {
-		if x.forwarded.IsZero() && x.err != nil {
-			e.Str("decision", "refused").Str("reason", reason(x.err))
-		} else {
-			e.Str("decision", "allowed")
-		}
+	x.decision.recorded = true
+	x.decision.written = p.appendRecord(x.describe)
+	if !p.auditRequired {
+		return nil
 	}
-	if x.record.hashed {
-		e.Hex("query_sha256", x.record.query[:])
+	if err := x.awaitRecord(); err != nil {
+		x.decision.allowed = false
+		return unrecorded(err)
 	}
-	if x.record.status != 0 {
-		e.Int("upstream_status", x.record.status)
+	return nil
+}
+
+// refuse records that a request is refused with e, and returns what the caller is
+// told: something else than e where a record is required and cannot be.
+func (p *Proxy) refuse(x *exchange, e *apierr.Error) *apierr.Error {
+	if p.auditLog == nil || !x.decision.made || x.decision.allowed || x.decision.recorded {
+		return e
 	}
+	x.decision.recorded = true
+	x.decision.written = p.appendRecord(func(line *zerolog.Event) {
+		x.describe(line)
+		line.Int("status", e.Status).Dur("ms", time.Since(x.start)).Int("bytes", len(e.Body()))
+	})
+	if err := x.awaitRecord(); err != nil && p.auditRequired {
+		return unrecorded(err)
+	}
+	return e
+}
+
+// awaitRecord returns once the record is written.
+func (r *record) awaitRecord() error {
+	written := r.decision.written
+	if written == nil {
+		return nil
+	}
+	r.decision.written = nil
+	err := written()
+	r.decision.lost = err != nil
+	return err
+}
+
+// complete adds to the record of a request that was let through what came of it.
+func (p *Proxy) complete(r *record) {
+	if p.auditLog == nil || !r.decision.allowed || r.decision.lost {
+		return // a line that completes no record says nothing
+	}
+	p.appendRecord(func(e *zerolog.Event) {
+		e.Str("req_id", r.id)
+		r.describeTenants(e)
+		e.Str("decision", "answered")
+		r.describeAnswer(e)
+	})
 }
 
 // reason says why a request was refused, in a word out of a bounded set: the
@@ -83,19 +136,11 @@ func reason(err error) string {
 	switch e := asAPIError(err); {
 	case errors.Is(err, promql.ErrVerify):
 		return "enforcement"
+	case errors.Is(err, errUnrecorded):
+		return "audit"
 	case e.Limit != "":
 		return e.Limit
 	default:
 		return e.Type
 	}
-}
-
-// audit writes the record of a decision, if it has a place of its own.
-func (p *Proxy) audit(x *exchange) {
-	if !x.record.decided || p.auditLog.GetLevel() == zerolog.Disabled {
-		return
-	}
-	e := p.auditLog.Log().Time("time", x.start.Add(x.took))
-	x.describe(e)
-	e.Int("status", x.status).Dur("ms", x.took).Int64("bytes", x.bytes).Send()
 }

@@ -13,43 +13,27 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-
-	"github.com/promfence/promfence/auth"
 )
 
-// An exchange is one request and its answer: what the access line tells of it.
-// It is the ResponseWriter of everything below, so that status and bytes are
-// those that the caller got.
+// An exchange is one request and its answer. It is the ResponseWriter of everything
+// below, so that status and bytes are those that the caller got.
 type exchange struct {
 	http.ResponseWriter
-	proxy     *Proxy
-	id        string
-	idHeader  [1]string // the same, as a header's value
-	origin    string    // the page that asks, for CORS
-	docs      bool      // the answer is the same for all, and may be kept
-	method    string
-	start     time.Time
-	took      time.Duration // until it was accounted for
-	route     *Route
-	identity  auth.Identity
-	matcher   *tenantMatcher // the identity's tenants', once it is proven
-	params    params         // the caller's own, for the row's filter
-	scoped    scopedRequest  // what goes to the upstream
+	*record
+	idHeader  [1]string     // the record's id, as a header's value
+	origin    string        // the page that asks, for CORS
+	docs      bool          // the answer is the same for all, and may be kept
+	params    params        // the caller's own, for the row's filter
+	scoped    scopedRequest // what goes to the upstream
 	forwarded time.Time
-	upstream  time.Duration // to the upstream's response header
 	answer    answerBody
 	warnings  warningReader
-	record    record
-	span      *Span // nil = not traced
-	status    int
-	bytes     int64
 	stall     time.Duration // how long the caller may take nothing
 	armed     time.Time     // when that began last
 	http2     bool
 	room      int64 // taken of the proxy's room for large bodies
 	unread    bool  // the request's body, or a part of it
 	gone      bool  // the caller left before an answer began
-	err       error // why the answer is what it is
 }
 
 // exchangeKey finds the exchange on ReverseProxy's way to the transport and back.
@@ -63,12 +47,14 @@ func exchangeOf(r *http.Request) (*exchange, error) {
 	return x, nil
 }
 
-// WriteHeader takes the first status, and adds what is on every answer.
+// WriteHeader takes the first status, and adds what is on every answer. Nothing of
+// an answer leaves before the record of its decision is written.
 func (x *exchange) WriteHeader(status int) {
-	if x.status != 0 {
+	if x.answered.status != 0 {
 		return
 	}
-	x.status = status
+	x.answered.status = status
+	_ = x.awaitRecord() // where it must not fail, allow has asked
 	x.proxy.commonHeaders(x)
 	if x.unread {
 		// net/http reads what is left of a body before it sends an answer, and that
@@ -79,13 +65,13 @@ func (x *exchange) WriteHeader(status int) {
 }
 
 func (x *exchange) Write(b []byte) (int, error) {
-	if x.status == 0 {
+	if x.answered.status == 0 {
 		x.WriteHeader(http.StatusOK)
 	}
 	x.arm()
 	n, err := x.ResponseWriter.Write(b)
 	x.disarm()
-	x.bytes += int64(n)
+	x.answered.bytes += int64(n)
 	return n, err
 }
 
@@ -95,8 +81,8 @@ func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 // ServeHTTP is the outermost layer: an id, a panic guard, and one log line.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{
-		ResponseWriter: w, proxy: p, start: time.Now(), id: requestID(r), origin: r.Header.Get("Origin"),
-		method: methodName(r.Method), stall: p.stall, http2: r.ProtoMajor > 1, unread: r.ContentLength != 0,
+		ResponseWriter: w, record: p.newRecord(r), origin: r.Header.Get("Origin"),
+		stall: p.stall, http2: r.ProtoMajor > 1, unread: r.ContentLength != 0,
 	}
 	x.idHeader[0] = x.id
 	if x.unread && r.Header["Expect"] != nil {
@@ -139,78 +125,32 @@ func (p *Proxy) commonHeaders(x *exchange) {
 
 // fail answers with an error, unless an answer has begun.
 func (p *Proxy) fail(x *exchange, err error) {
-	x.err = err
+	x.failedWith(err)
 	e := asAPIError(err)
 	p.metrics.failure(e)
 	switch {
-	case x.status != 0:
+	case x.answered.status != 0:
 	case errors.Is(err, context.Canceled): // the caller has left
-		x.status, x.gone = e.Status, true
+		x.answered.status, x.gone = e.Status, true
+		p.refuse(x, e)
 	default:
-		e.Write(x)
+		told := p.refuse(x, e)
+		if told != e {
+			x.failedWith(told)
+		}
+		told.Write(x)
 	}
 }
 
-// routeName is how metrics, logs and traces call the row.
-func (x *exchange) routeName() string {
-	if x.route == nil {
-		return "none"
-	}
-	return x.route.full
-}
-
-// account makes the records of the request: at once those that must be there
-// before its caller has the answer. The others wait until it has it, unless they
-// are worth attention.
+// account makes the records of the request. The audit record and the span are made
+// at once; counting and the access line wait until the caller has the answer, unless
+// the line is worth attention.
 func (p *Proxy) account(x *exchange) {
-	x.took = time.Since(x.start)
-	p.audit(x)
-	p.trace(x)
-	p.later(x.tell, x.level() > zerolog.InfoLevel)
-}
-
-// tell counts the request and writes its access line.
-func (x *exchange) tell() {
-	x.proxy.metrics.request(x)
-	x.proxy.logLine(x)
-}
-
-// logLine writes the access line.
-func (p *Proxy) logLine(x *exchange) {
-	e := p.log.WithLevel(x.level())
-	x.describe(e)
-	e.Int("status", x.status).Dur("ms", x.took).Int64("bytes", x.bytes)
-	if x.upstream > 0 {
-		e.Dur("upstream_ms", x.upstream)
-	}
-	if hidden := x.warnings.hidden; len(hidden) > 0 {
-		e.Bytes("upstream_warning", hidden)
-	}
-	if x.err != nil {
-		e.Str("error", clipLog(x.err.Error()))
-	}
-	e.Msg("request")
-}
-
-// level keeps probes that find what they hope for out of the log: there are two
-// every few seconds. That promfence is not ready is no error of a request.
-func (x *exchange) level() zerolog.Level {
-	switch probe := strings.HasPrefix(x.routeName(), "/-/"); {
-	case probe && x.status < http.StatusBadRequest:
-		return zerolog.DebugLevel
-	case !probe && x.status >= http.StatusInternalServerError:
-		return zerolog.ErrorLevel
-	default:
-		return zerolog.InfoLevel
-	}
-}
-
-// clipLog bounds what an upstream's or a caller's text may add to the log.
-func clipLog(s string) string {
-	if len(s) > 4096 {
-		return s[:4096] + "…"
-	}
-	return s
+	r := x.record
+	r.answered.took, r.upstream.hidden = time.Since(r.start), x.warnings.hidden
+	p.complete(r)
+	p.trace(r)
+	p.deferred(r.count, r.level() > zerolog.InfoLevel)
 }
 
 // requestID takes the caller's X-Request-Id if it is harmless, or makes one.

@@ -54,13 +54,13 @@ func (f *fence) logged(t *testing.T, text string) {
 }
 
 func TestNoAnswerWaitsForItsLine(t *testing.T) {
-	type later struct {
-		task func()
-		now  bool
+	type deferred struct {
+		task   func()
+		urgent bool
 	}
-	var tasks []later
+	var tasks []deferred
 	f := newFence(t, func(o *proxy.Options) {
-		o.Later = func(task func(), now bool) { tasks = append(tasks, later{task, now}) }
+		o.Deferred = func(task func(), urgent bool) { tasks = append(tasks, deferred{task, urgent}) }
 	})
 	paths := []string{"/api/v1/query?query=up", "/api/v1/query?query=up("}
 	for _, path := range paths {
@@ -71,12 +71,12 @@ func TestNoAnswerWaitsForItsLine(t *testing.T) {
 	if text := f.Log.String(); len(tasks) != 3 || text != "" {
 		t.Fatalf("%d tasks, and at once: %s", len(tasks), text)
 	}
-	for _, l := range tasks {
-		l.task()
+	for _, d := range tasks {
+		d.task()
 	}
 	for i, line := range f.lines(t, 3) {
-		if want := []float64{200, 400, 502}[i]; line["status"] != want || tasks[i].now != (want == 502) {
-			t.Errorf("%v, at once: %v", line, tasks[i].now)
+		if want := []float64{200, 400, 502}[i]; line["status"] != want || tasks[i].urgent != (want == 502) {
+			t.Errorf("%v, at once: %v", line, tasks[i].urgent)
 		}
 	}
 }
@@ -94,11 +94,11 @@ func TestAccessLine(t *testing.T) {
 	f.Do(t, bare)
 	lines := f.lines(t, 3)
 	got := map[string]any{}
-	for _, name := range []string{"level", "req_id", "tenant", "route", "method", "status", "bytes", "message"} {
+	for _, name := range []string{"level", "req_id", "client", "tenants", "route", "method", "status", "bytes", "message"} {
 		got[name] = lines[0][name]
 	}
 	want := map[string]any{
-		"level": "info", "req_id": "id-1", "tenant": "acme", "route": "/api/v1/metrics/query", "method": "GET",
+		"level": "info", "req_id": "id-1", "client": "127.0.0.1", "tenants": []any{"acme"}, "route": "/api/v1/metrics/query", "method": "GET",
 		"status": 200.0, "bytes": float64(len(success)), "message": "request",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -109,11 +109,11 @@ func TestAccessLine(t *testing.T) {
 			t.Errorf("%s: %v", name, lines[0][name])
 		}
 	}
-	if lines[1]["route"] != "none" || lines[1]["status"] != 404.0 || lines[2]["status"] != 401.0 || lines[2]["reason"] != "missing" {
+	if lines[1]["route"] != "none" || lines[1]["path"] != "/api/v1/nowhere" || lines[1]["status"] != 404.0 || lines[2]["status"] != 401.0 || lines[2]["reason"] != "missing" {
 		t.Errorf("got %v and %v", lines[1], lines[2])
 	}
 	text := f.Log.String()
-	for _, secret := range []string{"secret_metric", "eyJ", "nowhere"} {
+	for _, secret := range []string{"secret_metric", "eyJ"} {
 		if strings.Contains(text, secret) {
 			t.Errorf("%q is in the log: %s", secret, text)
 		}

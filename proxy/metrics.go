@@ -109,22 +109,22 @@ func (m *metrics) failure(e *apiError) {
 }
 
 // request counts one that has been answered.
-func (m *metrics) request(x *exchange) {
-	method := x.method
+func (m *metrics) request(r *record) {
+	method := r.method
 	if !slices.Contains(methods[:], method) {
 		method = "other" // a caller's text must not make a series
 	}
-	s := m.of(series{x.routeName(), method, x.status})
+	s := m.of(series{r.routeName(), method, r.answered.status})
 	s.requests.Inc()
-	s.duration.Observe(x.took.Seconds())
-	if x.upstream > 0 {
-		s.upstream.Observe(x.upstream.Seconds())
+	s.duration.Observe(r.answered.took.Seconds())
+	if r.upstream.took > 0 {
+		s.upstream.Observe(r.upstream.took.Seconds())
 	}
-	if len(x.warnings.hidden) > 0 {
+	if len(r.upstream.hidden) > 0 {
 		m.hidden.Inc()
 	}
-	if x.matcher != nil {
-		m.tenants.request(x.matcher.Matcher, x.status, x.took, x.err)
+	if r.matcher != nil {
+		m.tenants.request(r.matcher.Matcher, r.answered, r.failed.limit)
 	}
 }
 

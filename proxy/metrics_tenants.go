@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/prometheus/model/labels"
@@ -75,24 +74,21 @@ func (m *tenantMetrics) Collect(ch chan<- prometheus.Metric) {
 }
 
 // request counts a request that was proven to be the tenants' of who.
-func (m *tenantMetrics) request(who *labels.Matcher, status int, took time.Duration, err error) {
+func (m *tenantMetrics) request(who *labels.Matcher, a answered, limit string) {
 	c := m.several
 	if who.Type == labels.MatchEqual {
 		c = m.of(who.Value)
 	}
 	class := 0
 	switch {
-	case status < http.StatusOK || status >= http.StatusInternalServerError: // below 200: no answer was begun
+	case a.status < http.StatusOK || a.status >= http.StatusInternalServerError: // below 200: no answer was begun
 		class = 2
-	case status >= http.StatusBadRequest:
+	case a.status >= http.StatusBadRequest:
 		class = 1
 	}
 	c.requests[class].Inc()
-	c.seconds.Add(took.Seconds())
-	if err == nil {
-		return
-	}
-	if limit := asAPIError(err).Limit; limit != "" {
+	c.seconds.Add(a.took.Seconds())
+	if limit != "" {
 		m.rejected.WithLabelValues(c.name, limit).Inc()
 	}
 }

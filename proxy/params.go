@@ -30,14 +30,14 @@ func multiple(name string) bool { return strings.HasSuffix(name, "[]") }
 // and drops what the row does not name: a megabyte of it is not held while the
 // upstream thinks.
 func readParams(x *exchange, r *http.Request, route *Route, maxBody int64) (params, error) {
-	buf, _ := bodies.Get().(*bytes.Buffer)
+	buf, _ := bodies.Get().(*scratch)
 	defer putBack(buf)
 	buf.WriteString(r.URL.RawQuery)
 	buf.WriteByte('&')
 	if err := readForm(x, r, buf, maxBody); err != nil {
 		return nil, err
 	}
-	return scanParams(buf.Bytes(), route)
+	return scanParams(buf, route)
 }
 
 // A paramScanner reads parameters out of a buffer that is lent, and gathers the
@@ -52,10 +52,10 @@ type paramScanner struct {
 	ends   []int // of the params' values
 }
 
-func scanParams(buf []byte, route *Route) (params, error) {
-	var room [16]int
-	s := paramScanner{route: route, buf: buf, params: make(params, 0, 8), ends: room[:0]}
-	for rest := buf; len(rest) > 0; {
+func scanParams(buf *scratch, route *Route) (params, error) {
+	s := paramScanner{route: route, buf: buf.Bytes(), params: make(params, 0, 8), ends: buf.ends[:0]}
+	defer func() { buf.ends = s.ends }()
+	for rest := s.buf; len(rest) > 0; {
 		var pair []byte
 		pair, rest, _ = bytes.Cut(rest, []byte{'&'})
 		if len(pair) == 0 {
@@ -65,7 +65,7 @@ func scanParams(buf []byte, route *Route) (params, error) {
 			return nil, err
 		}
 	}
-	values := string(buf[:s.kept]) // the only copy: what is known, and nothing beside it
+	values := string(s.buf[:s.kept]) // the only copy: what is known, and nothing beside it
 	from := 0
 	for i, end := range s.ends {
 		s.params[i].value = values[from:end]
@@ -245,7 +245,7 @@ func writeEscaped(b *strings.Builder, s string) {
 }
 
 // readForm appends the form in a POST's body to buf; every other method has none.
-func readForm(x *exchange, r *http.Request, buf *bytes.Buffer, maxBody int64) error {
+func readForm(x *exchange, r *http.Request, buf *scratch, maxBody int64) error {
 	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
 		return nil
 	}
@@ -280,7 +280,7 @@ func readProtobuf(x *exchange, r *http.Request, maxBody int64) ([]byte, error) {
 	if mediaType != protobuf || len(encodings) != 1 || !strings.EqualFold(encodings[0], "snappy") {
 		return nil, failure(http.StatusUnsupportedMediaType, "want Content-Type: %s and Content-Encoding: snappy", protobuf)
 	}
-	buf, _ := bodies.Get().(*bytes.Buffer)
+	buf, _ := bodies.Get().(*scratch)
 	defer putBack(buf)
 	if _, err := readBody(x, r, buf, maxBody); err != nil {
 		return nil, err
@@ -318,7 +318,7 @@ func identity(h http.Header) bool {
 
 // readBody appends a body of at most limit bytes to buf, if it arrives within
 // bodyTimeout, and returns its length.
-func readBody(x *exchange, r *http.Request, buf *bytes.Buffer, limit int64) (int64, error) {
+func readBody(x *exchange, r *http.Request, buf *scratch, limit int64) (int64, error) {
 	if r.ContentLength > limit {
 		return 0, tooLarge(limit)
 	}
@@ -352,13 +352,18 @@ func readBody(x *exchange, r *http.Request, buf *bytes.Buffer, limit int64) (int
 	return n, nil
 }
 
-// bodies lends the buffers that bodies are read into.
-var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+// A scratch is what parameters are read in. It is lent.
+type scratch struct {
+	bytes.Buffer
+	ends []int // of a paramScanner
+}
+
+var bodies = sync.Pool{New: func() any { return new(scratch) }}
 
 // keptBody bounds what a pooled buffer holds on to.
 const keptBody = 64 << 10
 
-func putBack(buf *bytes.Buffer) {
+func putBack(buf *scratch) {
 	if buf.Cap() <= keptBody {
 		buf.Reset()
 		bodies.Put(buf)

@@ -14,10 +14,10 @@ import (
 	"cmp"
 	"crypto/tls"
 	"errors"
-	"io"
 	"iter"
 	"net/http"
 	"net/http/httputil"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
@@ -39,29 +39,36 @@ type Authenticator interface {
 // Options are what a Proxy is made of. The zero value is refused.
 type Options struct {
 	Auth               Authenticator
-	Ready              func() error          // nil error: requests can be authenticated
-	Upstream           *url.URL              // scheme, host and an optional path prefix
-	UpstreamTimeout    time.Duration         // to the upstream's response header, and between parts of its body; 0 = none
-	UpstreamHeader     http.Header           // set on every upstream request: promfence's own credentials
-	UpstreamTLS        *tls.Config           // nil = Go's defaults
-	StallTimeout       time.Duration         // how long a caller may take nothing of an answer; 0 = a minute
-	TenantHeader       string                // set from the token on every upstream request; empty = none
-	MaxIdleConnections int                   // kept open to the upstream; 0 = no connection serves twice
-	TokenHeaders       []string              // where tokens come in: named in Vary and allowed across origins
-	CORSOrigins        []string              // origins whose pages may read answers; "*" = all, none = off
-	Label              string                // the tenant label
-	OnConflict         string                // Intersect or Reject
-	SharedRules        bool                  // show rules that carry no tenant label
-	SharedMetadata     bool                  // show a family's texts to every tenant that has it
-	Limits             Limits                // the bounds of a query must be positive
-	Logger             zerolog.Logger        // one line per request
-	Later              func(func(), bool)    // runs what no answer waits for, also after Close, at once if true; nil = always at once
-	Audit              io.Writer             // one line per decision; nil = only the line above
-	Spans              func(Span)            // takes each request's span, at once; nil = nothing is traced
-	Registerer         prometheus.Registerer // nil = metrics are kept nowhere
-	Docs               http.Handler          // /docs and /openapi.yaml; nil = neither exists
-	Console            http.Handler          // /console and below; nil = it does not exist
-	Before             *Proxy                // whose place this one takes: limits that stay the same go on counting; nil = nobody's
+	Ready              func() error   // nil error: requests can be authenticated
+	Upstream           *url.URL       // scheme, host and an optional path prefix
+	UpstreamTimeout    time.Duration  // to the upstream's response header, and between parts of its body; 0 = none
+	UpstreamHeader     http.Header    // set on every upstream request: promfence's own credentials
+	UpstreamTLS        *tls.Config    // nil = Go's defaults
+	StallTimeout       time.Duration  // how long a caller may take nothing of an answer; 0 = a minute
+	TenantHeader       string         // set from the token on every upstream request; empty = none
+	MaxIdleConnections int            // kept open to the upstream; 0 = no connection serves twice
+	TokenHeaders       []string       // where tokens come in: named in Vary and allowed across origins
+	CORSOrigins        []string       // origins whose pages may read answers; "*" = all, none = off
+	Label              string         // the tenant label
+	OnConflict         string         // Intersect or Reject
+	SharedRules        bool           // show rules that carry no tenant label
+	SharedMetadata     bool           // show a family's texts to every tenant that has it
+	Limits             Limits         // the bounds of a query must be positive
+	Logger             zerolog.Logger // one line per request
+	SlowQuery          time.Duration  // from when on a query is logged, with its text; 0 = never
+	Audit              AuditLog       // the records of decisions; nil = only the line above
+	AuditRequired      bool           // what cannot be recorded is not answered
+	TrustedProxies     []netip.Prefix // whose X-Forwarded-For is believed
+
+	// Deferred runs work that must not delay an answer: counting and the access
+	// line. Urgent tasks run before it returns. Nil runs every task at once.
+	Deferred func(task func(), urgent bool)
+
+	Spans      func(Span)            // takes each request's span, at once; nil = nothing is traced
+	Registerer prometheus.Registerer // nil = metrics are kept nowhere
+	Docs       http.Handler          // /docs and /openapi.yaml; nil = neither exists
+	Console    http.Handler          // /console and below; nil = it does not exist
+	Before     *Proxy                // whose place this one takes: limits that stay the same go on counting; nil = nobody's
 }
 
 // A Proxy is an http.Handler. It is safe for concurrent use.
@@ -79,23 +86,27 @@ type Proxy struct {
 	tenantHeader string
 	ownHeader    http.Header
 
-	stall         time.Duration
-	label         string
-	matchers      *matcherCache
-	shared        struct{ rules, metadata bool }
-	limits        Limits
-	gate          *gate
-	bodies        bodyRoom
-	log, auditLog zerolog.Logger
-	later         func(task func(), now bool)
-	metrics       *metrics
-	spans         func(Span)
-	cors          cors
-	noStore       []string
-	vary          []string
-	names         *lookup[map[string]bool]         // for the filter of /metadata
-	texts         *lookup[map[string][]familyText] // likewise
-	draining      atomic.Bool
+	stall          time.Duration
+	label          string
+	matchers       *matcherCache
+	shared         struct{ rules, metadata bool }
+	limits         Limits
+	gate           *gate
+	bodies         bodyRoom
+	log            zerolog.Logger
+	slowQuery      time.Duration
+	auditLog       AuditLog
+	auditRequired  bool
+	deferred       func(task func(), urgent bool)
+	trustedProxies []netip.Prefix
+	metrics        *metrics
+	spans          func(Span)
+	cors           cors
+	noStore        []string
+	vary           []string
+	names          *lookup[map[string]bool]         // for the filter of /metadata
+	texts          *lookup[map[string][]familyText] // likewise
+	draining       atomic.Bool
 }
 
 // New makes a Proxy, or says what is missing.
@@ -106,8 +117,8 @@ func New(o Options) (*Proxy, error) {
 	if len(o.TokenHeaders) == 0 {
 		o.TokenHeaders = []string{"Authorization"}
 	}
-	if o.Later == nil {
-		o.Later = func(task func(), _ bool) { task() }
+	if o.Deferred == nil {
+		o.Deferred = func(task func(), _ bool) { task() }
 	}
 	m := newMetrics(o.Registerer)
 	p := &Proxy{
@@ -116,7 +127,8 @@ func New(o Options) (*Proxy, error) {
 		prefix:       strings.TrimRight(o.Upstream.EscapedPath(), "/"),
 		tenantHeader: http.CanonicalHeaderKey(o.TenantHeader),
 		label:        o.Label, matchers: newMatcherCache(o.Label, o.OnConflict, m), limits: o.Limits, gate: newGate(o.Limits, o.Before), bodies: newBodyRoom(o.Limits.BodyBytes),
-		log: o.Logger, later: o.Later, auditLog: newAudit(o.Audit), metrics: m, spans: o.Spans,
+		log: o.Logger, slowQuery: o.SlowQuery, deferred: o.Deferred, auditLog: o.Audit, auditRequired: o.AuditRequired,
+		metrics: m, spans: o.Spans, trustedProxies: o.TrustedProxies,
 		cors:    newCORS(o.CORSOrigins, o.TokenHeaders),
 		noStore: []string{"private, no-store"},
 		vary:    []string{strings.Join(slices.Concat(o.TokenHeaders, []string{"Accept-Encoding"}), ", ")},
@@ -146,6 +158,7 @@ func (o Options) validate() error {
 	need(l.QueryBytes > 0 && l.QueryDepth > 0 && l.QueryTerms > 0 && l.BodyBytes > 0, "positive limits")
 	need(l.MaxRange >= 0 && l.MaxPoints >= 0 && l.RequestsPerSecond >= 0 && l.Burst >= 0 && l.ConcurrentRequests >= 0, "limits that are not negative")
 	need(o.MaxIdleConnections >= 0, "a number of idle connections that is not negative")
+	need(!o.AuditRequired || o.Audit != nil, "an audit log, if records are required")
 	return errors.Join(errs...)
 }
 
@@ -155,10 +168,13 @@ func (p *Proxy) Drain() { p.draining.Store(true) }
 
 // serve is the whole life of a request, top to bottom.
 func (p *Proxy) serve(x *exchange, r *http.Request) error {
-	if p.cors.preflight(x, r) || p.public(x, r) {
-		return x.err
+	if p.cors.preflight(x, r) {
+		return nil
 	}
-	x.record.decided = true
+	if served, err := p.public(x, r); served {
+		return err
+	}
+	x.decision.made = true
 	id, err := p.auth.Authenticate(r)
 	if err != nil {
 		return err // 401, 403, 503: before the caller learns which paths exist
@@ -168,8 +184,10 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 		return err
 	}
 	route, name, err := p.routes.find(r)
-	x.route = route
-	if err != nil {
+	if x.route = route; err != nil {
+		if route == nil {
+			x.path = strings.Clone(clip(wirePath(r)))
+		}
 		return err // 404, 405
 	}
 	leave, err := p.gate.enter(id.Tenants.Key())
@@ -180,6 +198,9 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 	scoped, err := p.scope(x, r, name)
 	if err != nil {
 		return err // 400, 403, 413, 415
+	}
+	if err := p.allow(x); err != nil {
+		return err // 503: it could not be recorded
 	}
 	if route.Answer != nil {
 		return route.Answer(p, x, scoped)
@@ -196,7 +217,7 @@ func (p *Proxy) scope(x *exchange, r *http.Request, labelName string) (scopedReq
 	if x.route.Body != nil {
 		body, err := readProtobuf(x, r, p.limits.BodyBytes)
 		if err == nil {
-			x.record.hashBody(body)
+			x.hashBody(body)
 			body, err = x.route.Body(p.limits, body, m, b)
 		}
 		if err != nil {
@@ -208,7 +229,7 @@ func (p *Proxy) scope(x *exchange, r *http.Request, labelName string) (scopedReq
 	if err != nil {
 		return scopedRequest{}, err
 	}
-	x.record.hash(ps)
+	x.hash(ps)
 	if x.route.Filter != nil || x.route.Answer != nil {
 		x.params = slices.Clone(ps)
 	}
@@ -236,25 +257,24 @@ func PublicEndpoints() iter.Seq2[string, string] {
 }
 
 // public answers the pages that need no token, and reports whether it did.
-func (p *Proxy) public(x *exchange, r *http.Request) bool {
+func (p *Proxy) public(x *exchange, r *http.Request) (served bool, err error) {
 	path := wirePath(r)
 	pages, name := p.pages(path)
 	if !publicPaths[path] && pages == nil {
-		return false
+		return false, nil
 	}
 	x.route = publicRoute(path, name)
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
 		e := failure(http.StatusMethodNotAllowed, "only GET and HEAD are served here")
 		e.Allow = []string{http.MethodGet, http.MethodHead}
-		x.err = e
+		return true, e
 	case pages != nil:
 		x.docs = true
 		pages.ServeHTTP(x, r)
-	default:
-		x.err = p.health(x, path)
+		return true, nil
 	}
-	return true
+	return true, p.health(x, path)
 }
 
 // pages returns what serves the static files at a path, and the page that they

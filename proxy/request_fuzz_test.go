@@ -26,7 +26,7 @@ func (a acme) Authenticate(*http.Request) (auth.Identity, error) { return a.iden
 // scopedBy sends a request through everything before the upstream, and returns
 // what would be forwarded, or nil.
 func scopedBy(p *Proxy, r *http.Request) *http.Request {
-	x := &exchange{ResponseWriter: httptest.NewRecorder(), id: "x"}
+	x := &exchange{ResponseWriter: httptest.NewRecorder(), record: &record{proxy: p, id: "x"}}
 	identity, _ := p.auth.Authenticate(r)
 	x.identity = identity
 	x.matcher, _ = p.matchers.of(identity.Labels)

@@ -60,7 +60,7 @@ func (b *answerBody) Read(buf []byte) (int, error) {
 		if upstream.IsTimeout(err) {
 			err = errStalled
 		}
-		b.x.err = fmt.Errorf("the answer was cut short: %w", err)
+		b.x.failedWith(fmt.Errorf("the answer was cut short: %w", err))
 	}
 	return n, err
 }

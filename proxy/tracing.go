@@ -80,14 +80,14 @@ func (s *Span) propagate(h http.Header) {
 }
 
 // trace hands over the span of a request that has ended.
-func (p *Proxy) trace(x *exchange) {
-	if x.span == nil || !x.record.decided { // probes are no part of a trace
+func (p *Proxy) trace(r *record) {
+	if r.span == nil || !r.decision.made { // probes are no part of a trace
 		return
 	}
-	s := *x.span
-	s.Start, s.Took, s.Upstream, s.Route, s.Method, s.Request, s.Status = x.start, x.took, x.upstream, x.routeName(), x.method, x.id, x.status
-	if x.matcher != nil {
-		s.Tenant = x.matcher.names
+	s := *r.span
+	s.Start, s.Took, s.Upstream, s.Route, s.Method, s.Request, s.Status = r.start, r.answered.took, r.upstream.took, r.routeName(), r.method, r.id, r.answered.status
+	if r.matcher != nil {
+		s.Tenant = r.matcher.names
 	}
 	p.spans(s)
 }

@@ -2,14 +2,14 @@ package main_test
 
 import (
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/promfence/promfence/auth/authtest"
 	promfence "github.com/promfence/promfence/cmd/promfence"
@@ -121,22 +121,6 @@ func TestAuditPipeThatNobodyReads(t *testing.T) {
 	p.asks(t, idp, asked)
 }
 
-func TestARecordThatWasTornDoesNotSpoilTheNext(t *testing.T) {
-	disk, lost := &smallDisk{room: 4}, 0
-	audit := promfence.NewAudit(disk, func() { lost++ })
-	for _, record := range []string{"{\"a\":1}\n", "{\"a\":2}\n", "{\"a\":3}\n"} {
-		if n, err := audit.Write([]byte(record)); n != len(record) || err != nil {
-			t.Errorf("%d, %v: a request would hear of it", n, err)
-		}
-		if lost == 2 {
-			disk.room = 100
-		}
-	}
-	if diff := cmp.Diff("{\"a\"\n{\"a\":3}\n", disk.text.String()); diff != "" {
-		t.Error(diff)
-	}
-}
-
 func TestAuditFileThatCannotBe(t *testing.T) {
 	environ := append(settings(authtest.NewIssuer(t), "http://127.0.0.1:9090"), "PROMFENCE_AUDIT_FILE="+t.TempDir())
 	for _, command := range []string{"serve", "check"} {
@@ -159,4 +143,66 @@ func TestCheckLeavesTheAuditFileAsItIs(t *testing.T) {
 	if _, err := os.Stat(filepath.Join(dir, "new")); err == nil {
 		t.Error("an empty file is left behind")
 	}
+}
+
+// What was delivered is on record, however the process ends.
+func TestTheRecordIsThereWhenTheProcessIsKilled(t *testing.T) {
+	idp := authtest.NewIssuer(t)
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, strings.TrimSuffix(answer, "}"))
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done() // the answer does not end
+	}))
+	t.Cleanup(upstream.Close)
+	for name, end := range map[string]func(p *program) error{
+		"SIGKILL": func(p *program) error { return p.Process.Kill() },
+		"SIGTERM twice": func(p *program) error {
+			_ = p.Process.Signal(syscall.SIGTERM)
+			for p.lines.Scan() && !strings.Contains(p.lines.Text(), "shutting down") {
+			}
+			return p.Process.Signal(syscall.SIGTERM)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "audit.json")
+			p := execute(t, append(settings(idp, upstream.URL), "PROMFENCE_AUDIT_FILE="+file)...)
+			p.says(t, "keys loaded")
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, p.server+"/api/v1/query?query=up", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Authorization", "Bearer "+idp.Token(t, "acme", nil))
+			r.Header.Set("X-Request-Id", "the-one")
+			resp, err := http.DefaultClient.Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if _, err := io.ReadFull(resp.Body, make([]byte, 1)); err != nil || resp.StatusCode != http.StatusOK {
+				t.Fatalf("%d, %v", resp.StatusCode, err)
+			}
+			if err := end(p); err != nil {
+				t.Fatal(err)
+			}
+			_ = p.Wait() // killed: it has no good end
+			b, err := os.ReadFile(file)
+			for _, want := range []string{`"decision":"allowed"`, `"req_id":"the-one"`, `"tenants":["acme"]`} {
+				if err != nil || !strings.Contains(string(b), want) {
+					t.Errorf("no %s in %q, %v", want, b, err)
+				}
+			}
+		})
+	}
+}
+
+func TestARequiredRecordThatCannotBeWritten(t *testing.T) {
+	idp, asked := authtest.NewIssuer(t), make(chan string, 1)
+	p := start(t, append(settings(idp, upstream(t, asked, nil)), "PROMFENCE_AUDIT_FILE=/dev/full", "PROMFENCE_AUDIT_REQUIRED=true")...)
+	until(t, p.server+"/-/ready", 200)
+	status, body, _ := get(t, p.server+"/api/v1/query?query=up", idp.Token(t, "acme", nil))
+	if status != http.StatusServiceUnavailable || !strings.Contains(body, "cannot record") || len(asked) > 0 {
+		t.Errorf("%d %s, and the upstream was asked %d times", status, body, len(asked))
+	}
+	p.logged(t, "error", "audit records are being lost", "no space left")
 }

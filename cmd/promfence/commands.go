@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/promfence/promfence/auth/policy"
+	"github.com/promfence/promfence/cmd/promfence/logs"
 	"github.com/promfence/promfence/config"
 	"github.com/promfence/promfence/proxy"
 )
@@ -90,12 +91,14 @@ func check(_ context.Context, in input) error {
 		return err
 	}
 	metrics := prometheus.NewRegistry()
-	v, err := build(cfg, zerolog.Nop(), newLineWriter(io.Discard, metrics), metrics, nil, nil)
+	v, err := build(cfg, zerolog.Nop(), logs.NewWriter(io.Discard, metrics), metrics, nil, nil)
 	if err != nil {
 		return err
 	}
-	if err := v.audit.try(); err != nil {
-		return mistakes(cannotAudit(cfg, err))
+	if v.audit != nil {
+		if err := v.audit.Try(); err != nil {
+			return mistakes(cannotAudit(cfg, err))
+		}
 	}
 	return cfg.WriteEffective(in.stdout)
 }

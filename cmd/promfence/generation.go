@@ -5,8 +5,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"reflect"
 
@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/cmd/promfence/logs"
 	"github.com/promfence/promfence/config"
 	"github.com/promfence/promfence/openapi"
 	"github.com/promfence/promfence/proxy"
@@ -27,9 +28,9 @@ type generation struct {
 	keys  *keyring
 	proxy *proxy.Proxy
 	admin http.Handler
-	tls   *tls.Config // nil = callers connect without it
-	audit *auditFile  // nil = the log has it all; opened by whoever starts to serve
-	files string      // their fingerprint, from before they were read, for whoever watches them
+	tls   *tls.Config     // nil = callers connect without it
+	audit *logs.AuditFile // nil = the log has it all; opened by whoever starts to serve
+	files string          // their fingerprint, from before they were read, for whoever watches them
 }
 
 // A keyring is an authenticator with what decides whether it can stay.
@@ -49,7 +50,7 @@ func (k *keyring) run(ctx context.Context, ended func(error)) {
 // build makes a generation. It starts nothing and listens nowhere. The keys of the
 // generation before stay where the settings say the same of them: nobody has to
 // wait for keys because a limit changed.
-func build(cfg *config.Config, log zerolog.Logger, lines *lineWriter, metrics *prometheus.Registry, before *generation, spans func(proxy.Span)) (*generation, error) {
+func build(cfg *config.Config, log zerolog.Logger, lines *logs.Writer, metrics *prometheus.Registry, before *generation, spans func(proxy.Span)) (*generation, error) {
 	upstream, err := url.Parse(cfg.Upstream.URL)
 	if err != nil {
 		return nil, fmt.Errorf("%s: want http://host or https://host", cfg.Name("upstream.url"))
@@ -64,7 +65,7 @@ func build(cfg *config.Config, log zerolog.Logger, lines *lineWriter, metrics *p
 	if err := errors.Join(files.errs...); err != nil {
 		return nil, mistakes(err)
 	}
-	var audit io.Writer
+	var audit proxy.AuditLog
 	if v.audit = newAuditFile(cfg, log, metrics, before); v.audit != nil {
 		audit = v.audit
 	}
@@ -93,8 +94,11 @@ func build(cfg *config.Config, log zerolog.Logger, lines *lineWriter, metrics *p
 		SharedMetadata: cfg.Tenancy.SharedMetadata,
 		Limits:         limits(cfg.Limits),
 		Logger:         log,
-		Later:          lines.later,
+		Deferred:       lines.Defer,
+		SlowQuery:      cfg.Log.SlowQuery,
 		Audit:          audit,
+		AuditRequired:  cfg.Audit.Required,
+		TrustedProxies: trustedProxies(cfg.Server.TrustedProxies),
 		Spans:          spans,
 		Registerer:     metrics,
 		Docs:           openapi.Handler(),
@@ -103,17 +107,17 @@ func build(cfg *config.Config, log zerolog.Logger, lines *lineWriter, metrics *p
 	if err != nil {
 		return nil, err
 	}
-	v.admin = newAdmin(cfg.Admin, metrics, lines.settle, v.proxy)
+	v.admin = newAdmin(cfg.Admin, metrics, lines.RunTasks, v.proxy)
 	return v, nil
 }
 
 // newAuditFile keeps the file of the generation before: whoever moves it away
 // tells us once to open it again.
-func newAuditFile(cfg *config.Config, log zerolog.Logger, metrics prometheus.Registerer, before *generation) *auditFile {
+func newAuditFile(cfg *config.Config, log zerolog.Logger, metrics prometheus.Registerer, before *generation) *logs.AuditFile {
 	switch {
 	case cfg.Audit.File == "":
 		return nil
-	case before != nil && before.audit != nil && before.audit.path == cfg.Audit.File:
+	case before != nil && before.audit != nil && before.audit.Path() == cfg.Audit.File:
 		return before.audit
 	}
 	lost := prometheus.NewCounter(prometheus.CounterOpts{
@@ -122,7 +126,7 @@ func newAuditFile(cfg *config.Config, log zerolog.Logger, metrics prometheus.Reg
 	if e, ok := errors.AsType[prometheus.AlreadyRegisteredError](metrics.Register(lost)); ok {
 		lost, _ = e.ExistingCollector.(prometheus.Counter) // nobody else has this name
 	}
-	return &auditFile{path: cfg.Audit.File, log: log, lost: lost.Inc}
+	return logs.NewAuditFile(cfg.Audit.File, log, func(records int) { lost.Add(float64(records)) })
 }
 
 func newKeyring(cfg *config.Config, log zerolog.Logger, before *generation) (*keyring, error) {
@@ -152,4 +156,16 @@ func limits(l config.Limits) proxy.Limits {
 		Burst:              l.Burst,
 		ConcurrentRequests: l.ConcurrentRequests,
 	}
+}
+
+func cannotAudit(cfg *config.Config, err error) error {
+	return fmt.Errorf("%s: want a file that can be written: %w", cfg.Name("audit.file"), err)
+}
+
+// trustedProxies parses networks that config has checked.
+func trustedProxies(networks []string) (all []netip.Prefix) {
+	for _, n := range networks {
+		all = append(all, netip.MustParsePrefix(n))
+	}
+	return all
 }

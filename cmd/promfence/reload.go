@@ -15,7 +15,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"github.com/promfence/promfence/cmd/promfence/logs"
+	"github.com/promfence/promfence/cmd/promfence/otlp"
 	"github.com/promfence/promfence/config"
+	"github.com/promfence/promfence/proxy"
 )
 
 const (
@@ -32,20 +35,20 @@ const (
 // A live process serves with the current generation of its settings.
 type live struct {
 	in      input
-	lines   *lineWriter
+	lines   *logs.Writer
 	metrics *prometheus.Registry
 	first   *config.Config // what listeners and the tracer were opened with
 	now     atomic.Pointer[generation]
 	keys    sync.WaitGroup
 	fail    func(error) // ends the process
 	hup     chan os.Signal
-	tracer  *tracer
+	spans   *otlp.Exporter // nil = nothing is traced
 
 	reloads *prometheus.CounterVec
 	last    prometheus.Gauge
 }
 
-func newLive(in input, lines *lineWriter, metrics *prometheus.Registry) *live {
+func newLive(in input, lines *logs.Writer, metrics *prometheus.Registry) *live {
 	l := &live{
 		in: in, lines: lines, metrics: metrics, hup: make(chan os.Signal, 1),
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -65,6 +68,14 @@ func newLive(in input, lines *lineWriter, metrics *prometheus.Registry) *live {
 
 // log is the current generation's.
 func (l *live) log() *zerolog.Logger { return &l.now.Load().log }
+
+// takeSpan is where the proxy hands over a request's span; nil = nowhere.
+func (l *live) takeSpan() func(proxy.Span) {
+	if l.spans == nil {
+		return nil
+	}
+	return func(s proxy.Span) { l.spans.Add(otlp.Span(s)) }
+}
 
 // start puts the first generation to work, whether it has keys or not.
 func (l *live) start(ctx context.Context, fail func(error)) {
@@ -99,7 +110,7 @@ func (l *live) watch(ctx, keys context.Context) {
 		case <-l.hup:
 			v := l.now.Load()
 			v.keys.ReadFiles()
-			if v.audit.open() != nil {
+			if v.audit != nil && v.audit.Open() != nil {
 				v.log.Error().Msg("audit.file cannot be opened again, writing to the one that is open")
 			}
 		case <-again.C:
@@ -131,7 +142,9 @@ func (l *live) reload(ctx, keys context.Context) bool {
 		return false
 	}
 	l.now.Store(v)
-	v.audit.logTo(v.log)
+	if v.audit != nil {
+		v.audit.LogTo(v.log)
+	}
 	old.proxy.Close()
 	if v.keys != old.keys {
 		l.metrics.Unregister(old.keys)
@@ -155,13 +168,13 @@ func (l *live) prepare(ctx, keys context.Context, old *generation) (*generation,
 	if err != nil {
 		return nil, err
 	}
-	v, err := build(cfg, newLogger(cfg.Log, l.lines), l.lines, l.metrics, old, l.tracer.take())
+	v, err := build(cfg, newLogger(cfg.Log, l.lines), l.lines, l.metrics, old, l.takeSpan())
 	if err != nil {
 		return nil, err
 	}
 	v.files = files
-	if v.audit != old.audit {
-		if err := v.audit.open(); err != nil {
+	if v.audit != nil && v.audit != old.audit {
+		if err := v.audit.Open(); err != nil {
 			return nil, cannotAudit(cfg, err)
 		}
 	}

@@ -16,6 +16,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/cmd/promfence/logs"
+	"github.com/promfence/promfence/cmd/promfence/otlp"
 	"github.com/promfence/promfence/config"
 )
 
@@ -23,8 +25,8 @@ import (
 func serve(ctx context.Context, in input) error {
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	lines := newLineWriter(in.stderr, metrics) // the loggers of all generations write to it
-	defer lines.close()
+	lines := logs.NewWriter(in.stderr, metrics) // the loggers of all generations write to it
+	defer lines.Close()
 	cfg, files, err := loadWatched(in)
 	if err != nil {
 		return err
@@ -33,13 +35,17 @@ func serve(ctx context.Context, in input) error {
 	announce(log, cfg)
 	l := newLive(in, lines, metrics)
 	defer signal.Stop(l.hup)
-	l.tracer = newTracer(cfg.Tracing.Endpoint, l.log, metrics)
-	first, err := build(cfg, log, lines, metrics, nil, l.tracer.take())
+	if cfg.Tracing.Endpoint != "" {
+		l.spans = otlp.New(cfg.Tracing.Endpoint, ownVersion(), l.log, metrics)
+	}
+	first, err := build(cfg, log, lines, metrics, nil, l.takeSpan())
 	if err != nil {
 		return err
 	}
-	if err := first.audit.open(); err != nil {
-		return cannotAudit(cfg, err)
+	if first.audit != nil {
+		if err := first.audit.Open(); err != nil {
+			return cannotAudit(cfg, err)
+		}
 	}
 	first.files = files
 	l.first = cfg
@@ -105,8 +111,11 @@ func named(cfg *config.Config, err error) error {
 }
 
 func newLogger(c config.Log, w io.Writer) zerolog.Logger {
-	if c.Format == "console" {
+	switch c.Format {
+	case "console":
 		w = zerolog.ConsoleWriter{Out: w, NoColor: true}
+	case "logfmt":
+		w = logs.Logfmt{Out: zerolog.MultiLevelWriter(w)}
 	}
 	level, err := zerolog.ParseLevel(c.Level)
 	if err != nil {

@@ -110,13 +110,13 @@ func newServer(h http.HandlerFunc, log *stdlog.Logger, idle time.Duration) *http
 	}
 }
 
-// newAdmin is what operators and their machines may ask. Their metrics count what
-// settle leaves counted.
-func newAdmin(c config.Admin, metrics *prometheus.Registry, settle func(), px *proxy.Proxy) http.Handler {
+// newAdmin is what operators and their machines may ask. Their metrics count the
+// requests whose counting was deferred.
+func newAdmin(c config.Admin, metrics *prometheus.Registry, runTasks func(), px *proxy.Proxy) http.Handler {
 	mux := http.NewServeMux()
 	scrape := promhttp.HandlerFor(metrics, promhttp.HandlerOpts{Registry: metrics})
 	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
-		settle()
+		runTasks()
 		scrape.ServeHTTP(w, r)
 	})
 	mux.Handle("GET /-/healthy", px)
@@ -156,7 +156,9 @@ func (s *servers) serve(ctx context.Context) error {
 
 	s.live.start(keys, fail)
 	var watching, listening, tracing sync.WaitGroup
-	tracing.Go(func() { s.live.tracer.run(keys) })
+	if s.live.spans != nil {
+		tracing.Go(func() { s.live.spans.Run(keys) })
+	}
 	watching.Go(func() { s.live.watch(serving, keys) })
 	for server, ln := range s.listeners {
 		listening.Go(func() {
@@ -172,6 +174,9 @@ func (s *servers) serve(ctx context.Context) error {
 	listening.Wait()
 	s.live.keys.Wait()
 	tracing.Wait()
+	if audit := s.live.now.Load().audit; audit != nil {
+		audit.Flush()
+	}
 	if ctx.Err() == nil {
 		return errors.Join(context.Cause(serving), err)
 	}

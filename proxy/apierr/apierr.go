@@ -135,6 +135,16 @@ func (e *Error) Write(w http.ResponseWriter) {
 	case e.RetryAfter > 0:
 		h.Set("Retry-After", strconv.Itoa(int((e.RetryAfter+time.Second-1)/time.Second)))
 	}
+	body := e.Body()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(e.Status)
+	_, _ = w.Write(body) // the caller may be gone: the access line tells the bytes
+}
+
+// Body is the JSON that Write writes.
+func (e *Error) Body() []byte {
 	body, err := json.Marshal(struct {
 		Status    string `json:"status"`
 		ErrorType string `json:"errorType"`
@@ -143,9 +153,5 @@ func (e *Error) Write(w http.ResponseWriter) {
 	if err != nil { // three strings always marshal
 		panic(err)
 	}
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	h.Set("X-Content-Type-Options", "nosniff")
-	w.WriteHeader(e.Status)
-	_, _ = w.Write(body) // the caller may be gone: the access line tells the bytes
+	return body
 }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -253,11 +254,14 @@ func TestOneLogLineTellsARequestAndNoSecret(t *testing.T) {
 		t.Fatalf("%d lines for the request, want 1:\n%s", len(found), f.Log())
 	}
 	for field, want := range map[string]any{
-		"tenant": "acme", "subject": "alice", "route": "/api/v1/metrics/query", "method": "GET", "status": 200.0, "bytes": float64(len(got.Body)),
+		"subject": "alice", "route": "/api/v1/metrics/query", "method": "GET", "status": 200.0, "bytes": float64(len(got.Body)),
 	} {
 		if found[0][field] != want {
 			t.Errorf("%s: %v, want %v", field, found[0][field], want)
 		}
+	}
+	if tenants, _ := found[0]["tenants"].([]any); !slices.Equal(tenants, []any{"acme"}) {
+		t.Errorf("tenants: %v", found[0]["tenants"])
 	}
 	for _, field := range []string{"ms", "upstream_ms", "time"} {
 		if found[0][field] == nil {

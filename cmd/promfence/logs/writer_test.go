@@ -1,4 +1,4 @@
-package main_test
+package logs_test
 
 import (
 	"io"
@@ -13,7 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
-	promfence "github.com/promfence/promfence/cmd/promfence"
+	"github.com/promfence/promfence/cmd/promfence/logs"
 )
 
 // A writes keeps what comes in one write each.
@@ -27,7 +27,7 @@ func (w *writes) Write(b []byte) (int, error) {
 func TestLinesAreWrittenTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got writes
-		l := zerolog.New(promfence.NewLineWriter(&got, prometheus.NewRegistry()))
+		l := zerolog.New(logs.NewWriter(&got, prometheus.NewRegistry()))
 		l.Info().Msg("1")
 		l.Info().Msg("2")
 		time.Sleep(20 * time.Millisecond)
@@ -51,11 +51,11 @@ func TestLinesAreWrittenTogether(t *testing.T) {
 }
 
 func TestATaskThatIsRunNowComesAfterThoseBefore(t *testing.T) {
-	w := promfence.NewLineWriter(io.Discard, prometheus.NewRegistry())
+	w := logs.NewWriter(io.Discard, prometheus.NewRegistry())
 	defer w.Close()
 	var run []int
 	for n := range 3 {
-		w.Later(func() { run = append(run, n) }, n == 2)
+		w.Defer(func() { run = append(run, n) }, n == 2)
 	}
 	if diff := cmp.Diff([]int{0, 1, 2}, run); diff != "" {
 		t.Error(diff)
@@ -65,40 +65,40 @@ func TestATaskThatIsRunNowComesAfterThoseBefore(t *testing.T) {
 func TestTasksAreRunTogether(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got writes
-		w := promfence.NewLineWriter(&got, prometheus.NewRegistry())
+		w := logs.NewWriter(&got, prometheus.NewRegistry())
 		l := zerolog.New(w)
 		run := 0
 		task := func() {
 			run++
 			l.Info().Send()
 		}
-		w.Later(task, false)
+		w.Defer(task, false)
 		if run != 0 {
 			t.Error("run at once")
 		}
-		w.Settle()
+		w.RunTasks()
 		if run != 1 {
 			t.Errorf("%d run when that was asked for", run)
 		}
-		w.Later(task, false)
+		w.Defer(task, false)
 		time.Sleep(20 * time.Millisecond)
 		synctest.Wait()
 		if run != 2 || len(got) != 1 || strings.Count(got[0], "\n") != 2 {
 			t.Errorf("%d run, %q", run, got)
 		}
-		w.Later(func() { w.Later(task, false) }, false) // comes while others are run
+		w.Defer(func() { w.Defer(task, false) }, false) // comes while others are run
 		time.Sleep(40 * time.Millisecond)
 		synctest.Wait()
 		if run != 3 {
 			t.Error("one that comes while others are run is not")
 		}
 		for range 32 { // each holds a request
-			w.Later(task, false)
+			w.Defer(task, false)
 		}
 		if run != 35 {
 			t.Errorf("%d run, want no more than 31 to wait", run)
 		}
-		w.Later(task, false)
+		w.Defer(task, false)
 		w.Close()
 		if lines := strings.Join(got, ""); run != 36 || strings.Count(lines, "\n") != 36 {
 			t.Errorf("%d run and %d lines at the end, want 36", run, strings.Count(lines, "\n"))
@@ -125,7 +125,7 @@ func (d *smallDisk) Write(b []byte) (int, error) {
 func TestALineThatWasTornDoesNotSpoilTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		disk, metrics := &smallDisk{room: 20}, prometheus.NewRegistry()
-		l := zerolog.New(promfence.NewLineWriter(disk, metrics))
+		l := zerolog.New(logs.NewWriter(disk, metrics))
 		l.Warn().Msg("does not fit")
 		synctest.Wait()
 		l.Warn().Msg("neither does this")
@@ -170,7 +170,7 @@ func (s *stoppedReader) Write(b []byte) (int, error) {
 func TestNobodyWaitsForTheReaderOfTheLog(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		reader, metrics := &stoppedReader{may: make(chan struct{})}, prometheus.NewRegistry()
-		l := zerolog.New(promfence.NewLineWriter(reader, metrics))
+		l := zerolog.New(logs.NewWriter(reader, metrics))
 		const lines = 10_000
 		var callers sync.WaitGroup
 		for range 10 {
