@@ -23,7 +23,7 @@ const ownTimeout = 2 * time.Minute
 func ownAnswer[T any](ctx context.Context, l *lookup[T], x *exchange, fetch func(context.Context, *exchange) (T, error)) (T, error) {
 	// What is asked outlives the request that asks first, so it has its own exchange,
 	// without that request's parameters.
-	asker := &exchange{proxy: x.proxy, id: x.id, idHeader: x.idHeader, identity: x.identity, matcher: x.matcher}
+	asker := &exchange{record: &record{proxy: x.proxy, id: x.id, identity: x.identity, matcher: x.matcher}, idHeader: x.idHeader}
 	v, err := l.of(ctx, x.identity.Tenants.Key(), cmp.Or(x.proxy.timeout, ownTimeout), func(ctx context.Context) (T, error) {
 		return fetch(ctx, asker)
 	})
