@@ -2,7 +2,6 @@ package proxy_test
 
 import (
 	"bytes"
-	"cmp"
 	"compress/gzip"
 	"fmt"
 	"io"
@@ -207,48 +206,6 @@ func TestUpstreamFaults(t *testing.T) {
 			t.Error("the upstream's query goes on")
 		}
 	})
-}
-
-// Each row whose answer holds everybody's elements has its filter, at each base.
-func TestRowsThatHoldOthersAreFiltered(t *testing.T) {
-	f := newFence(t, nil)
-	own := map[string]string{"metadata": `"up"`}
-	for row, answer := range answers {
-		f.Answer(func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Content-Type", "application/json")
-			switch {
-			case strings.HasSuffix(r.URL.Path, "/api/v1/"+row):
-				_, _ = io.WriteString(w, answer)
-			case strings.HasSuffix(r.URL.Path, "/values"):
-				_, _ = io.WriteString(w, `{"status":"success","data":["up"]}`)
-			default:
-				http.NotFound(w, r)
-			}
-		})
-		for _, base := range []string{"/api/v1/", "/api/v1/metrics/"} {
-			resp, body := f.Get(t, base+row+"?query=up")
-			if resp.StatusCode != http.StatusOK || strings.Contains(body, "MARKER") || !strings.Contains(body, cmp.Or(own[row], "acme")) {
-				t.Errorf("%s%s: %d %s", base, row, resp.StatusCode, body)
-			}
-		}
-	}
-}
-
-// An upstream that filters by match_target is never asked for everybody's.
-func TestTargetsMetadataIsAskedForOwnTargets(t *testing.T) {
-	f := newFence(t, nil)
-	for sent, want := range map[string]string{
-		"":                             `{tenant_id="acme"}`,
-		"?match_target=":               `{tenant_id="acme"}`,
-		"?match_target={}":             `{tenant_id="acme"}`,
-		`?match_target={job="a"}`:      `{job="a",tenant_id="acme"}`,
-		`?match_target={tenant_id=""}`: `{tenant_id="",tenant_id="acme"}`,
-	} {
-		f.Get(t, "/api/v1/targets/metadata"+sent)
-		if asked := f.Asked(); len(asked) != 1 || asked[0].form(t).Get("match_target") != want {
-			t.Errorf("%s: the upstream was asked %v, want %s", sent, asked, want)
-		}
-	}
 }
 
 func TestFilteredRows(t *testing.T) {

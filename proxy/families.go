@@ -5,12 +5,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"regexp"
 	"strings"
 	"time"
 
+	"github.com/promfence/promfence/proxy/filter"
 	"github.com/promfence/promfence/proxy/upstream"
 )
 
@@ -24,7 +24,7 @@ func ownAnswer[T any](ctx context.Context, l *lookup[T], x *exchange, fetch func
 	// What is asked outlives the request that asks first, so it has its own exchange,
 	// without that request's parameters.
 	asker := &exchange{record: &record{proxy: x.proxy, id: x.id, identity: x.identity, matcher: x.matcher}, idHeader: x.idHeader}
-	v, err := l.of(ctx, x.identity.Tenants.Key(), cmp.Or(x.proxy.timeout, ownTimeout), func(ctx context.Context) (T, error) {
+	v, err := l.of(ctx, x.identity.Labels.Key(), cmp.Or(x.proxy.timeout, ownTimeout), func(ctx context.Context) (T, error) {
 		return fetch(ctx, asker)
 	})
 	switch {
@@ -41,7 +41,7 @@ func ownAnswer[T any](ctx context.Context, l *lookup[T], x *exchange, fetch func
 
 // metricNames asks for the names that the tenants have series of, with the
 // tenants' own selector.
-func (p *Proxy) metricNames(ctx context.Context, x *exchange) (map[string]bool, error) {
+func (p *Proxy) metricNames(ctx context.Context, x *exchange) (filter.Names, error) {
 	resp, err := p.ask(ctx, x, "/label/__name__/values", "match[]")
 	if err != nil {
 		return nil, err
@@ -54,80 +54,29 @@ func (p *Proxy) metricNames(ctx context.Context, x *exchange) (map[string]bool, 
 	if err != nil {
 		return nil, err
 	}
-	return readNames(src, view{ctx: ctx, label: p.label, tenants: x.identity.Tenants})
-}
-
-// readNames reads an answer of /api/v1/label/__name__/values.
-func readNames(src io.Reader, v view) (map[string]bool, error) {
-	a, err := newAnswer(io.Discard, src, v)
-	if err != nil {
-		return nil, err
-	}
-	names, size := map[string]bool{}, 0
-	err = a.filter(func() error {
-		if isNull, err := a.null(); isNull || err != nil {
-			return err
-		}
-		return a.array(func() error {
-			name, whole, err := a.text(maxName)
-			if err != nil || !whole || names[string(name)] {
-				return err
-			}
-			if size += len(name); size > maxElement {
-				return oversized("the list of your metrics' names")
-			}
-			names[string(name)] = true
-			return nil
-		})
-	})
-	if err != nil {
-		return nil, err
-	}
-	return names, nil
-}
-
-// namesSize and textsSize are about what maps take beside their texts.
-const mapEntry = 64
-
-func namesSize(names map[string]bool) int {
-	size := 0
-	for name := range names {
-		size += mapEntry + len(name)
-	}
-	return size
-}
-
-func textsSize(families map[string][]familyText) int {
-	size := 0
-	for name, texts := range families {
-		size += mapEntry + len(name)
-		for _, t := range texts {
-			size += mapEntry + len(t.help) + len(t.unit)
-		}
-	}
-	return size
+	return filter.ReadNames(src, filter.View{Labels: x.identity.Labels})
 }
 
 // targetTexts asks for what the tenants' own targets say about their families.
 // Not every upstream can tell (Thanos cannot): then nothing is known.
-func (p *Proxy) targetTexts(ctx context.Context, x *exchange) (map[string][]familyText, error) {
+func (p *Proxy) targetTexts(ctx context.Context, x *exchange) (filter.Texts, error) {
 	resp, err := p.ask(ctx, x, "/targets/metadata", "match_target")
 	if err != nil {
-		return nil, err
+		return filter.Texts{}, err
 	}
 	defer func() { _ = resp.Body.Close() }()
 	switch {
 	case resp.StatusCode == http.StatusOK:
 	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusBadRequest && noSuchPath(string(readError(resp))):
-		return map[string][]familyText{}, nil
+		return filter.Texts{}, nil
 	default:
-		return nil, fmt.Errorf("the metadata of the tenant's targets: status %d", resp.StatusCode)
+		return filter.Texts{}, fmt.Errorf("the metadata of the tenant's targets: status %d", resp.StatusCode)
 	}
 	src, err := plainBody(resp)
 	if err != nil {
-		return nil, err
+		return filter.Texts{}, err
 	}
-	return readTargetTexts(src, view{ctx: ctx, label: p.label, tenants: x.identity.Tenants})
+	return filter.ReadTexts(src, filter.View{Labels: x.identity.Labels})
 }
 
 // noSuchPaths are how servers that do not know /targets/metadata say so with a

@@ -196,9 +196,9 @@ func TestHugeMetadataOfOthersTakesNoMemory(t *testing.T) {
 	f.Answer(func(w http.ResponseWriter, r *http.Request) {
 		switch r.URL.Path {
 		case "/api/v1/metadata":
-			_, _ = io.Copy(w, filled(help, "x"))
+			_, _ = io.Copy(w, filled(help))
 		case "/api/v1/targets/metadata": // of an upstream that ignores match_target
-			_, _ = io.Copy(w, filled(`{"status":"success","data":[{"target":{"tenant_id":"beta"},"metric":"up","type":"gauge","help":"HUGE","unit":""}]}`, "x"))
+			_, _ = io.Copy(w, filled(`{"status":"success","data":[{"target":{"tenant_id":"beta"},"metric":"up","type":"gauge","help":"HUGE","unit":""}]}`))
 		default:
 			_, _ = io.WriteString(w, `{"status":"success","data":["up"]}`)
 		}

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+
+	"github.com/promfence/promfence/proxy/filter"
 )
 
 // heldAnswer is how much of a filtered answer is ready before the first byte is
@@ -28,11 +30,10 @@ func (p *Proxy) filterAnswer(resp *http.Response, x *exchange) error {
 		return unfilterable(err)
 	}
 	ctx, cancel := context.WithCancel(resp.Request.Context())
-	v := view{
-		ctx: ctx, label: p.label, tenants: x.identity.Tenants, params: x.params.values(),
-		sharedRules: p.shared.rules, sharedMetadata: p.shared.metadata,
-		families: func(ctx context.Context) (map[string]bool, error) { return ownAnswer(ctx, p.names, x, p.metricNames) },
-		texts: func(ctx context.Context) (map[string][]familyText, error) {
+	v := filter.View{
+		Labels: x.identity.Labels, Params: x.params.values(), SharedRules: p.shared.rules, SharedMetadata: p.shared.metadata,
+		Names: func() (filter.Names, error) { return ownAnswer(ctx, p.names, x, p.metricNames) },
+		Texts: func() (filter.Texts, error) {
 			return ownAnswer(ctx, p.texts, x, p.targetTexts)
 		},
 	}
@@ -63,7 +64,7 @@ func (p *Proxy) filterAnswer(resp *http.Response, x *exchange) error {
 
 // runFilter turns a filter's panic into an error: it runs beside the request,
 // where no guard stands.
-func runFilter(f filter, dst io.Writer, src io.Reader, v view) (err error) {
+func runFilter(f filter.Filter, dst io.Writer, src io.Reader, v filter.View) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = fmt.Errorf("%w: panic: %v", errUnfiltered, v)

@@ -28,6 +28,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/proxy/filter"
 	"github.com/promfence/promfence/proxy/upstream"
 )
 
@@ -104,8 +105,8 @@ type Proxy struct {
 	cors           cors
 	noStore        []string
 	vary           []string
-	names          *lookup[map[string]bool]         // for the filter of /metadata
-	texts          *lookup[map[string][]familyText] // likewise
+	names          *lookup[filter.Names] // for the filter of /metadata
+	texts          *lookup[filter.Texts] // likewise
 	draining       atomic.Bool
 }
 
@@ -138,7 +139,7 @@ func New(o Options) (*Proxy, error) {
 	p.timeout = o.UpstreamTimeout
 	p.upstream = upstream.New(upstream.Options{URL: o.Upstream, Timeout: o.UpstreamTimeout, TLS: o.UpstreamTLS, MaxIdleConnections: o.MaxIdleConnections})
 	p.reverse = p.newReverse()
-	p.names, p.texts = newLookup(namesSize), newLookup(textsSize)
+	p.names, p.texts = newLookup(filter.Names.Size), newLookup(filter.Texts.Size)
 	return p, nil
 }
 

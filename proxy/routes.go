@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/promfence/promfence/proxy/filter"
 )
 
 // The two bases that every route is served at: Prometheus's own, and the one of
@@ -21,15 +23,15 @@ const (
 // A Route is everything that promfence knows of one endpoint: request side and
 // answer side in one row, so that they cannot drift apart.
 type Route struct {
-	Path    string   // below the base; {name} stands for one label name
-	Base    string   // the only base it is served at; empty for both
-	Methods []string // everything else is a 405
-	Params  []string // those that are read; the others are dropped
-	Scope   Scope    // narrows the request; without one the route serves nothing
-	Filter  filter   // narrows the answer; nil when the request's scope already does
-	Body    Body     // narrows a request whose body is not a form, in place of Scope
-	Formats bool     // the answer is no JSON: it comes as the caller's Accept or body asks
-	Answer  answerer // answers in the upstream's place
+	Path    string        // below the base; {name} stands for one label name
+	Base    string        // the only base it is served at; empty for both
+	Methods []string      // everything else is a 405
+	Params  []string      // those that are read; the others are dropped
+	Scope   Scope         // narrows the request; without one the route serves nothing
+	Filter  filter.Filter // narrows the answer; nil when the request's scope already does
+	Body    Body          // narrows a request whose body is not a form, in place of Scope
+	Formats bool          // the answer is no JSON: it comes as the caller's Accept or body asks
+	Answer  answerer      // answers in the upstream's place
 
 	full     string // the row's path as clients know it: log field and metric label
 	upstream string // and as the upstream does: not below its API if the row has a Base of its own
@@ -67,7 +69,7 @@ var (
 var Routes = []Route{
 	{Path: "/query", Methods: getPost, Params: instant, Scope: expression},
 	{Path: "/query_range", Methods: getPost, Params: ranged, Scope: expression},
-	{Path: "/query_exemplars", Methods: getPost, Params: []string{"query", "start", "end", "partial_response"}, Scope: expression, Filter: filterExemplars},
+	{Path: "/query_exemplars", Methods: getPost, Params: []string{"query", "start", "end", "partial_response"}, Scope: expression, Filter: filter.Exemplars},
 	{Path: "/series", Methods: getPost, Params: merged, Scope: selectors(required)},
 	{Path: "/labels", Methods: getPost, Params: selected, Scope: selectors(added)},
 	{Path: "/label/{name}/values", Methods: get, Params: selected, Scope: selectors(added)},
@@ -76,11 +78,11 @@ var Routes = []Route{
 	{Path: "/search/metric_names", Methods: getPost, Params: searched, Scope: selectors(added)},
 	{Path: "/search/label_names", Methods: getPost, Params: searched, Scope: selectors(added)},
 	{Path: "/search/label_values", Methods: getPost, Params: append([]string{"label"}, searched...), Scope: selectors(added)},
-	{Path: "/rules", Methods: get, Params: ruled, Scope: checked(checkRulesParams, "exclude_alerts", "group_limit", "group_next_token"), Filter: filterRules},
-	{Path: "/alerts", Methods: get, Scope: checked(nil), Filter: filterAlerts},
-	{Path: "/metadata", Methods: get, Params: []string{"metric", "limit", "limit_per_metric"}, Scope: checked(checkMetadataParams, "limit", "limit_per_metric"), Filter: filterMetadata},
-	{Path: "/targets", Methods: get, Params: []string{"state", "scrapePool"}, Scope: checked(nil), Filter: filterTargets},
-	{Path: "/targets/metadata", Methods: get, Params: []string{"match_target", "metric", "limit"}, Scope: ownTargets, Filter: filterTargetsMetadata},
+	{Path: "/rules", Methods: get, Params: ruled, Scope: checked(filter.CheckRules, "exclude_alerts", "group_limit", "group_next_token"), Filter: filter.Rules},
+	{Path: "/alerts", Methods: get, Scope: checked(nil), Filter: filter.Alerts},
+	{Path: "/metadata", Methods: get, Params: []string{"metric", "limit", "limit_per_metric"}, Scope: checked(filter.CheckMetadata, "limit", "limit_per_metric"), Filter: filter.Metadata},
+	{Path: "/targets", Methods: get, Params: []string{"state", "scrapePool"}, Scope: checked(nil), Filter: filter.Targets},
+	{Path: "/targets/metadata", Methods: get, Params: []string{"match_target", "metric", "limit"}, Scope: ownTargets, Filter: filter.TargetsMetadata},
 	{Path: "/read", Methods: post, Body: Limits.scopeReadRequest, Formats: true},
 	{Path: "/format_query", Methods: getPost, Params: []string{"query"}, Scope: parsed(maxFormatTerms)},
 	{Path: "/parse_query", Methods: getPost, Params: []string{"query"}, Scope: parsed(0)},

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/url"
 
+	"github.com/promfence/promfence/proxy/filter"
 	"github.com/promfence/promfence/proxy/promql"
 	"github.com/promfence/promfence/proxy/remoteread"
 )
@@ -119,7 +120,7 @@ func parsed(maxTerms int) Scope {
 // filtered as well; but an upstream that says "not found" must not say it of
 // somebody else's targets.
 func ownTargets(ps params, m *tenantMatcher, b *promql.Budget) (params, error) {
-	if err := checkMetadataParams(ps.values()); err != nil {
+	if err := filter.CheckMetadata(ps.values()); err != nil {
 		return nil, err
 	}
 	selector := ""

@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/promfence/promfence/proxy/filter"
 )
 
 // hiddenWarning stands in place of an upstream's text that does not speak of
 // the query. It is ASCII without quotes: it is written byte over byte.
-const hiddenWarning = "the upstream warned that this answer may be incomplete"
+const hiddenWarning = filter.HiddenWarning
 
 // warningTexts begin the warnings and infos that speak of the query or of the
 // API's own limits. Others, such as those about stores that did not answer,

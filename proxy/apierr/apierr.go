@@ -53,6 +53,14 @@ func BadData(format string, args ...any) *Error {
 	return New(http.StatusBadRequest, format, args...)
 }
 
+// BadGateway makes a 502: the upstream's answer is not what was expected, for the
+// cause, which goes to the log.
+func BadGateway(cause error, format string, args ...any) *Error {
+	e := New(http.StatusBadGateway, format, args...)
+	e.Err = cause
+	return e
+}
+
 // OverLimit makes the refusal of what goes beyond a setting of the section limits.
 func OverLimit(setting string, status int, format string, args ...any) *Error {
 	e := New(status, format, args...)

@@ -1,4 +1,4 @@
-package proxy
+package filter
 
 import (
 	"errors"
@@ -7,13 +7,15 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/promfence/promfence/proxy/apierr"
+
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// checkMetadataParams refuses what Prometheus refuses about the limits of
+// CheckMetadata refuses what Prometheus refuses about the limits of
 // /api/v1/metadata and /api/v1/targets/metadata, which promfence applies itself
 // and does not forward. The texts are Prometheus's.
-func checkMetadataParams(params url.Values) error {
+func CheckMetadata(params url.Values) error {
 	_, err := limitParam(params, "limit")
 	if err == nil {
 		_, err = limitParam(params, "limit_per_metric")
@@ -29,38 +31,39 @@ func limitParam(params url.Values, name string) (int, error) {
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil {
-		return 0, badData("%s must be a number", name)
+		return 0, apierr.BadData("%s must be a number", name)
 	}
 	return max(n, -1), nil
 }
 
-// filterMetadata shows the metric families that the tenants have series of. What
+// Metadata shows the metric families that the tenants have series of. What
 // anybody wrote as HELP or UNIT is shown from the tenants' own targets, or from
 // all with tenancy.shared_metadata. So is TYPE; a family that none of the tenants'
 // own targets describes has the TYPE that all of its entries agree on.
-func filterMetadata(dst io.Writer, src io.Reader, v view) error {
+func Metadata(dst io.Writer, src io.Reader, v View) error {
 	a, err := newAnswer(dst, src, v)
 	if err != nil {
 		return err
 	}
 	f := &metadataFilter{answer: a, shown: map[string]bool{}}
-	if f.limit, err = limitParam(v.params, "limit"); err != nil {
+	if f.limit, err = limitParam(v.Params, "limit"); err != nil {
 		return err
 	}
-	if f.perFamily, err = limitParam(v.params, "limit_per_metric"); err != nil {
+	if f.perFamily, err = limitParam(v.Params, "limit_per_metric"); err != nil {
 		return err
 	}
-	if v.families == nil {
-		return errors.New("filterMetadata was called without the tenants' families")
+	if v.Names == nil {
+		return errors.New("Metadata was called without the identity's names")
 	}
-	if f.series, err = v.families(v.ctx); err != nil {
+	if f.series, err = v.Names(); err != nil {
 		return err
 	}
-	if v.texts != nil {
-		if f.texts, err = v.texts(v.ctx); err != nil {
+	if v.Texts != nil {
+		texts, err := v.Texts()
+		if err != nil {
 			return err
 		}
-		f.described = seriesOf(f.texts)
+		f.texts, f.described = texts.families, seriesOf(texts.families)
 	}
 	return a.filter(func() error {
 		a.write(`{`)
@@ -73,7 +76,7 @@ func filterMetadata(dst io.Writer, src io.Reader, v view) error {
 type metadataFilter struct {
 	*answer
 	limit, perFamily int
-	series           map[string]bool         // names of the tenants' series
+	series           Names                   // of the tenants' series
 	texts            map[string][]familyText // of the tenants' own targets
 	described        map[string]bool         // names of the series that these are about
 	shown            map[string]bool

@@ -1,4 +1,4 @@
-package proxy
+package filter
 
 import (
 	"slices"
@@ -9,7 +9,7 @@ import (
 // entry reads the entry of a family that comes next.
 func (f *metadataFilter) entry(e *family) error {
 	e.count++
-	share := f.view.sharedMetadata && f.cut(e.count) == e.count
+	share := f.view.SharedMetadata && f.cut(e.count) == e.count
 	f.element = hold{bytes: f.element.bytes[:0], over: !share}
 	var kind string
 	err := f.keeping(&f.element, func() (err error) {
@@ -85,7 +85,7 @@ func (f *metadataFilter) writeFamily(e family) error {
 	f.writeBytes(quoted)
 	f.write(`:[`)
 	switch texts := f.texts[e.name]; {
-	case f.view.sharedMetadata:
+	case f.view.SharedMetadata:
 		for i, entry := range e.shared {
 			f.comma(i)
 			f.writeBytes(entry)

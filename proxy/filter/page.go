@@ -1,4 +1,4 @@
-package proxy
+package filter
 
 import (
 	"crypto/sha256"
@@ -6,12 +6,14 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/promfence/promfence/proxy/apierr"
 )
 
-// checkRulesParams refuses what Prometheus refuses about the parameters of
+// CheckRules refuses what Prometheus refuses about the parameters of
 // /api/v1/rules that promfence applies itself and does not forward:
 // exclude_alerts, group_limit and group_next_token. The texts are Prometheus's.
-func checkRulesParams(params url.Values) error {
+func CheckRules(params url.Values) error {
 	if _, err := excludeAlerts(params); err != nil {
 		return err
 	}
@@ -20,7 +22,7 @@ func checkRulesParams(params url.Values) error {
 }
 
 func invalidParam(name, text string) error {
-	return badData("invalid parameter %q: %s", name, text)
+	return apierr.BadData("invalid parameter %q: %s", name, text)
 }
 
 func excludeAlerts(params url.Values) (bool, error) {

@@ -1,4 +1,4 @@
-package proxy_test
+package filter_test
 
 import (
 	"errors"
@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/proxy/filter"
 )
 
 func TestFilterMetadata(t *testing.T) {
@@ -156,7 +156,7 @@ func TestFilterMetadataNeedsTheFamilies(t *testing.T) {
 	}
 	v = answerView(t)
 	v.TargetTexts = strings.NewReader("{}")
-	if got, err := filtered(t, "metadata", answers["metadata"], v); !errors.Is(err, proxy.ErrAnswer) || got != "" {
+	if got, err := filtered(t, "metadata", answers["metadata"], v); !errors.Is(err, filter.ErrAnswer) || got != "" {
 		t.Errorf("wrote %q, %v", got, err)
 	}
 }
@@ -175,10 +175,10 @@ func TestCheckMetadataParams(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := ""
-		if err := proxy.CheckMetadataParams(values); err != nil {
+		if err := filter.CheckMetadata(values); err != nil {
 			got = err.Error()
-			if proxy.HTTPStatus(err) != http.StatusBadRequest {
-				t.Errorf("%s: status %d", params, proxy.HTTPStatus(err))
+			if status(err) != http.StatusBadRequest {
+				t.Errorf("%s: status %d", params, status(err))
 			}
 		}
 		if diff := cmp.Diff(want, got); diff != "" {

@@ -1,36 +1,38 @@
-package proxy
+package filter
 
 import (
 	"io"
 	"slices"
 )
 
+const alertLabels = "labels"
+
 var (
-	alerts  = kind{labels: "labels", noun: "the alert", label: "alertname"}
+	alerts  = kind{labels: alertLabels, noun: "the alert", label: "alertname"}
 	targets = kind{labels: "labels", noun: "a target of the scrape pool", title: "scrapePool"}
 )
 
-// filterAlerts shows the alerts that carry the name of one of the view's tenants.
-func filterAlerts(dst io.Writer, src io.Reader, v view) error {
+// Alerts shows the alerts that match the label policy.
+func Alerts(dst io.Writer, src io.Reader, v View) error {
 	a, err := newAnswer(dst, src, v)
 	if err != nil {
 		return err
 	}
 	return a.filter(func() error {
-		return a.only("alerts", func() error { return a.copyOwned(alerts, nil) })
+		return a.only("alerts", func() error { return a.copyShown(alerts, nil) })
 	})
 }
 
-// filterTargets shows the active targets whose labels carry the name of one of
-// the view's tenants, whole. A dropped target has no labels yet that one could
-// trust, and the counts are kept by scrape pool, not by tenant: neither is shown.
-func filterTargets(dst io.Writer, src io.Reader, v view) error {
+// Targets shows the active targets whose labels match the label policy, whole. A
+// dropped target has no labels yet that one could trust, and the counts are kept by
+// scrape pool, not by tenant: neither is shown.
+func Targets(dst io.Writer, src io.Reader, v View) error {
 	a, err := newAnswer(dst, src, v)
 	if err != nil {
 		return err
 	}
 	return a.filter(func() error {
-		return a.only("activeTargets", func() error { return a.copyOwned(targets, nil) },
+		return a.only("activeTargets", func() error { return a.copyShown(targets, nil) },
 			"droppedTargets", "droppedTargetCounts")
 	})
 }

@@ -1,4 +1,4 @@
-package proxy
+package filter
 
 import (
 	"bytes"
@@ -91,45 +91,13 @@ func (a *answer) unquote(v jsontext.Value) ([]byte, error) {
 	return text, err
 }
 
-// An owner is whose an element is, by its labels.
-type owner int
-
-const (
-	others  owner = iota // it carries the tenant label with somebody else's name
-	nobodys              // it does not carry the tenant label
-	own                  // it carries the name of one of the view's tenants
-)
-
-// owner reads a label set. An empty or strange value of the tenant label is
-// not the view's, so it is somebody else's.
-func (a *answer) owner(labels jsontext.Value) (owner, error) {
-	if labels == nil || labels.Kind() == 'n' {
-		return nobodys, nil
-	}
-	var scratch [16]member
-	members, err := a.split(scratch[:0], labels)
-	if err != nil {
-		return others, err
-	}
-	value := find(members, a.view.label)
-	if value == nil {
-		return nobodys, nil
-	}
-	name, err := a.unquote(value)
-	if err != nil || !a.view.tenants.Has(string(name)) {
-		return others, err
-	}
-	return own, nil
-}
-
-// labelsOf returns an element's members, valid until the next call, and whose it
-// is by the label set among them.
-func (a *answer) labelsOf(element jsontext.Value, name string) ([]member, owner, error) {
-	members, err := a.split(a.scratch[:0], element)
-	if err != nil {
-		return nil, others, err
+// membersOf returns an element's members, valid until the next call, and whether
+// the label set among them matches the label policy.
+func (a *answer) membersOf(element jsontext.Value, labels string) (members []member, shown bool, err error) {
+	if members, err = a.split(a.scratch[:0], element); err != nil {
+		return nil, false, err
 	}
 	a.scratch = members
-	whose, err := a.owner(find(members, name))
-	return members, whose, err
+	states, err := a.statesOf(find(members, labels))
+	return members, err == nil && a.elementStanding(states) == wholly, err
 }

@@ -1,8 +1,6 @@
-package proxy_test
+package filter_test
 
 import (
-	"bytes"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -10,10 +8,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/proxy/filter"
 )
 
-const huge = proxy.MaxElement + 1<<20
+const huge = filter.MaxElement + 1<<20
 
 // filled is a text in which the filling stands in the place of HUGE, often enough
 // to be larger than an element may be.
@@ -71,8 +69,8 @@ var hugeElements = map[string][]string{
 }
 
 // around puts an element beside one of acme's, which alone is what must come out.
-func around(filter, element string) (answer, want string) {
-	switch filter {
+func around(row, element string) (answer, want string) {
+	switch row {
 	case "rules":
 		return groups(group("g", element, ownRule)), groups(group("g", ownRule))
 	case "alerts":
@@ -95,17 +93,17 @@ func around(filter, element string) (answer, want string) {
 // What is somebody else's may be as large, as deep, as strange as it likes: it is
 // passed over without being held.
 func TestHugeElementsOfOthersBreakNothing(t *testing.T) {
-	for filter, elements := range hugeElements {
+	for row, elements := range hugeElements {
 		for i, element := range elements {
 			fillings := map[string]string{"plain": "x"}
 			if i == 0 {
 				fillings = map[string]string{"escapes": `\u00e9\n`, "no UTF-8": "\xff", "half characters": `\ud800`}
 			}
 			for what, filling := range fillings {
-				answer, want := around(filter, element)
+				answer, want := around(row, element)
 				var out strings.Builder
-				if err := proxy.Filters[filter](&out, filled(answer, filling), answerView(t)); err != nil || out.String() != want {
-					t.Errorf("%s: %s, %s: %v: got %.300s", filter, element, what, err, out.String())
+				if err := filters[row](&out, filled(answer, filling), answerView(t)); err != nil || out.String() != want {
+					t.Errorf("%s: %s, %s: %v: got %.300s", row, element, what, err, out.String())
 				}
 			}
 		}
@@ -114,20 +112,20 @@ func TestHugeElementsOfOthersBreakNothing(t *testing.T) {
 
 func TestManyAndDeepMembersOfOthersBreakNothing(t *testing.T) {
 	deep := strings.Repeat(`{"a":[`, 20_000) + `1` + strings.Repeat(`]}`, 20_000)
-	for filter, elements := range hugeElements {
+	for row, elements := range hugeElements {
 		for _, element := range elements {
 			if !strings.Contains(element, `"HUGE"`) || strings.Contains(element, `"HUGE":`) || strings.Contains(element, `"tenant_id":"HUGE"`) || strings.Contains(element, `"type":"HUGE"`) {
 				continue // a string stands here
 			}
-			answer, want := around(filter, element)
+			answer, want := around(row, element)
 			for what, src := range map[string]io.Reader{
 				"deep": filled(strings.Replace(answer, `"HUGE"`, deep, 1), ""),
 				"many": filled(strings.Replace(answer, `"HUGE"`, `{"a":1HUGE}`, 1), `,"a":"MARKER"`),
 				"long": filled(strings.Replace(answer, `"HUGE"`, `[0HUGE]`, 1), `,{"MARKER":1}`),
 			} {
 				var out strings.Builder
-				if err := proxy.Filters[filter](&out, src, answerView(t)); err != nil && !titled(element) || err == nil && out.String() != want {
-					t.Errorf("%s: %s, %s: %v: got %.300s", filter, element, what, err, out.String())
+				if err := filters[row](&out, src, answerView(t)); err != nil && !titled(element) || err == nil && out.String() != want {
+					t.Errorf("%s: %s, %s: %v: got %.300s", row, element, what, err, out.String())
 				}
 			}
 		}
@@ -140,7 +138,7 @@ func titled(element string) bool { return strings.Contains(element, `"alertname"
 // An element of the caller's own that is too large is an error that names it,
 // wherever it says whose it is.
 func TestAnOwnHugeElementIsNamed(t *testing.T) {
-	for filter, tests := range map[string]map[string]string{
+	for row, tests := range map[string]map[string]string{
 		"rules": {
 			`{"name":"r1","query":"HUGE","labels":{"tenant_id":"acme"}}`:                               `in the group "g" the rule "r1"`,
 			`{"labels":{"tenant_id":"acme"},"name":"r2","query":"HUGE"}`:                               `in the group "g" the rule "r2"`,
@@ -158,10 +156,10 @@ func TestAnOwnHugeElementIsNamed(t *testing.T) {
 		"query_exemplars":  {`{"seriesLabels":{"__name__":"s1","tenant_id":"acme"},"exemplars":["HUGE"]}`: `the series "s1"`},
 	} {
 		for element, want := range tests {
-			answer, _ := around(filter, element)
-			err := proxy.Filters[filter](io.Discard, filled(answer, "x"), answerView(t))
-			if err == nil || !strings.Contains(err.Error(), want+" is larger than the 8 MiB") || !errors.Is(err, proxy.ErrAnswer) || proxy.HTTPStatus(err) != http.StatusBadGateway {
-				t.Errorf("%s: %s: %v", filter, element, err)
+			answer, _ := around(row, element)
+			err := filters[row](io.Discard, filled(answer, "x"), answerView(t))
+			if err == nil || !strings.Contains(err.Error(), want+" is larger than the 8 MiB") || !errors.Is(err, filter.ErrAnswer) || status(err) != http.StatusBadGateway {
+				t.Errorf("%s: %s: %v", row, element, err)
 			}
 		}
 	}
@@ -170,10 +168,10 @@ func TestAnOwnHugeElementIsNamed(t *testing.T) {
 func TestHugeFieldsOfAGroupMatterToThoseWhoSeeIt(t *testing.T) {
 	const open = `{"name":"HUGE","file":"f","rules":[`
 	var out strings.Builder
-	if err := proxy.Filters["rules"](&out, filled(groups(open+betaRule+`]}`, group("g", ownRule)), "x"), acme(t)); err != nil || out.String() != groups(group("g", ownRule)) {
+	if err := filters["rules"](&out, filled(groups(open+betaRule+`]}`, group("g", ownRule)), "x"), acme(t)); err != nil || out.String() != groups(group("g", ownRule)) {
 		t.Errorf("%v: %.300s", err, out.String())
 	}
-	if err := proxy.Filters["rules"](io.Discard, filled(groups(open+ownRule+`]}`), "x"), acme(t)); err == nil || !strings.Contains(err.Error(), "the rule group") {
+	if err := filters["rules"](io.Discard, filled(groups(open+ownRule+`]}`), "x"), acme(t)); err == nil || !strings.Contains(err.Error(), "the rule group") {
 		t.Errorf("%v", err)
 	}
 }
@@ -191,11 +189,11 @@ func TestHugePartsOfASharedRule(t *testing.T) {
 		"an error":              fmt.Sprintf(rule, ownAlert, "HUGE"),
 	} {
 		var out strings.Builder
-		if err := proxy.Filters["rules"](&out, filled(groups(group("g", answer)), "x"), v); err != nil || out.String() != want {
+		if err := filters["rules"](&out, filled(groups(group("g", answer)), "x"), v); err != nil || out.String() != want {
 			t.Errorf("%s: %v: %.300s", what, err, out.String())
 		}
 	}
-	err := proxy.Filters["rules"](io.Discard, filled(groups(group("g", fmt.Sprintf(rule, `{"labels":{"tenant_id":"acme"},"x":"HUGE"}`, ""))), "x"), v)
+	err := filters["rules"](io.Discard, filled(groups(group("g", fmt.Sprintf(rule, `{"labels":{"tenant_id":"acme"},"x":"HUGE"}`, ""))), "x"), v)
 	if err == nil || !strings.Contains(err.Error(), `in the group "g" the rule "r" is larger`) {
 		t.Errorf("an own alert: %v", err)
 	}
@@ -211,7 +209,7 @@ func TestHugeSharedTextsAreBlank(t *testing.T) {
 		`{"up":[{"type":"counter","help":"one","unit":""},{"type":"gauge","help":"HUGE","unit":""}]}`,
 	} {
 		var out strings.Builder
-		err := proxy.Filters["metadata"](&out, filled(data(answer), "x"), v)
+		err := filters["metadata"](&out, filled(data(answer), "x"), v)
 		if want := data(`{"up":[{"type":"counter","help":"one","unit":""},{"type":"gauge","help":"","unit":""}]}`); err != nil || out.String() != want {
 			t.Errorf("%v: %.300s", err, out.String())
 		}
@@ -221,11 +219,11 @@ func TestHugeSharedTextsAreBlank(t *testing.T) {
 func TestOwnTextsThatAreTooLargeAreNamed(t *testing.T) {
 	v := answerView(t)
 	v.TargetTexts = filled(data(`[{"target":{"tenant_id":"acme"},"metric":"up","type":"gauge","help":"HUGE","unit":""}]`), "x")
-	if err := proxy.Filters["metadata"](io.Discard, strings.NewReader(answers["metadata"]), v); err == nil || !strings.Contains(err.Error(), `the metric "up" is larger`) {
+	if err := filters["metadata"](io.Discard, strings.NewReader(answers["metadata"]), v); err == nil || !strings.Contains(err.Error(), `the metric "up" is larger`) {
 		t.Error(err)
 	}
 	v.TargetTexts = io.MultiReader(strings.NewReader(`{"status":"success","data":[`), &numbered{element: `{"target":{"tenant_id":"acme"},"metric":"m%d","type":"gauge","help":"` + strings.Repeat("x", 1<<20) + `","unit":""},`, n: 10}, strings.NewReader(ownEntry+`]}`))
-	if err := proxy.Filters["metadata"](io.Discard, strings.NewReader(answers["metadata"]), v); err == nil || !strings.Contains(err.Error(), `up to "m7", is larger`) {
+	if err := filters["metadata"](io.Discard, strings.NewReader(answers["metadata"]), v); err == nil || !strings.Contains(err.Error(), `up to "m7", is larger`) {
 		t.Error(err)
 	}
 }
@@ -251,46 +249,7 @@ func (r *numbered) Read(p []byte) (int, error) {
 func TestAWarningTakesTheProofFromOwnTargets(t *testing.T) {
 	v := answerView(t)
 	v.TargetTexts = strings.NewReader(`{"status":"success","data":[],"warnings":["a store is away"]}`)
-	if got, err := filtered(t, "metadata", answers["metadata"], v); !errors.Is(err, proxy.ErrAnswer) || got != "" {
+	if got, err := filtered(t, "metadata", answers["metadata"], v); !errors.Is(err, filter.ErrAnswer) || got != "" {
 		t.Errorf("%q %v", got, err)
-	}
-}
-
-func TestAPanicInAFilterIsAnError(t *testing.T) {
-	var out bytes.Buffer
-	if err := proxy.RunFilter("rules", &out, panics{}, acme(t)); err == nil || !strings.Contains(err.Error(), "panic: read") || out.Len() > 0 {
-		t.Errorf("%v, wrote %q", err, out.String())
-	}
-}
-
-type panics struct{}
-
-func (panics) Read([]byte) (int, error) { panic("read") }
-
-// TestHugeElementsOverHTTP holds it through a proxy, plain and compressed, and
-// what 20 such answers at once take.
-func TestHugeElementsOverHTTP(t *testing.T) {
-	f := newFence(t, nil)
-	for filter, elements := range hugeElements {
-		if filter == "metadata" {
-			continue // asks more than one question
-		}
-		answer, want := around(filter, elements[1])
-		for _, encoding := range []string{"identity", "gzip"} {
-			f.Answer(func(w http.ResponseWriter, _ *http.Request) {
-				w.Header().Set("Content-Type", "application/json")
-				w.Header().Set("Content-Encoding", encoding)
-				dst := io.Writer(w)
-				if encoding == "gzip" {
-					zw, _ := gzip.NewWriterLevel(w, gzip.BestSpeed)
-					defer func() { _ = zw.Close() }()
-					dst = zw
-				}
-				_, _ = io.Copy(dst, filled(answer, "x"))
-			})
-			if resp, body := f.Get(t, "/api/v1/"+filter+"?query=up"); resp.StatusCode != http.StatusOK || body != want {
-				t.Errorf("%s, %s: %d %.300s", filter, encoding, resp.StatusCode, body)
-			}
-		}
 	}
 }

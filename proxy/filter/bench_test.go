@@ -1,4 +1,4 @@
-package proxy_test
+package filter_test
 
 import (
 	"encoding/json"
@@ -9,9 +9,6 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
-
-	"github.com/promfence/promfence/auth"
-	"github.com/promfence/promfence/proxy"
 )
 
 // The typed structs of the benchmark's baseline: what a filter would be that
@@ -57,7 +54,7 @@ type (
 )
 
 // filterTyped is the baseline.
-func filterTyped(dst io.Writer, src io.Reader, v proxy.FilterView) error {
+func filterTyped(dst io.Writer, src io.Reader, v view) error {
 	var answer typedAnswer
 	if err := json.NewDecoder(src).Decode(&answer); err != nil {
 		return err
@@ -66,7 +63,7 @@ func filterTyped(dst io.Writer, src io.Reader, v proxy.FilterView) error {
 	for _, g := range answer.Data.Groups {
 		rules := g.Rules[:0]
 		for _, r := range g.Rules {
-			if v.Tenants.Has(r.Labels[v.Label]) {
+			if has(v.Labels, r.Labels["tenant_id"]) {
 				rules = append(rules, r)
 			}
 		}
@@ -106,39 +103,30 @@ func rulesAnswer(tb testing.TB, nth int) string {
 	return b.String()
 }
 
-func acme(tb testing.TB) proxy.FilterView {
-	tb.Helper()
-	tenants, err := auth.ParseTenants("acme")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return proxy.FilterView{Label: "tenant_id", Tenants: tenants}
-}
-
 // BenchmarkFilterRules compares the streaming filter with the typed baseline
 // over the same answer. peak-B is the highest rise of the live heap.
 func BenchmarkFilterRules(b *testing.B) {
-	view := acme(b)
+	v := acme(b)
 	for _, share := range []struct {
 		name string
 		nth  int
 	}{{"tenth", 10}, {"all", 1}} {
 		answer := rulesAnswer(b, share.nth)
 		for _, variant := range []struct {
-			name   string
-			filter func(io.Writer, io.Reader, proxy.FilterView) error
-		}{{"stream", proxy.Filters["rules"]}, {"typed", filterTyped}} {
+			name string
+			row  func(io.Writer, io.Reader, view) error
+		}{{"stream", filters["rules"]}, {"typed", filterTyped}} {
 			b.Run(share.name+"/"+variant.name, func(b *testing.B) {
 				b.SetBytes(int64(len(answer)))
 				b.ReportAllocs()
 				for b.Loop() {
-					if err := variant.filter(io.Discard, strings.NewReader(answer), view); err != nil {
+					if err := variant.row(io.Discard, strings.NewReader(answer), v); err != nil {
 						b.Fatal(err)
 					}
 				}
 				b.StopTimer()
 				b.ReportMetric(float64(peakHeap(func() {
-					_ = variant.filter(io.Discard, strings.NewReader(answer), view)
+					_ = variant.row(io.Discard, strings.NewReader(answer), v)
 				})), "peak-B")
 			})
 		}

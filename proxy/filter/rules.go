@@ -1,4 +1,4 @@
-package proxy
+package filter
 
 import (
 	"bytes"
@@ -12,21 +12,20 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// filterRules shows the rules whose own labels carry the name of one of the
-// view's tenants and, with tenancy.shared_rules, what is the tenants' of rules
-// without the label. Groups appear only around visible rules, and paging is
+// Rules shows the rules whose own labels match the label policy, and of those that
+// lack an enforced label what ruleStanding lets be seen. Groups appear only around visible rules, and paging is
 // done here, after filtering: the upstream's pages and tokens speak of
 // everybody's groups.
-func filterRules(dst io.Writer, src io.Reader, v view) error {
+func Rules(dst io.Writer, src io.Reader, v View) error {
 	a, err := newAnswer(dst, src, v)
 	if err != nil {
 		return err
 	}
-	page, err := newRulesPage(v.params)
+	page, err := newRulesPage(v.Params)
 	if err != nil {
 		return err
 	}
-	exclude, err := excludeAlerts(v.params)
+	exclude, err := excludeAlerts(v.Params)
 	if err != nil {
 		return err
 	}
@@ -188,12 +187,12 @@ func (f *rulesFilter) rules(g *ruleGroup) error {
 	if isNull, err := f.null(); isNull || err != nil {
 		return err
 	}
-	k := kind{labels: "labels", noun: fmt.Sprintf("in the group %q the rule", clipTitle([]byte(g.name))), title: "name"}
+	k := kind{labels: "labels", rule: true, noun: fmt.Sprintf("in the group %q the rule", clipTitle([]byte(g.name))), title: "name"}
 	err := f.array(func() error {
 		if g.decided && !g.visible {
 			return f.value() // on another page
 		}
-		raw, err := f.read(k, f.shows, f.readShared)
+		raw, err := f.read(k, f.readPart)
 		if err != nil || raw == nil {
 			return err
 		}
@@ -205,10 +204,6 @@ func (f *rulesFilter) rules(g *ruleGroup) error {
 	return err
 }
 
-func (f *rulesFilter) shows(whose owner) bool {
-	return whose == own || whose == nobodys && f.view.sharedRules
-}
-
 // rule writes a rule when it is visible.
 func (f *rulesFilter) rule(g *ruleGroup, raw jsontext.Value) error {
 	members, err := f.split(f.members[:0], raw)
@@ -216,9 +211,13 @@ func (f *rulesFilter) rule(g *ruleGroup, raw jsontext.Value) error {
 		return err
 	}
 	f.members = members
-	whose, err := f.owner(find(members, "labels"))
-	if err != nil || !f.shows(whose) {
+	states, err := f.statesOf(find(members, "labels"))
+	if err != nil {
 		return err
+	}
+	s := f.ruleStanding(states)
+	if s == hidden {
+		return nil
 	}
 	if err := f.begin(g); err != nil || !g.visible {
 		return err
@@ -226,11 +225,11 @@ func (f *rulesFilter) rule(g *ruleGroup, raw jsontext.Value) error {
 	f.comma(g.rules)
 	g.rules++
 	alerts := find(members, "alerts")
-	if whose == nobodys {
-		return f.sharedRule(alerts)
+	if s == partly {
+		return f.writePart(alerts)
 	}
 	g.seconds += seconds(find(members, "evaluationTime"))
-	return f.ownRule(raw, alerts)
+	return f.writeWhole(raw, alerts)
 }
 
 // begin opens the group before its first visible rule, if it is on the page.

@@ -1,17 +1,15 @@
-package proxy_test
+package filter_test
 
 import (
 	"encoding/json"
 	"strings"
 	"testing"
-
-	"github.com/promfence/promfence/proxy"
 )
 
 // fuzzFilter holds a filter's promise for any answer: what it writes is a
 // complete answer in which show finds nothing of anybody else's, or it fails and
 // what it wrote does not parse.
-func fuzzFilter(f *testing.F, name string, v proxy.FilterView, show func(t *testing.T, data any)) {
+func fuzzFilter(f *testing.F, name string, v view, show func(t *testing.T, data any)) {
 	for _, answer := range answers {
 		f.Add([]byte(answer))
 		f.Add([]byte(strings.ReplaceAll(answer, "beta-MARKER", "acme")))
@@ -22,7 +20,7 @@ func fuzzFilter(f *testing.F, name string, v proxy.FilterView, show func(t *test
 	f.Add([]byte(strings.ReplaceAll(answers[name], `"acme"`, `["acme"]`)))
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		var out strings.Builder
-		err := proxy.Filters[name](&out, strings.NewReader(string(answer)), v)
+		err := filters[name](&out, strings.NewReader(string(answer)), v)
 		var got struct {
 			Status   string   `json:"status"`
 			Data     any      `json:"data"`

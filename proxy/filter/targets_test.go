@@ -1,4 +1,4 @@
-package proxy_test
+package filter_test
 
 import (
 	"net/url"

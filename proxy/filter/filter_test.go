@@ -1,4 +1,4 @@
-package proxy_test
+package filter_test
 
 import (
 	"errors"
@@ -8,13 +8,13 @@ import (
 	"testing"
 	"testing/iotest"
 
-	"github.com/promfence/promfence/auth"
-	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/auth/policy"
+	"github.com/promfence/promfence/proxy/filter"
 )
 
 func wantBadAnswer(t *testing.T, err error) {
 	t.Helper()
-	if !errors.Is(err, proxy.ErrAnswer) {
+	if !errors.Is(err, filter.ErrAnswer) {
 		t.Fatalf("want an answer that cannot be filtered, got %v", err)
 	}
 	if strings.Contains(err.Error(), "MARKER") {
@@ -39,9 +39,9 @@ const (
 )
 
 // answerView sees something in each sample.
-func answerView(tb testing.TB) proxy.FilterView {
+func answerView(tb testing.TB) view {
 	v := acme(tb)
-	v.Families = map[string]bool{"up": true}
+	v.Families = filter.Names{"up": true}
 	return v
 }
 
@@ -107,7 +107,7 @@ func manyFields() string {
 func TestFiltersRefuseCutAnswers(t *testing.T) {
 	for name, answer := range answers {
 		for n := range len(answer) {
-			if _, err := filtered(t, name, answer[:n], answerView(t)); !errors.Is(err, proxy.ErrAnswer) {
+			if _, err := filtered(t, name, answer[:n], answerView(t)); !errors.Is(err, filter.ErrAnswer) {
 				t.Fatalf("%s cut after %d bytes: %v", name, n, err)
 			}
 		}
@@ -122,11 +122,11 @@ func TestFiltersPassOnReadAndWriteErrors(t *testing.T) {
 			"at the end":    io.MultiReader(strings.NewReader(answer), iotest.ErrReader(broken)),
 		} {
 			var out strings.Builder
-			if err := proxy.Filters[name](&out, src, answerView(t)); !errors.Is(err, broken) {
+			if err := filters[name](&out, src, answerView(t)); !errors.Is(err, broken) {
 				t.Errorf("%s: broken %s: %v", name, what, err)
 			}
 		}
-		if err := proxy.Filters[name](brokenWriter{broken}, strings.NewReader(answer), answerView(t)); !errors.Is(err, broken) {
+		if err := filters[name](brokenWriter{broken}, strings.NewReader(answer), answerView(t)); !errors.Is(err, broken) {
 			t.Errorf("%s: broken writer: %v", name, err)
 		}
 	}
@@ -143,7 +143,7 @@ func TestFiltersReadByteByByte(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out strings.Builder
-		if err := proxy.Filters[name](&out, iotest.OneByteReader(strings.NewReader(answer)), answerView(t)); err != nil || out.String() != want {
+		if err := filters[name](&out, iotest.OneByteReader(strings.NewReader(answer)), answerView(t)); err != nil || out.String() != want {
 			t.Errorf("%s: %v: %s", name, err, out.String())
 		}
 	}
@@ -151,10 +151,9 @@ func TestFiltersReadByteByByte(t *testing.T) {
 
 func TestFiltersRefuseAViewWithoutTenant(t *testing.T) {
 	for name, answer := range answers {
-		for what, v := range map[string]proxy.FilterView{
-			"no tenant": {Label: "tenant_id"},
-			"no label":  {Tenants: answerView(t).Tenants},
-			"zero":      {Tenants: auth.Tenants{}},
+		for what, v := range map[string]view{
+			"zero":   {},
+			"zero's": {Labels: policy.Labels{}, Families: answerView(t).Families},
 		} {
 			if got, err := filtered(t, name, answer, v); err == nil || got != "" {
 				t.Errorf("%s: %s: wrote %q, %v", name, what, got, err)
@@ -209,10 +208,10 @@ func TestFiltersRefuseAmbiguousElements(t *testing.T) {
 // What is passed over may be as large as it likes: nothing of it is kept.
 func TestFiltersPassOverLargeParts(t *testing.T) {
 	part := `{"x":"` + strings.Repeat("y", 1<<10) + `"},`
-	src := io.MultiReader(strings.NewReader(`{"status":"success","data":{"droppedTargets":[`), io.LimitReader(&repeat{s: part}, int64(len(part))*(3*proxy.MaxElement>>10)),
+	src := io.MultiReader(strings.NewReader(`{"status":"success","data":{"droppedTargets":[`), io.LimitReader(&repeat{s: part}, int64(len(part))*(3*filter.MaxElement>>10)),
 		strings.NewReader(`{}],"activeTargets":[`+ownTarget+`]}}`))
 	var out strings.Builder
-	if err := proxy.Filters["targets"](&out, src, answerView(t)); err != nil {
+	if err := filters["targets"](&out, src, answerView(t)); err != nil {
 		t.Fatal(err)
 	}
 	if want := data(`{"droppedTargets":[],"activeTargets":[` + ownTarget + `]}`); out.String() != want {
@@ -239,15 +238,4 @@ func TestTextThatIsNotUTF8IsMended(t *testing.T) {
 			}
 		}
 	}
-}
-
-type repeat struct {
-	s   string
-	pos int
-}
-
-func (r *repeat) Read(p []byte) (int, error) {
-	n := copy(p, r.s[r.pos:])
-	r.pos = (r.pos + n) % len(r.s)
-	return n, nil
 }

@@ -1,15 +1,15 @@
-package proxy
+package filter
 
 import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// ownRule writes a rule of the view's tenants: every member of it, unless it has
-// alerts that carry another name. Prometheus makes no such alerts (a rule's
-// labels win over its expression's), but an upstream that does may not tell
+// writeWhole writes a rule that is shown wholly: every member of it, unless it has
+// alerts that do not match the label policy. Prometheus makes no such alerts (a
+// rule's labels win over its expression's), but an upstream that does may not tell
 // them here.
-func (f *rulesFilter) ownRule(raw, alerts jsontext.Value) error {
-	all, err := f.ownAlerts(alerts)
+func (f *rulesFilter) writeWhole(raw, alerts jsontext.Value) error {
+	all, err := f.shownAlerts(alerts)
 	if err != nil {
 		return err
 	}
@@ -37,18 +37,18 @@ func (f *rulesFilter) ownRule(raw, alerts jsontext.Value) error {
 	return nil
 }
 
-// sharedRule writes a rule that carries no tenant: what its author wrote, the
-// view's alerts, and a state made of these. How its evaluation went depends on
-// everybody's series: health is unknown, the error is gone, the times are zero.
-func (f *rulesFilter) sharedRule(alerts jsontext.Value) error {
-	if _, err := f.ownAlerts(alerts); err != nil {
+// writePart writes a rule that lacks an enforced label: what its author wrote, the
+// alerts that are shown, and a state made of these. How its evaluation went depends
+// on everybody's series: health is unknown, the error is gone, the times are zero.
+func (f *rulesFilter) writePart(alerts jsontext.Value) error {
+	if _, err := f.shownAlerts(alerts); err != nil {
 		return err
 	}
 	n := 0
 	f.write(`{`)
 	for _, m := range f.members {
 		name := string(m.name)
-		if shownOfShared(name) {
+		if shownInPart(name) {
 			f.comma(n)
 			n++
 		}
@@ -73,8 +73,8 @@ func (f *rulesFilter) sharedRule(alerts jsontext.Value) error {
 	return nil
 }
 
-// shownOfShared names the members of a shared rule that are shown in some form.
-func shownOfShared(name string) bool {
+// shownInPart names the members of a rule shown in part that are there in some form.
+func shownInPart(name string) bool {
 	switch name {
 	case "name", "query", "duration", "keepFiringFor", "labels", "annotations", "type",
 		"alerts", "state", "health", "evaluationTime", "lastEvaluation":
@@ -83,16 +83,16 @@ func shownOfShared(name string) bool {
 	return false
 }
 
-// readShared reads a member of a rule that carries no tenant. Such a rule may have
-// any number of everybody's alerts, of which it keeps the view's, and members that
-// are not shown: they tell of everybody's series and may be large.
-func (f *rulesFilter) readShared(name []byte, whose owner) (done bool, err error) {
-	if whose != nobodys {
+// readPart reads a member of a rule that is shown in part. Such a rule may have any
+// number of everybody's alerts, of which it keeps those that are shown, and members
+// that are not: they tell of everybody's series and may be large.
+func (f *rulesFilter) readPart(name []byte, s standing) (done bool, err error) {
+	if s != partly {
 		return false, nil
 	}
 	c, err := f.peek()
 	switch {
-	case err != nil || shownOfShared(string(name)) && (string(name) != "alerts" || c != '['):
+	case err != nil || shownInPart(string(name)) && (string(name) != "alerts" || c != '['):
 		return false, err
 	case string(name) != "alerts":
 		f.element.add([]byte(`null`))
@@ -112,15 +112,15 @@ func (f *rulesFilter) readShared(name []byte, whose owner) (done bool, err error
 }
 
 // readAlert reads an alert, behind n others, into the rule that is held if it is
-// the view's.
+// shown.
 func (f *rulesFilter) readAlert(n int) (kept bool, err error) {
 	rule := f.element
 	if n > 0 {
 		f.element.add([]byte{','})
 	}
 	f.element.from = len(f.element.bytes)
-	whose, err := f.readMembers(kind{labels: alerts.labels}, isOwn, nil)
-	if whose == own {
+	s, err := f.readMembers(kind{labels: alertLabels}, nil)
+	if s == wholly {
 		f.element.from = rule.from
 		return true, err
 	}
@@ -128,9 +128,9 @@ func (f *rulesFilter) readAlert(n int) (kept bool, err error) {
 	return false, err
 }
 
-// ownAlerts collects the view's alerts in f.alerts and tells whether these are
-// all that the rule has.
-func (f *rulesFilter) ownAlerts(alerts jsontext.Value) (all bool, err error) {
+// shownAlerts collects the alerts that match the label policy in f.alerts, and
+// tells whether these are all that the rule has.
+func (f *rulesFilter) shownAlerts(alerts jsontext.Value) (all bool, err error) {
 	f.alerts = f.alerts[:0]
 	if alerts == nil {
 		return true, nil
@@ -146,11 +146,11 @@ func (f *rulesFilter) ownAlerts(alerts jsontext.Value) (all bool, err error) {
 			return false, err
 		}
 		f.alert = members
-		whose, err := f.owner(find(members, "labels"))
+		states, err := f.statesOf(find(members, alertLabels))
 		if err != nil {
 			return false, err
 		}
-		if whose == own {
+		if f.elementStanding(states) == wholly {
 			kept = append(kept, alert)
 		}
 	}

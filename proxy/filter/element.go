@@ -1,4 +1,4 @@
-package proxy
+package filter
 
 import (
 	"bytes"
@@ -7,18 +7,27 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// A kind of element: where it says whose it is, and how it is called in an error.
+// A kind of element: where its labels are, what they make of it, and how it is
+// called in an error.
 type kind struct {
 	labels string // the member that holds its label set
+	rule   bool   // it may be shown in part
 	noun   string
 	title  string // the member that names it
 	label  string // or the label that does
 }
 
-// copyOwned writes the elements of the array that comes next whose label set
-// carries the name of one of the view's tenants, and for which also, if there is
-// one, returns true. A null stays one.
-func (a *answer) copyOwned(k kind, also func(element []member) bool) error {
+func (a *answer) standingOf(k kind, states []state) standing {
+	if k.rule {
+		return a.ruleStanding(states)
+	}
+	return a.elementStanding(states)
+}
+
+// copyShown writes the elements of the array that comes next whose label sets match
+// the label policy, and for which also, if there is one, returns true. A null stays
+// one.
+func (a *answer) copyShown(k kind, also func(element []member) bool) error {
 	if isNull, err := a.null(); isNull || err != nil {
 		a.write(`null`)
 		return err
@@ -26,12 +35,12 @@ func (a *answer) copyOwned(k kind, also func(element []member) bool) error {
 	a.write(`[`)
 	n := 0
 	err := a.array(func() error {
-		element, err := a.read(k, isOwn, nil)
+		element, err := a.read(k, nil)
 		if err != nil || element == nil {
 			return err
 		}
-		members, whose, err := a.labelsOf(element, k.labels)
-		if err != nil || whose != own || also != nil && !also(members) {
+		members, shown, err := a.membersOf(element, k.labels)
+		if err != nil || !shown || also != nil && !also(members) {
 			return err
 		}
 		a.comma(n)
@@ -43,30 +52,28 @@ func (a *answer) copyOwned(k kind, also func(element []member) bool) error {
 	return err
 }
 
-func isOwn(whose owner) bool { return whose == own }
-
-// A rewriter may read and keep a member in read's stead, once it is known whose
-// the element is.
-type rewriter func(name []byte, whose owner) (done bool, err error)
+// A rewriter may read and keep a member in read's stead, once the standing of the
+// element is known.
+type rewriter func(name []byte, s standing) (done bool, err error)
 
 // read returns the object that comes next, valid until the next read, or nil when
 // its label set says that it is not to be shown.
 //
-// An element is held until it is known whose it is: the label set may come last.
-// When it is somebody else's, or grows beyond maxElement, what was held is given
+// An element is held until its standing is known: the label set may come last.
+// When it is hidden, or grows beyond maxElement, what was held is given
 // up, and the rest is passed over but for its label set: what is somebody else's
 // must not break the answer. An element that is to be shown and too large does,
 // and the error names it.
 //
 // This is a first look: whether an element has another name twice is for split to
 // say.
-func (a *answer) read(k kind, shown func(owner) bool, rewrite rewriter) (jsontext.Value, error) {
+func (a *answer) read(k kind, rewrite rewriter) (jsontext.Value, error) {
 	a.element, a.title = hold{bytes: a.element.bytes[:0]}, a.title[:0]
-	whose, err := a.readMembers(k, shown, rewrite)
+	s, err := a.readMembers(k, rewrite)
 	switch {
 	case err != nil:
 		return nil, err
-	case !shown(whose):
+	case s == hidden:
 		a.element.truncate()
 		return nil, nil
 	case a.element.over:
@@ -75,20 +82,20 @@ func (a *answer) read(k kind, shown func(owner) bool, rewrite rewriter) (jsontex
 	return a.mended(), nil
 }
 
-// readMembers appends the object that comes next to the held element, and tells
-// whose it is.
-func (a *answer) readMembers(k kind, shown func(owner) bool, rewrite rewriter) (owner, error) {
+// readMembers appends the object that comes next to the held element, and returns
+// its standing.
+func (a *answer) readMembers(k kind, rewrite rewriter) (standing, error) {
 	if err := a.open('{'); err != nil {
-		return others, err
+		return hidden, err
 	}
 	a.element.add([]byte{'{'})
-	whose, known := nobodys, false
+	s, known := a.standingOf(k, a.noStates()), false
 	for first := true; ; first = false {
 		if more, err := a.more('}', first); err != nil {
-			return others, err
+			return hidden, err
 		} else if !more {
 			a.element.add([]byte{'}'})
-			return whose, nil
+			return s, nil
 		}
 		name, err := a.key(first)
 		done := false
@@ -98,20 +105,22 @@ func (a *answer) readMembers(k kind, shown func(owner) bool, rewrite rewriter) (
 			err = errTwice
 		case string(name) == k.labels:
 			known = true
-			if whose, err = a.readLabels(k.label); err == nil && !shown(whose) {
-				return whose, a.leave(k.labels)
+			var states []state
+			states, err = a.readLabels(k.label)
+			if s = a.standingOf(k, states); s == hidden && err == nil {
+				return hidden, a.leave(k.labels)
 			}
 		case k.title != "" && string(name) == k.title:
 			err = a.keepTitle()
 		case known && rewrite != nil:
-			if done, err = rewrite(name, whose); err == nil && !done {
+			if done, err = rewrite(name, s); err == nil && !done {
 				err = a.keepValue()
 			}
 		default:
 			err = a.keepValue()
 		}
 		if err != nil {
-			return others, err
+			return hidden, err
 		}
 	}
 }
@@ -209,44 +218,4 @@ func (a *answer) mended() jsontext.Value {
 		return b
 	}
 	return bytes.ToValidUTF8(a.element.bytes[a.element.from:], []byte("\uFFFD"))
-}
-
-// maxLabelValue is longer than the name of any tenant.
-const maxLabelValue = 1 << 10
-
-// readLabels reads an element's label set into the element, and tells whose the
-// element is. An empty or strange value of the tenant label is not the view's, so
-// it is somebody else's. The value of the label named title names the element in
-// an error.
-func (a *answer) readLabels(title string) (owner, error) {
-	c, err := a.peek()
-	if err != nil || c == 'n' {
-		return nobodys, a.keepValue()
-	}
-	whose := nobodys
-	err = a.keeping(&a.element, func() error {
-		return a.members(maxFieldName, func(name []byte, _ bool) (err error) {
-			switch {
-			case string(name) == a.view.label && whose != nobodys:
-				err = errTwice
-			case string(name) == a.view.label:
-				whose, err = a.readTenant()
-			case title != "" && string(name) == title:
-				err = a.readTitle()
-			default:
-				err = a.value()
-			}
-			return err
-		})
-	})
-	return whose, err
-}
-
-// readTenant reads the value of the tenant label.
-func (a *answer) readTenant() (owner, error) {
-	name, whole, err := a.text(maxLabelValue)
-	if err != nil || !whole || !a.view.tenants.Has(string(name)) {
-		return others, err
-	}
-	return own, nil
 }

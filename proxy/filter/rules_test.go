@@ -1,4 +1,4 @@
-package proxy_test
+package filter_test
 
 import (
 	"crypto/sha256"
@@ -11,15 +11,14 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/promfence/promfence/auth"
-	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/proxy/filter"
 )
 
 // filtered runs a filter and returns what it wrote.
-func filtered(t *testing.T, name, answer string, v proxy.FilterView) (string, error) {
+func filtered(t *testing.T, name, answer string, v view) (string, error) {
 	t.Helper()
 	var out strings.Builder
-	err := proxy.Filters[name](&out, strings.NewReader(answer), v)
+	err := filters[name](&out, strings.NewReader(answer), v)
 	if err != nil && json.Valid([]byte(out.String())) {
 		t.Errorf("failed with %v after a complete answer: %s", err, out.String())
 	}
@@ -27,15 +26,6 @@ func filtered(t *testing.T, name, answer string, v proxy.FilterView) (string, er
 		t.Errorf("somebody else's data in %s", out.String())
 	}
 	return out.String(), err
-}
-
-func tenants(t *testing.T, names ...string) auth.Tenants {
-	t.Helper()
-	ts, err := auth.ParseTenants(names...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return ts
 }
 
 // data wraps a data value in the envelope of a success.
@@ -173,7 +163,7 @@ func TestFilterRules(t *testing.T) {
 			v := acme(t)
 			v.SharedRules = tt.shared
 			if tt.tenants != nil {
-				v.Tenants = tenants(t, tt.tenants...)
+				v.Labels = labels(t, tt.tenants...)
 			}
 			v.Params, _ = url.ParseQuery(tt.params)
 			got, err := filtered(t, "rules", tt.answer, v)
@@ -184,24 +174,6 @@ func TestFilterRules(t *testing.T) {
 				t.Error(diff)
 			}
 		})
-	}
-}
-
-// With tenancy.shared_rules a rule is everybody's, and an alert still one tenant's.
-func TestSharedRulesShareNoAlerts(t *testing.T) {
-	f := newFence(t, func(o *proxy.Options) { o.SharedRules = true })
-	const own, others = `{"labels":{"tenant_id":"acme"},"state":"firing"}`, `{"labels":{},"state":"firing"},{"labels":{"tenant_id":"beta"},"state":"firing"}`
-	for path, answer := range map[string]func(alerts string) string{
-		"/api/v1/rules":  func(alerts string) string { return groups(group("g", `{"labels":{},"alerts":[`+alerts+`]}`)) },
-		"/api/v1/alerts": func(alerts string) string { return data(`{"alerts":[` + alerts + `]}`) },
-	} {
-		f.Answer(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", "application/json")
-			_, _ = w.Write([]byte(answer(others + "," + own)))
-		})
-		if _, body := f.Get(t, path); body != answer(own) {
-			t.Errorf("%s: %s", path, body)
-		}
 	}
 }
 
@@ -248,7 +220,7 @@ func TestFilterRulesPages(t *testing.T) {
 			v.Params = url.Values{"group_limit": {"1"}, "group_next_token": {tok}}
 			got, err := filtered(t, "rules", answer, v)
 			want := `invalid parameter "group_next_token": invalid group_next_token '` + tok + `'. were rule groups changed?`
-			if err == nil || err.Error() != want || proxy.HTTPStatus(err) != http.StatusBadRequest || got != "" {
+			if err == nil || err.Error() != want || status(err) != http.StatusBadRequest || got != "" {
 				t.Errorf("wrote %q, %v", got, err)
 			}
 		})
@@ -281,10 +253,10 @@ func TestCheckRulesParams(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := ""
-		if err := proxy.CheckRulesParams(values); err != nil {
+		if err := filter.CheckRules(values); err != nil {
 			got = err.Error()
-			if proxy.HTTPStatus(err) != http.StatusBadRequest {
-				t.Errorf("%s: status %d", params, proxy.HTTPStatus(err))
+			if status(err) != http.StatusBadRequest {
+				t.Errorf("%s: status %d", params, status(err))
 			}
 		}
 		if diff := cmp.Diff(want, got); diff != "" {

@@ -1,12 +1,10 @@
-package proxy_test
+package filter_test
 
 import (
 	"bytes"
 	"encoding/json"
 	"strings"
 	"testing"
-
-	"github.com/promfence/promfence/proxy"
 )
 
 // FuzzFilterExemplars: whatever the upstream answers, each element that comes
@@ -30,7 +28,7 @@ func FuzzFilterExemplars(f *testing.F) {
 	v := acme(f)
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		var out strings.Builder
-		if err := proxy.Filters["query_exemplars"](&out, bytes.NewReader(answer), v); err != nil {
+		if err := filters["query_exemplars"](&out, bytes.NewReader(answer), v); err != nil {
 			if json.Valid([]byte(out.String())) {
 				t.Fatalf("failed with %v after a complete answer", err)
 			}

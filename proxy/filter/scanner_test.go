@@ -1,4 +1,4 @@
-package proxy_test
+package filter_test
 
 import (
 	"bytes"
@@ -10,7 +10,7 @@ import (
 
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/proxy/filter"
 )
 
 var scanned = []string{
@@ -39,7 +39,7 @@ func FuzzScanner(f *testing.F) {
 		for what, src := range map[string]io.Reader{
 			"whole": bytes.NewReader(text), "by the byte": iotest.OneByteReader(bytes.NewReader(text)), "with its end": iotest.DataErrReader(bytes.NewReader(text)),
 		} {
-			got, err := proxy.ScanValue(src)
+			got, err := filter.ScanValue(src)
 			if (err == nil) != want {
 				t.Fatalf("%s: %q: %v, want valid: %v", what, text, err, want)
 			}
@@ -66,7 +66,7 @@ func FuzzScannerText(f *testing.F) {
 		if err := json.Unmarshal(text, &want); err != nil {
 			t.Fatal(err)
 		}
-		got, whole, err := proxy.ScanText(iotest.HalfReader(bytes.NewReader(text)), limit)
+		got, whole, err := filter.ScanText(iotest.HalfReader(bytes.NewReader(text)), limit)
 		switch {
 		case err != nil:
 			t.Fatalf("%q: %v", text, err)
@@ -83,16 +83,16 @@ func TestHalfACharacterEqualsNoName(t *testing.T) {
 		`"\ud83d\ude00"`: true, `"😀"`: true,
 		`"\ud83d"`: false, `"\ude00\ud83d"`: false, "\"\xed\xa0\xbd\\ude00\"": false, `"\ud83d` + "\xed\xb8\x80\"": false,
 	} {
-		if got, _, err := proxy.ScanText(strings.NewReader(text), 100); err != nil || (got == "😀") != want {
+		if got, _, err := filter.ScanText(strings.NewReader(text), 100); err != nil || (got == "😀") != want {
 			t.Errorf("%q: %q %v", text, got, err)
 		}
 	}
 }
 
 func TestScannerBoundsItsDepth(t *testing.T) {
-	for depth, want := range map[int]string{20_000: "", proxy.MaxDepth: "", proxy.MaxDepth + 1: "brackets open"} {
+	for depth, want := range map[int]string{20_000: "", filter.MaxDepth: "", filter.MaxDepth + 1: "brackets open"} {
 		text := io.MultiReader(io.LimitReader(&repeat{s: strings.Repeat("[", 4096)}, int64(depth)), strings.NewReader("1"), io.LimitReader(&repeat{s: strings.Repeat("]", 4096)}, int64(depth)))
-		_, err := proxy.ScanValue(text)
+		_, err := filter.ScanValue(text)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%d: %v", depth, err)
 		}
@@ -100,7 +100,7 @@ func TestScannerBoundsItsDepth(t *testing.T) {
 }
 
 func TestScannerGivesUpOnAReaderThatReadsNothing(t *testing.T) {
-	if _, err := proxy.ScanValue(nothing{}); err == nil {
+	if _, err := filter.ScanValue(nothing{}); err == nil {
 		t.Error("no error")
 	}
 }
