@@ -113,7 +113,7 @@ func TestHugeElementsOfOthersBreakNothing(t *testing.T) {
 func TestManyAndDeepMembersOfOthersBreakNothing(t *testing.T) {
 	deep := strings.Repeat(`{"a":[`, 20_000) + `1` + strings.Repeat(`]}`, 20_000)
 	for row, elements := range hugeElements {
-		for _, element := range elements {
+		for _, element := range elements[:2] {
 			if !strings.Contains(element, `"HUGE"`) || strings.Contains(element, `"HUGE":`) || strings.Contains(element, `"tenant_id":"HUGE"`) || strings.Contains(element, `"type":"HUGE"`) {
 				continue // a string stands here
 			}
