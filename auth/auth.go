@@ -14,8 +14,8 @@
 //   - One request has one credential, and nothing rescues a bad one.
 //   - A tenant is a name in the token, byte for byte. There is no default
 //     tenant, no wildcard, and no way to mean all of them.
-//   - When keys cannot be fetched, those we have stay; when there never were
-//     any, nobody gets in.
+//   - When an issuer's keys cannot be fetched, those we have stay; when there never
+//     were any, nobody gets in with its tokens. Other issuers do not notice.
 //
 // The package decides and never writes an answer; [Error] holds what to say.
 package auth
@@ -23,12 +23,9 @@ package auth
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/textproto"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -45,32 +42,33 @@ type Authenticator struct {
 	issuers []*issuer
 	cache   *cache
 	metrics metrics
-	again   chan struct{} // to read files
+	reading sync.Mutex // of files
 }
 
-// New checks all options, reads the key files, and reports all mistakes at
-// once. It does not use the network: keys to be fetched come with
-// [Authenticator.Run].
+// New checks all options, reads the files that they name, and reports all mistakes
+// at once, as [OptionErrors]. It does not use the network: keys to be fetched come
+// with [Authenticator.Run].
 func New(o Options) (*Authenticator, error) {
 	o, settings := o.withDefaults()
-	errs := []error{o.check(), checkOverlap(settings)}
-	a := &Authenticator{options: o, metrics: newMetrics(), again: make(chan struct{}, 1)}
+	errs := append(o.check(), checkOverlap(settings)...)
+	a := &Authenticator{metrics: newMetrics()}
 	for _, h := range o.TokenHeaders {
 		a.headers = append(a.headers, textproto.CanonicalMIMEHeaderKey(h))
 	}
 	for _, set := range settings {
-		if err := set.check(); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		is, err := newIssuer(set, o)
-		if errs = append(errs, err); err == nil {
+		wrong := set.check()
+		if len(wrong) == 0 {
+			var is *issuer
+			is, wrong = newIssuer(set, o)
 			a.add(is)
 		}
+		errs = append(errs, wrong...)
 	}
-	if err := errors.Join(errs...); err != nil {
-		return nil, err
+	if len(errs) > 0 {
+		return nil, errs
 	}
+	o.Previous = nil // or every one before would stay in memory
+	a.options = o
 	var err error
 	if a.cache, err = newCache(o.CacheSize); err != nil {
 		return nil, err
@@ -91,32 +89,33 @@ func (a *Authenticator) add(is *issuer) {
 	}
 }
 
-// Run loads keys and keeps them fresh until ctx ends, and returns nil when all
+// Run fetches keys and keeps them fresh until ctx ends, and returns nil when all
 // that it started has ended. Call it once.
 func (a *Authenticator) Run(ctx context.Context) error {
 	a.warn()
 	var wg sync.WaitGroup
-	var files []*keyFile
 	for _, is := range a.issuers {
 		if is.remote != nil {
 			wg.Go(func() { is.remote.run(ctx) })
 		}
-		files = append(files, is.files...)
-	}
-	if len(files) > 0 {
-		wg.Go(func() { watch(ctx, files, a.options.RefreshInterval, a.again, a.options.Logger) })
 	}
 	<-ctx.Done()
 	wg.Wait()
 	return nil
 }
 
-// ReadFiles has the files with keys read again, soon after it returns. They are
-// read by themselves when their folders announce a change, and at intervals.
+// ReadFiles reads the files that the options name again. Whoever watches them
+// calls it when one has changed.
 func (a *Authenticator) ReadFiles() {
-	select {
-	case a.again <- struct{}{}:
-	default: // somebody has just asked for it
+	a.reading.Lock()
+	defer a.reading.Unlock()
+	for _, is := range a.issuers {
+		for _, f := range is.files {
+			f.reload()
+		}
+		if is.remote != nil {
+			is.remote.readFiles()
+		}
 	}
 }
 
@@ -130,43 +129,53 @@ func (a *Authenticator) warn() {
 		if !o.hasKeySource() {
 			from = o.Issuer
 		}
-		if u, err := url.Parse(from); err == nil && u.Scheme == "http" && !isLoopback(u.Hostname()) {
+		if from != "" && !isPrivateWay(from) {
 			a.options.Logger.Warn("keys are fetched over plain http: whoever is on the way can replace them", "issuer", o.Issuer, "url", withoutQuery(from))
 		}
 	}
 }
 
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// Ready returns nil once there are keys of every issuer. It does not change
-// back: keys stay through an outage.
+// Ready returns nil once every issuer has been asked for its keys and at least one
+// has given some: a provider that is down must not keep the callers of others
+// waiting. It does not change back, since keys stay through an outage.
 func (a *Authenticator) Ready() error {
-	var without []string
 	for _, is := range a.issuers {
-		if is.keys.Load() == nil {
-			without = append(without, fmt.Sprintf("%q", is.name))
+		if !is.tried() {
+			return fmt.Errorf("no answer yet from the issuer %q", is.name)
 		}
 	}
-	if len(without) > 0 {
-		return fmt.Errorf("no keys yet of %s", strings.Join(without, ", "))
+	if without := a.Without(); len(without) == len(a.issuers) {
+		return fmt.Errorf("no keys yet of %q", without)
 	}
 	return nil
 }
 
-// Lacks names the issuers of which not every source has given keys yet, though it
-// had in before, or is new, and those left with none at all: of an issuer with
-// several sources, one is enough to be ready.
-func (a *Authenticator) Lacks(before *Authenticator) (issuers []string) {
+// Without names the issuers that have given no keys yet: their tokens are refused
+// as [Unavailable].
+func (a *Authenticator) Without() (issuers []string) {
 	for _, is := range a.issuers {
-		noWorse := func(o *issuer) bool {
-			return o.name == is.name && o.audience == is.audience && !o.complete() && (o.keys.Load() == nil || is.keys.Load() != nil)
-		}
-		if !is.complete() && !slices.ContainsFunc(before.issuers, noWorse) {
+		if is.keys.Load() == nil {
 			issuers = append(issuers, is.name)
 		}
+	}
+	return issuers
+}
+
+// Lacks names the issuers for whose keys whoever replaces previous has to wait:
+// those of whose sources not each has given keys, though their tokens could be
+// verified no worse before. A new issuer waits for itself only, but for the case
+// that nobody has keys any more.
+func (a *Authenticator) Lacks(previous *Authenticator) (issuers []string) {
+	for _, is := range a.issuers {
+		better := func(p *issuer) bool {
+			return p.sharesTokens(is) && (p.complete() || p.keys.Load() != nil && is.keys.Load() == nil)
+		}
+		if !is.complete() && slices.ContainsFunc(previous.issuers, better) {
+			issuers = append(issuers, is.name)
+		}
+	}
+	if without := a.Without(); len(issuers) == 0 && len(without) == len(a.issuers) && len(previous.Without()) < len(previous.issuers) {
+		return without
 	}
 	return issuers
 }

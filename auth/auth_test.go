@@ -51,7 +51,7 @@ func ready(t *testing.T, a *auth.Authenticator) *auth.Authenticator {
 // options are those of a usual authenticator for the issuer.
 func options(i *authtest.Issuer) auth.Options {
 	return auth.Options{
-		Issuer: i.URL, Audience: authtest.Audience, JWKSURL: i.JWKSURL, HTTPClient: i.Client(), Leeway: 30 * time.Second,
+		Issuer: i.URL, Audience: []string{authtest.Audience}, JWKSURL: i.JWKSURL, HTTPClient: i.Client(), Leeway: 30 * time.Second,
 	}
 }
 

@@ -28,7 +28,7 @@ func gather(t *testing.T, a *auth.Authenticator) map[string]float64 {
 			for _, l := range m.GetLabel() {
 				name += " " + l.GetValue()
 			}
-			all[name] = m.GetCounter().GetValue()
+			all[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
 		}
 	}
 	return all

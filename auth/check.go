@@ -6,93 +6,154 @@ import (
 	"net/textproto"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/promfence/promfence/auth/policy"
 )
 
+// An OptionError says what is wrong with one option.
+type OptionError struct {
+	Field string // of [Options], such as "Leeway" or "Issuers[1].TenantClaim"
+	Want  string // what was expected; it repeats no secret
+}
+
+func (e OptionError) Error() string { return e.Field + ": " + e.Want }
+
+// OptionErrors are all mistakes in the options, and what [New] returns of them.
+type OptionErrors []OptionError
+
+func (es OptionErrors) Error() string {
+	lines := make([]string, len(es))
+	for i, e := range es {
+		lines[i] = e.Error()
+	}
+	return strings.Join(lines, "\n")
+}
+
+func (es *OptionErrors) add(field, format string, args ...any) {
+	*es = append(*es, OptionError{Field: field, Want: fmt.Sprintf(format, args...)})
+}
+
 // check finds every mistake that does not belong to one issuer.
-func (o Options) check() error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
+func (o Options) check() (errs OptionErrors) {
 	if o.Leeway < 0 || o.Leeway > maxLeeway {
-		bad("auth.leeway: want 0s to %s", span(maxLeeway))
+		errs.add("Leeway", "want a duration of 0s to %s", span(maxLeeway))
 	}
 	if o.RefreshInterval < minRefreshInterval {
-		bad("auth.refresh_interval: want at least %s", minRefreshInterval)
+		errs.add("RefreshInterval", "want a duration of %s or more", minRefreshInterval)
 	}
 	if o.MaxTenants < 0 {
-		bad("tenancy.max_tenants: want at least 1")
+		errs.add("MaxTenants", "want a number above 0")
 	}
 	if o.CacheSize < 0 {
-		bad("auth: want a cache of at least 1 token")
+		errs.add("CacheSize", "want a number above 0")
 	}
-	if o.TenantHeader != "" && !isHeaderName(o.TenantHeader) {
-		bad("upstream.tenant_header: want the name of a header")
+	if all := o.allIssuers(); len(o.Algorithms) > 0 && all[0].at != "" {
+		errs.add("Algorithms", "want it in each entry of issuers, or an issuer with it")
 	}
 	seen := map[string]bool{}
 	for _, h := range o.TokenHeaders {
 		c := textproto.CanonicalMIMEHeaderKey(h)
 		switch {
-		case !isHeaderName(h):
-			bad("auth.token_headers: %s is not the name of a header", quote(h))
+		case !httpguts.ValidHeaderFieldName(h):
+			errs.add("TokenHeaders", "want names of HTTP headers")
+		case c == "Host":
+			errs.add("TokenHeaders", "want headers other than Host, which is the server's name")
 		case seen[c]:
-			bad("auth.token_headers: %s comes twice", c)
+			errs.add("TokenHeaders", "want each header once")
 		}
 		seen[c] = true
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
 // checkOverlap refuses an issuer whose tokens an earlier one takes already.
-func checkOverlap(all []issuerSetting) error {
-	var errs []error
+func checkOverlap(all []issuerSetting) (errs OptionErrors) {
 	for i, is := range all {
 		same := func(p issuerSetting) bool {
-			return p.Issuer == is.Issuer && (p.Audience == is.Audience || p.InsecureAnyAudience || is.InsecureAnyAudience)
+			shared := slices.ContainsFunc(p.Audience, func(a string) bool { return slices.Contains(is.Audience, a) })
+			return p.Issuer == is.Issuer && (shared && p.AudienceClaim == is.AudienceClaim || p.InsecureAnyAudience || is.InsecureAnyAudience)
 		}
 		if is.Issuer != "" && slices.ContainsFunc(all[:i], same) {
-			errs = append(errs, fmt.Errorf("%sissuer: an earlier issuer takes the same tokens (equal issuer and audience)", is.at))
+			errs.add(is.at+"Issuer", "want tokens that no issuer before takes already (equal issuer and audience)")
 		}
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
-// check finds every mistake in one issuer's options.
-func (is issuerSetting) check() error {
-	var errs []error
-	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(is.at+format, args...)) }
-	if is.Issuer == "" {
-		bad("issuer: required, the exact value of the claim iss")
+// check finds every mistake in one issuer's options. What is in files, newIssuer
+// judges.
+func (is issuerSetting) check() (errs OptionErrors) {
+	bad := func(field, format string, args ...any) { errs.add(is.at+field, format, args...) }
+	switch u, err := url.Parse(is.Issuer); {
+	case is.Issuer == "":
+		bad("Issuer", "required; want the iss of the tokens, usually the URL of the identity provider")
+	case strings.ContainsAny(is.Issuer, ", \t"):
+		bad("Issuer", "want one issuer; several are a list in issuers")
+	case err == nil && u.User != nil:
+		bad("Issuer", "want a URL without user name and password")
+	case !is.hasKeySource() && (checkURL(is.Issuer) != nil || strings.Contains(is.Issuer, "?")):
+		bad("Issuer", "want http://host or https://host, where the keys are discovered, or a setting that says where else they are")
 	}
 	switch {
-	case is.Audience == "" && !is.InsecureAnyAudience:
-		bad("audience: required, the value that the claim aud must be or hold")
-	case is.Audience != "" && is.InsecureAnyAudience:
-		bad("audience: contradicts insecure_any_audience")
-	}
-	if is.Issuer != "" && !is.hasKeySource() {
-		if err := checkURL(is.Issuer); err != nil || strings.Contains(is.Issuer, "?") {
-			bad("issuer: want http://host or https://host, where OIDC discovery finds its keys, or a source of keys")
-		}
+	case len(is.Audience) == 0 && !is.InsecureAnyAudience:
+		bad("Audience", "required; want the aud of the tokens")
+	case len(is.Audience) > 0 && is.InsecureAnyAudience:
+		bad("InsecureAnyAudience", "want false, or no audience")
+	case slices.Contains(is.Audience, ""):
+		bad("Audience", "want no empty one")
 	}
 	if is.JWKSURL != "" {
 		if err := checkURL(is.JWKSURL); err != nil {
-			bad("jwks_url: %w", err)
+			bad("JWKSURL", "%v", err)
 		}
 	}
 	if len(is.Tenants) > 0 && is.TenantClaim != "" {
-		bad("tenant_claim: contradicts fixed tenants")
+		bad("TenantClaim", "want it or a fixed tenant, not both")
 	}
 	if is.TenantClaim != "" {
 		if _, err := policy.ParsePath(is.TenantClaim); err != nil {
-			bad("tenant_claim: %w", err)
+			bad("TenantClaim", "%v", err)
 		}
 	}
-	if err := is.checkAlgorithms(); err != nil {
-		bad("algorithms: %w", err)
+	if path, err := policy.ParsePath(is.AudienceClaim); err != nil {
+		bad("AudienceClaim", "%v", err)
+	} else if path.NamesMembers() {
+		bad("AudienceClaim", "want a claim whose value names the audience")
 	}
-	return errors.Join(errs...)
+	if err := is.checkAlgorithms(); err != nil {
+		bad("Algorithms", "%v", err)
+	}
+	return append(errs, is.checkKeyRequests()...)
+}
+
+// checkKeyRequests refuses credentials that no request, or one that anybody can
+// read, would carry.
+func (is issuerSetting) checkKeyRequests() (errs OptionErrors) {
+	from := is.JWKSURL
+	if !is.hasKeySource() {
+		from = is.Issuer
+	}
+	fetched := is.JWKSURL != "" || !is.hasKeySource()
+	if is.CAFile != "" && !fetched {
+		errs.add(is.at+"CAFile", "want it only where keys are fetched")
+	}
+	switch {
+	case is.BearerTokenFile != "" && !fetched:
+		errs.add(is.at+"BearerTokenFile", "want it only where keys are fetched")
+	case is.BearerTokenFile != "" && from != "" && !isPrivateWay(from):
+		errs.add(is.at+"BearerTokenFile", "want https or loopback to fetch keys from, since the token goes there")
+	}
+	return errs
+}
+
+// validPort takes no port as well.
+func validPort(port string) bool {
+	_, err := strconv.ParseUint(port, 10, 16)
+	return err == nil || port == ""
 }
 
 // checkAlgorithms refuses lists that name unknown algorithms, and those that
@@ -101,7 +162,7 @@ func (is IssuerOptions) checkAlgorithms() error {
 	hmac, public := false, false
 	for _, a := range is.algorithms() {
 		if methods[a] == nil {
-			return fmt.Errorf("%s is none of %s, %s", quote(a), strings.Join(asymmetric, ", "), strings.Join(symmetric, ", "))
+			return fmt.Errorf("want names out of %s, %s", strings.Join(asymmetric, ", "), strings.Join(symmetric, ", "))
 		}
 		hmac = hmac || slices.Contains(symmetric, a)
 		public = public || slices.Contains(asymmetric, a)
@@ -120,19 +181,19 @@ func (is IssuerOptions) checkAlgorithms() error {
 	return nil
 }
 
+// checkURL takes where keys or their discovery are. A URL is logged and printed:
+// no password belongs into one.
 func checkURL(s string) error {
 	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.Fragment != "" {
+	switch {
+	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Hostname() == "":
 		return errors.New("want http://host or https://host")
-	}
-	if u.User != nil {
-		return errors.New("want no password in the URL")
+	case u.User != nil:
+		return errors.New("want a URL without user name and password")
+	case strings.Contains(s, "#"):
+		return errors.New("want a URL without #fragment")
+	case !validPort(u.Port()):
+		return errors.New("want a port of 0 to 65535")
 	}
 	return nil
-}
-
-func isHeaderName(s string) bool {
-	return s != "" && !strings.ContainsFunc(s, func(c rune) bool {
-		return c <= ' ' || c >= 0x7f || strings.ContainsRune(`()<>@,;:\"/[]?={}`, c)
-	})
 }

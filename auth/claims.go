@@ -70,9 +70,9 @@ func span(d time.Duration) string {
 	return s
 }
 
-// audience returns the claim "aud": one string or an array of them.
-func (o object) audience() ([]string, bool) {
-	v, present := o["aud"]
+// audience returns whom a token is meant for: one string or an array of them.
+func audience(claims object, at policy.Path) ([]string, bool) {
+	v, present := at.Lookup(policy.Claims(claims))
 	if !present {
 		return nil, true
 	}

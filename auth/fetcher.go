@@ -16,7 +16,7 @@ import (
 // A fetcher gets one issuer's key set over HTTP, from a given URL or from the
 // one that the issuer's discovery document names.
 type fetcher struct {
-	client     *http.Client
+	access     access
 	issuer     string
 	discover   bool
 	rediscover time.Duration // how old what we discovered may get
@@ -26,35 +26,12 @@ type fetcher struct {
 	discoveredAt time.Time // or tried, last
 }
 
-func newFetcher(issuer, jwksURL string, o Options) *fetcher {
+func newFetcher(is IssuerOptions, o Options) *fetcher {
 	return &fetcher{
-		client: httpClient(o.HTTPClient), issuer: issuer, discover: jwksURL == "", jwksURL: jwksURL,
+		access: access{client: o.HTTPClient, caFile: is.CAFile, tokenFile: is.BearerTokenFile},
+		issuer: is.Issuer, discover: is.JWKSURL == "", jwksURL: is.JWKSURL,
 		rediscover: o.RefreshInterval / 2, log: o.Logger,
 	}
-}
-
-// httpClient is the given client, or one with the usual proxy settings, that
-// never follows a redirect from https to http. Keys come too seldom for a
-// connection to be kept.
-func httpClient(given *http.Client) *http.Client {
-	c := http.Client{Transport: &http.Transport{
-		Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, ForceAttemptHTTP2: true,
-	}}
-	if given != nil {
-		c = *given
-	}
-	if c.CheckRedirect == nil {
-		c.CheckRedirect = func(req *http.Request, via []*http.Request) error {
-			switch {
-			case len(via) >= 5:
-				return errors.New("more than 5 redirects")
-			case via[0].URL.Scheme == "https" && req.URL.Scheme != "https":
-				return errors.New("redirected from https to http")
-			}
-			return nil
-		}
-	}
-	return &c
 }
 
 // keys returns the key set's bytes. Providers do move their keys, so what was
@@ -72,12 +49,15 @@ func (f *fetcher) keys(ctx context.Context) ([]byte, error) {
 		}
 		f.discoveredAt = time.Now()
 	}
-	b, err := f.get(ctx, f.jwksURL)
+	b, err := f.get(ctx, f.jwksURL, acceptKeys)
 	if err != nil {
 		f.discoveredAt = time.Time{}
 	}
 	return b, err
 }
+
+// acceptKeys is what Kubernetes serves, and what everybody else takes.
+const acceptKeys = "application/jwk-set+json, application/json"
 
 // errNoDocument is an outage of discovery, of which the keys may know nothing.
 var errNoDocument = errors.New("no document")
@@ -87,7 +67,7 @@ var errNoDocument = errors.New("no document")
 func (f *fetcher) discovered(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout/2) // the other half is for the keys
 	defer cancel()
-	body, err := f.get(ctx, strings.TrimSuffix(f.issuer, "/")+"/.well-known/openid-configuration")
+	body, err := f.get(ctx, strings.TrimSuffix(f.issuer, "/")+"/.well-known/openid-configuration", "application/json")
 	if err != nil {
 		return "", fmt.Errorf("%w: %w", errNoDocument, err)
 	}
@@ -111,15 +91,23 @@ func (f *fetcher) discovered(ctx context.Context) (string, error) {
 
 func hasHTTPS(u string) bool { return strings.HasPrefix(strings.ToLower(u), "https:") }
 
-// get reads at most maxKeysBytes from a 200; ctx bounds the time.
-func (f *fetcher) get(ctx context.Context, u string) ([]byte, error) {
+// get reads at most maxKeysBytes from a 200; ctx bounds the time. Accept names one
+// type: Kubernetes answers 406 to a list that begins with another than its own.
+func (f *fetcher) get(ctx context.Context, u, accept string) ([]byte, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u, nil)
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Accept", "application/jwk-set+json, application/json")
+	req.Header.Set("Accept", accept)
 	req.Header.Set("User-Agent", "promfence")
-	resp, err := f.client.Do(req)
+	client, err := f.access.httpClient()
+	if err != nil {
+		return nil, fmt.Errorf("ca_file: %w", err)
+	}
+	if err := f.access.authorize(req); err != nil {
+		return nil, fmt.Errorf("bearer_token_file: %w", err)
+	}
+	resp, err := client.Do(req)
 	if ue, ok := errors.AsType[*url.Error](err); ok {
 		ue.URL = withoutQuery(ue.URL)
 	}

@@ -1,20 +1,13 @@
 package auth
 
 import (
-	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"syscall"
-	"time"
-
-	"github.com/fsnotify/fsnotify"
 )
-
-// settle is how long after a folder's first change we read it: writers truncate
-// first and write then.
-const settle = 100 * time.Millisecond
 
 // A keyParser reads keys for the allowed algorithms. skipped are keys that
 // cannot be used next to others that can.
@@ -32,7 +25,8 @@ func withoutSkips(parse func([]byte, []string) ([]verifyKey, error)) keyParser {
 type keyFile struct {
 	issuer  *issuer
 	slot    int
-	setting string
+	field   string // of Options
+	setting string // for the log
 	path    string
 	parse   keyParser
 	log     *slog.Logger
@@ -40,7 +34,11 @@ type keyFile struct {
 }
 
 func (f *keyFile) load() error {
-	keys, skipped, err := f.read()
+	b, err := readFile(f.path)
+	if err != nil {
+		return err
+	}
+	keys, skipped, err := f.parse(b, f.issuer.algs)
 	if err != nil {
 		return err
 	}
@@ -50,97 +48,38 @@ func (f *keyFile) load() error {
 		}
 		f.log.Info("keys loaded", "issuer", f.issuer.name, "setting", f.setting, "keys", len(keys))
 	}
+	f.last = ""
 	return nil
-}
-
-func (f *keyFile) read() ([]verifyKey, []error, error) {
-	file, err := os.OpenFile(f.path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // or a pipe would wait for a writer
-	if err != nil {
-		return nil, nil, err
-	}
-	defer file.Close()
-	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, nil, fmt.Errorf("%s: not a regular file", f.path)
-	}
-	b, err := readBounded(file)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", f.path, err)
-	}
-	keys, skipped, err := f.parse(b, f.issuer.algs)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", f.path, err)
-	}
-	return keys, skipped, nil
 }
 
 // reload is load while we are serving.
 func (f *keyFile) reload() {
-	said := ""
 	if err := f.load(); err != nil {
-		said = err.Error()
-		if said != f.last {
-			f.log.Error("keys not reloaded, keeping those we have", "issuer", f.issuer.name, "setting", f.setting, "error", err)
-		}
+		f.complain(err)
 	}
-	f.last = said
 }
 
-// watch reloads the files when something changes in their folders, and, for the
-// changes that nobody announces (network file systems), when asked to and at
-// every interval. It watches folders because files are replaced, not written:
-// editors rename, and Kubernetes swaps a symbolic link two levels up.
-func watch(ctx context.Context, files []*keyFile, interval time.Duration, again <-chan struct{}, log *slog.Logger) {
-	var events chan fsnotify.Event
-	var failed chan error
-	w, err := fsnotify.NewWatcher()
+// complain says once that the file cannot be used.
+func (f *keyFile) complain(err error) {
+	if err.Error() != f.last {
+		f.log.Error("keys not reloaded, keeping those we have", "issuer", f.issuer.name, "setting", f.setting, "error", err)
+	}
+	f.last = err.Error()
+}
+
+// readFile reads a file of the settings. Its errors leave the path out: some write
+// the secret itself there.
+func readFile(path string) ([]byte, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // or a pipe would wait for a writer
 	if err != nil {
-		log.Warn("key files are not watched, only read again at every refresh interval", "error", err)
-	} else {
-		defer w.Close()
-		events, failed = w.Events, w.Errors
-		for _, f := range files {
-			addFolders(w, f.path, log)
+		if pe, ok := errors.AsType[*fs.PathError](err); ok {
+			err = pe.Err
 		}
+		return nil, fmt.Errorf("want a file that can be read: %w", err)
 	}
-	ticker := time.NewTicker(interval)
-	defer ticker.Stop()
-	settled := time.After(0) // for a change between New and now
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-events:
-			// Not put off by further events: a busy folder must not hide a change.
-			if settled == nil {
-				settled = time.After(settle)
-			}
-			continue
-		case err := <-failed:
-			log.Warn("watching key files", "error", err)
-		case <-settled:
-			settled = nil
-		case <-again:
-		case <-ticker.C:
-		}
-		for _, f := range files {
-			f.reload()
-			if w != nil {
-				addFolders(w, f.path, log)
-			}
-		}
+	defer file.Close()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return nil, errors.New("want a regular file")
 	}
-}
-
-// addFolders watches the folder of a file and, if the file is a link, the one
-// where it really is, which may be another after each change.
-func addFolders(w *fsnotify.Watcher, path string, log *slog.Logger) {
-	folders := []string{filepath.Dir(path)}
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		folders = append(folders, filepath.Dir(target))
-	}
-	for _, folder := range folders {
-		if err := w.Add(folder); err != nil {
-			log.Warn("folder of key files is not watched", "folder", folder, "error", err)
-		}
-	}
+	return readBounded(file)
 }

@@ -21,7 +21,7 @@ func hmacOnly(f *testing.F) (*auth.Authenticator, *authtest.Issuer) {
 	i := authtest.NewOfflineIssuer(f)
 	i.Rotate(authtest.NewKey(f, "HS256"))
 	a, err := auth.New(auth.Options{
-		Issuer: i.URL, Audience: authtest.Audience, HMACSecretFile: file(f, "secret", i.Key().Private.([]byte)),
+		Issuer: i.URL, Audience: []string{authtest.Audience}, HMACSecretFile: file(f, "secret", i.Key().Private.([]byte)),
 	})
 	if err != nil {
 		f.Fatal(err)

@@ -16,13 +16,16 @@ import (
 // An issuer is one party that we believe, with keys of its own. Nothing is
 // shared between issuers: a key of one never verifies a token of another.
 type issuer struct {
-	name        string
-	audience    string
-	anyAudience bool
-	algs        []string
-	rule        tenantRule
-	fixed       Tenants // instead of rule, if not zero
+	name          string
+	audience      []string
+	audienceClaim string // as configured, for messages
+	audiencePath  policy.Path
+	anyAudience   bool
+	algs          []string
+	rule          tenantRule
+	fixed         Tenants // instead of rule, if not zero
 
+	source source
 	remote *remote // nil without a key set to fetch
 	files  []*keyFile
 
@@ -31,43 +34,91 @@ type issuer struct {
 	parts [][]verifyKey // what each source gave last, guarded by mu
 }
 
-func newIssuer(o issuerSetting, all Options) (*issuer, error) {
-	is := &issuer{name: o.Issuer, audience: o.Audience, anyAudience: o.InsecureAnyAudience, algs: o.algorithms()}
+// A source is all that decides which keys an issuer gets.
+type source struct {
+	issuer, jwksURL, jwksFile, publicKeyFile, hmacSecretFile, caFile, bearerTokenFile, algorithms string
+}
+
+// newIssuer reads the issuer's files. What cannot be read or parsed is a mistake
+// in the settings, unless the issuer has keys from there already: its callers
+// need not suffer from a change elsewhere in the settings.
+func newIssuer(o issuerSetting, all Options) (*issuer, OptionErrors) {
+	var errs OptionErrors
+	is := &issuer{
+		name: o.Issuer, audience: o.Audience, audienceClaim: o.AudienceClaim, anyAudience: o.InsecureAnyAudience, algs: o.algorithms(),
+		source: source{
+			o.Issuer, o.JWKSURL, o.JWKSFile, o.PublicKeyFile, o.HMACSecretFile, o.CAFile, o.BearerTokenFile, strings.Join(o.algorithms(), " "),
+		},
+	}
+	is.audiencePath, _ = policy.ParsePath(o.AudienceClaim) // checked before
 	if len(o.Tenants) > 0 {
 		fixed, err := parseTenantsFor(all.TenantHeader, o.Tenants)
 		if err != nil {
-			return nil, fmt.Errorf("%stenants: %w", o.at, err)
+			errs.add(o.at+"Tenants", "%v", err)
 		}
 		is.fixed = fixed
 	} else {
-		path, err := policy.ParsePath(o.TenantClaim)
-		if err != nil {
-			return nil, fmt.Errorf("%stenant_claim: %w", o.at, err)
-		}
+		path, _ := policy.ParsePath(o.TenantClaim) // checked before
 		is.rule = tenantRule{claim: o.TenantClaim, path: path, max: all.MaxTenants, header: all.TenantHeader}
 	}
 
-	var errs []error
-	addFile := func(setting, path string, parse keyParser) {
+	addFile := func(field, setting, path string, parse keyParser) {
 		if path == "" {
 			return
 		}
-		f := &keyFile{issuer: is, slot: len(is.parts), setting: setting, path: path, parse: parse, log: all.Logger}
+		is.files = append(is.files, &keyFile{issuer: is, slot: len(is.parts), field: o.at + field, setting: setting, path: path, parse: parse, log: all.Logger})
 		is.parts = append(is.parts, nil)
-		is.files = append(is.files, f)
-		// A file that cannot be read now is a mistake in the settings.
-		if err := f.load(); err != nil {
-			errs = append(errs, fmt.Errorf("%s%s: %w", o.at, setting, err))
+	}
+	addFile("JWKSFile", "jwks_file", o.JWKSFile, parseJWKS)
+	addFile("PublicKeyFile", "public_key_file", o.PublicKeyFile, withoutSkips(parsePEM))
+	addFile("HMACSecretFile", "hmac_secret_file", o.HMACSecretFile, withoutSkips(parseSecret))
+	if o.JWKSURL != "" || !o.hasKeySource() {
+		is.remote = newRemote(is, len(is.parts), o.IssuerOptions, all)
+		is.parts = append(is.parts, nil)
+	}
+	adopted := all.Previous != nil && is.adopt(all.Previous.issuers)
+	for _, f := range is.files {
+		switch err := f.load(); {
+		case err != nil && adopted:
+			f.complain(err)
+		case err != nil:
+			errs.add(f.field, "%v", err)
 		}
 	}
-	addFile("jwks_file", o.JWKSFile, parseJWKS)
-	addFile("public_key_file", o.PublicKeyFile, withoutSkips(parsePEM))
-	addFile("hmac_secret_file", o.HMACSecretFile, withoutSkips(parseSecret))
-	if o.JWKSURL != "" || !o.hasKeySource() {
-		is.remote = newRemote(is, len(is.parts), o.JWKSURL, all)
-		is.parts = append(is.parts, nil)
+	if is.remote != nil {
+		errs = append(errs, is.remote.fetcher.access.check(o.at)...)
 	}
-	return is, errors.Join(errs...)
+	return is, errs
+}
+
+// adopt takes over the keys of the issuer before whose keys come from the same
+// place, if it has any.
+func (is *issuer) adopt(previous []*issuer) bool {
+	i := slices.IndexFunc(previous, func(p *issuer) bool { return p.source == is.source && p.keys.Load() != nil })
+	if i < 0 {
+		return false
+	}
+	p := previous[i]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	is.parts = slices.Clone(p.parts)
+	is.keys.Store(p.keys.Load())
+	if is.remote != nil {
+		is.remote.tried.Store(p.remote.tried.Load())
+	}
+	return true
+}
+
+// tried reports whether there is nothing left to wait for at a start: the keys
+// have been asked for once.
+func (is *issuer) tried() bool { return is.remote == nil || is.remote.tried.Load() }
+
+// sharesTokens reports whether both could have to verify the same token.
+func (is *issuer) sharesTokens(o *issuer) bool {
+	if is.name != o.name {
+		return false
+	}
+	return is.anyAudience || o.anyAudience || slices.ContainsFunc(is.audience, func(a string) bool { return slices.Contains(o.audience, a) })
 }
 
 // accept takes what a source holds now. A set that differs gets a new pointer,
@@ -91,40 +142,51 @@ func (is *issuer) complete() bool {
 	return !slices.ContainsFunc(is.parts, func(p []verifyKey) bool { return p == nil })
 }
 
-// choose finds the issuer that a token's iss and aud name. Both are unverified
-// here; the chosen one's keys have the last word.
+// choose finds the issuer that a token's iss and audience name. Both are unverified
+// here; the issuer's own keys have to confirm them.
 func choose(issuers []*issuer, claims object) (*issuer, *Error) {
 	iss, ok := claims.text("iss")
 	if _, present := claims["iss"]; present && !ok {
 		return nil, refuse(Malformed, "the token's iss is not a string")
 	}
-	aud, ok := claims.audience()
-	if !ok {
-		return nil, refuse(Malformed, "the token's aud is neither a string nor an array of strings")
-	}
-	var wanted, near []string
+	var wanted, found, near []string
 	for _, is := range issuers {
-		switch {
-		case is.name != iss:
+		if is.name != iss {
 			if strings.TrimSuffix(is.name, "/") == strings.TrimSuffix(iss, "/") {
 				near = append(near, is.name)
 			}
-		case is.anyAudience || slices.Contains(aud, is.audience):
-			return is, nil
-		default:
-			wanted = append(wanted, quote(is.audience))
+			continue
 		}
+		aud, ok := audience(claims, is.audiencePath)
+		switch {
+		case !ok:
+			return nil, refuse(Malformed, "the token's %s is neither a string nor an array of strings", is.audienceClaim)
+		case is.anyAudience, slices.ContainsFunc(aud, func(a string) bool { return slices.Contains(is.audience, a) }):
+			return is, nil
+		}
+		for _, a := range is.audience {
+			wanted = append(wanted, is.audienceName()+" "+quote(a))
+		}
+		found = append(found, fmt.Sprintf("%s is %s", is.audienceClaim, quote(strings.Join(aud, " "))))
 	}
 	switch {
 	case len(wanted) > 0:
-		return nil, refuse(WrongAudience, "the token is not meant for this service: want audience %s", strings.Join(wanted, " or ")).
-			because(fmt.Errorf("aud is %s", quote(strings.Join(aud, " "))))
+		return nil, refuse(WrongAudience, "the token is not meant for this service: want %s", strings.Join(wanted, " or ")).
+			because(errors.New(strings.Join(found, ", ")))
 	case len(near) > 0:
 		return nil, refuse(WrongIssuer, "the token's issuer is not accepted here: it differs by a trailing slash")
 	case iss == "":
 		return nil, refuse(WrongIssuer, "the token names no issuer (iss)")
 	}
 	return nil, refuse(WrongIssuer, "the token's issuer is not accepted here").because(fmt.Errorf("iss is %s", quote(iss)))
+}
+
+// audienceName is what a caller may call the audience's claim.
+func (is *issuer) audienceName() string {
+	if is.audienceClaim == defaultAudienceClaim {
+		return "audience"
+	}
+	return is.audienceClaim
 }
 
 // verify checks the signature and returns the key set that confirmed it.

@@ -47,7 +47,7 @@ func TestKeySetWithPrivateKeysIsRefusedWhole(t *testing.T) {
 	t.Run("of a key for another use", func(t *testing.T) {
 		jwk := exposed.JWK()
 		jwk["d"], jwk["use"] = "AQAB", "enc"
-		_, err := auth.New(auth.Options{Issuer: "x", Audience: "x", JWKSFile: file(t, "jwks.json", authtest.JWKSOf(good.JWK(), jwk))})
+		_, err := auth.New(auth.Options{Issuer: "x", Audience: []string{"x"}, JWKSFile: file(t, "jwks.json", authtest.JWKSOf(good.JWK(), jwk))})
 		if err == nil || !strings.Contains(err.Error(), "publishes private keys") {
 			t.Errorf("New: %v", err)
 		}
@@ -55,7 +55,7 @@ func TestKeySetWithPrivateKeysIsRefusedWhole(t *testing.T) {
 	t.Run("empty members are none", func(t *testing.T) {
 		jwk := exposed.JWK()
 		jwk["d"] = nil
-		if _, err := auth.New(auth.Options{Issuer: "x", Audience: "x", JWKSFile: file(t, "jwks.json", authtest.JWKSOf(jwk))}); err != nil {
+		if _, err := auth.New(auth.Options{Issuer: "x", Audience: []string{"x"}, JWKSFile: file(t, "jwks.json", authtest.JWKSOf(jwk))}); err != nil {
 			t.Error(err)
 		}
 	})
@@ -125,7 +125,7 @@ func TestMoreThanAHundredKeys(t *testing.T) {
 		t.Errorf("the log does not say what was left out:\n%s", &log)
 	}
 	pem := bytes.Repeat(keys[0].PEM(t), 101)
-	if _, err := auth.New(auth.Options{Issuer: "x", Audience: "x", PublicKeyFile: file(t, "keys.pem", pem)}); err == nil || !strings.Contains(err.Error(), "more than 100 keys") {
+	if _, err := auth.New(auth.Options{Issuer: "x", Audience: []string{"x"}, PublicKeyFile: file(t, "keys.pem", pem)}); err == nil || !strings.Contains(err.Error(), "more than 100 keys") {
 		t.Errorf("New: %v", err)
 	}
 }
@@ -170,7 +170,7 @@ func TestEd25519IsEdDSA(t *testing.T) {
 	}
 	es := authtest.NewKey(t, "ES256").JWK()
 	es["alg"] = "ESP256"
-	if _, err := auth.New(auth.Options{Issuer: "x", Audience: "x", JWKSFile: file(t, "jwks.json", authtest.JWKSOf(es))}); err == nil {
+	if _, err := auth.New(auth.Options{Issuer: "x", Audience: []string{"x"}, JWKSFile: file(t, "jwks.json", authtest.JWKSOf(es))}); err == nil {
 		t.Error("COSE's ESP256 was taken")
 	}
 }
@@ -183,12 +183,12 @@ func TestKeyFileThatIsAPipe(t *testing.T) {
 	}
 	failed := make(chan error, 1)
 	go func() {
-		_, err := auth.New(auth.Options{Issuer: "x", Audience: "x", HMACSecretFile: path})
+		_, err := auth.New(auth.Options{Issuer: "x", Audience: []string{"x"}, HMACSecretFile: path})
 		failed <- err
 	}()
 	select {
 	case err := <-failed:
-		if err == nil || !strings.Contains(err.Error(), "not a regular file") {
+		if err == nil || !strings.Contains(err.Error(), "want a regular file") {
 			t.Errorf("New: %v", err)
 		}
 	case <-time.After(10 * time.Second):

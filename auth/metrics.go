@@ -7,6 +7,7 @@ import "github.com/prometheus/client_golang/prometheus"
 type metrics struct {
 	hits, misses prometheus.Counter
 	refreshes    *prometheus.CounterVec
+	keys         *prometheus.Desc
 }
 
 func newMetrics() metrics {
@@ -23,6 +24,9 @@ func newMetrics() metrics {
 			Name: "promfence_jwks_refreshes_total",
 			Help: "Fetches of an issuer's keys by outcome: changed, unchanged, empty (no usable key, those we had are kept), error.",
 		}, []string{"issuer", "outcome"}),
+		keys: prometheus.NewDesc("promfence_issuer_keys",
+			"Keys that tokens of the issuer are verified with; 0: its tokens are refused with 503. Of several entries with this issuer, the one with the fewest.",
+			[]string{"issuer"}, nil),
 	}
 }
 
@@ -31,6 +35,7 @@ func (a *Authenticator) Describe(ch chan<- *prometheus.Desc) {
 	a.metrics.hits.Describe(ch)
 	a.metrics.misses.Describe(ch)
 	a.metrics.refreshes.Describe(ch)
+	ch <- a.metrics.keys
 }
 
 // Collect implements [prometheus.Collector].
@@ -38,4 +43,17 @@ func (a *Authenticator) Collect(ch chan<- prometheus.Metric) {
 	a.metrics.hits.Collect(ch)
 	a.metrics.misses.Collect(ch)
 	a.metrics.refreshes.Collect(ch)
+	fewest := map[string]int{}
+	for _, is := range a.issuers {
+		n := 0
+		if set := is.keys.Load(); set != nil {
+			n = len(set.keys)
+		}
+		if least, ok := fewest[is.name]; !ok || n < least {
+			fewest[is.name] = n
+		}
+	}
+	for name, n := range fewest {
+		ch <- prometheus.MustNewConstMetric(a.metrics.keys, prometheus.GaugeValue, float64(n), name)
+	}
 }

@@ -13,8 +13,12 @@ type Options struct {
 	// Issuer is what the claim "iss" must be, byte for byte. Required, here or
 	// in Issuers.
 	Issuer string
-	// Audience is what the claim "aud" must be or hold. Required.
-	Audience string
+	// Audience is whom tokens are meant for: one of these must be or stand in the
+	// claim that AudienceClaim names. Required.
+	Audience []string
+	// AudienceClaim is spelled as TenantClaim is, for providers whose tokens have
+	// no "aud". Empty means aud.
+	AudienceClaim string
 	// InsecureAnyAudience takes tokens meant for any service, which lets every
 	// other service that gets such a token read as its bearer. It stands in
 	// for Audience and is logged by every Run.
@@ -26,6 +30,13 @@ type Options struct {
 	JWKSFile       string
 	PublicKeyFile  string // PEM
 	HMACSecretFile string // at least 32 bytes; alone it implies the HS algorithms
+
+	// CAFile holds, in PEM, the authorities that certificates of the issuer's
+	// servers may come from. Empty means the system's.
+	CAFile string
+	// BearerTokenFile holds a token for the servers of discovery and keys, such as
+	// Kubernetes' own. It goes to no other, over https or loopback only.
+	BearerTokenFile string
 
 	// Algorithms are those allowed. Empty means RS, PS and ES with 256, 384 and
 	// 512, and EdDSA.
@@ -54,6 +65,9 @@ type Options struct {
 	Issuers []IssuerOptions
 	// CacheSize is how many verified tokens are remembered. 0 means 10,000.
 	CacheSize int
+	// Previous is the Authenticator that this one replaces: an issuer whose keys
+	// come from the same place keeps those that Previous has.
+	Previous *Authenticator
 
 	// Logger gets what happens to keys. Nil means silence.
 	Logger *slog.Logger
@@ -65,12 +79,15 @@ type Options struct {
 // same, and only TenantClaim defaults to the one there.
 type IssuerOptions struct {
 	Issuer              string
-	Audience            string
+	Audience            []string
+	AudienceClaim       string
 	InsecureAnyAudience bool
 	JWKSURL             string
 	JWKSFile            string
 	PublicKeyFile       string
 	HMACSecretFile      string
+	CAFile              string
+	BearerTokenFile     string
 	Algorithms          []string
 	TenantClaim         string
 	// Tenants are the tenants of everybody whom this issuer vouches for,
@@ -79,6 +96,7 @@ type IssuerOptions struct {
 }
 
 const (
+	defaultAudienceClaim   = "aud"
 	defaultTenantClaim     = "tenant_id"
 	defaultTenantLabel     = "tenant_id"
 	defaultMaxTenants      = 20
@@ -94,7 +112,7 @@ var (
 )
 
 // An issuerSetting is one issuer's options and, for messages, where they stand
-// in the settings.
+// in [Options]: "" or "Issuers[1].".
 type issuerSetting struct {
 	IssuerOptions
 	at string
@@ -130,22 +148,31 @@ func (o Options) withDefaults() (Options, []issuerSetting) {
 func (o Options) allIssuers() []issuerSetting {
 	var all []issuerSetting
 	first := IssuerOptions{
-		Issuer: o.Issuer, Audience: o.Audience, InsecureAnyAudience: o.InsecureAnyAudience,
+		Issuer: o.Issuer, Audience: o.Audience, AudienceClaim: o.AudienceClaim, InsecureAnyAudience: o.InsecureAnyAudience,
 		JWKSURL: o.JWKSURL, JWKSFile: o.JWKSFile, PublicKeyFile: o.PublicKeyFile, HMACSecretFile: o.HMACSecretFile,
-		Algorithms: o.Algorithms,
+		CAFile: o.CAFile, BearerTokenFile: o.BearerTokenFile, Algorithms: o.Algorithms,
 	}
-	if first.Issuer != "" || first.Audience != "" || first.hasKeySource() || len(o.Issuers) == 0 {
-		all = append(all, issuerSetting{first, "auth."})
+	if !first.isEmpty() || len(o.Issuers) == 0 {
+		all = append(all, issuerSetting{first, ""})
 	}
 	for i, is := range o.Issuers {
-		all = append(all, issuerSetting{is, fmt.Sprintf("auth.issuers[%d].", i)})
+		all = append(all, issuerSetting{is, fmt.Sprintf("Issuers[%d].", i)})
 	}
 	for i := range all {
+		if all[i].AudienceClaim == "" {
+			all[i].AudienceClaim = defaultAudienceClaim
+		}
 		if all[i].TenantClaim == "" && len(all[i].Tenants) == 0 {
 			all[i].TenantClaim = o.TenantClaim
 		}
 	}
 	return all
+}
+
+// isEmpty reports whether nobody has said which issuer this is, or how to know it.
+func (is IssuerOptions) isEmpty() bool {
+	texts := is.Issuer + is.JWKSURL + is.JWKSFile + is.PublicKeyFile + is.HMACSecretFile + is.CAFile + is.BearerTokenFile
+	return texts == "" && len(is.Audience) == 0 && !is.InsecureAnyAudience
 }
 
 func (is IssuerOptions) hasKeySource() bool { return is.hasPublicKeys() || is.HMACSecretFile != "" }

@@ -23,8 +23,9 @@ import (
 func TestMistakesInOptions(t *testing.T) {
 	jwks := file(t, "jwks.json", authtest.JWKS(authtest.NewKey(t, "ES256")))
 	secret := file(t, "secret", []byte(strings.Repeat("s", 32)))
+	ca := file(t, "ca.pem", certificate(t))
 	good := func() auth.Options {
-		return auth.Options{Issuer: "https://issuer.test", Audience: "promfence"}
+		return auth.Options{Issuer: "https://issuer.test", Audience: []string{"promfence"}}
 	}
 	if _, err := auth.New(good()); err != nil {
 		t.Fatalf("New: %v", err)
@@ -34,79 +35,114 @@ func TestMistakesInOptions(t *testing.T) {
 		change func(*auth.Options)
 		want   string // "": accepted
 	}{
-		{"nothing set", func(o *auth.Options) { *o = auth.Options{} }, "auth.issuer: required"},
-		{"no issuer", func(o *auth.Options) { o.Issuer = "" }, "auth.issuer: required"},
-		{"no audience", func(o *auth.Options) { o.Audience = "" }, "auth.audience: required"},
-		{"any audience", func(o *auth.Options) { o.Audience, o.InsecureAnyAudience = "", true }, ""},
-		{"audience and any audience", func(o *auth.Options) { o.InsecureAnyAudience = true }, "auth.audience: contradicts"},
-		{"issuer without a URL or keys", func(o *auth.Options) { o.Issuer = "accounts" }, "auth.issuer: want http://host"},
-		{"issuer with a query and no keys", func(o *auth.Options) { o.Issuer += "?a=b" }, "auth.issuer: want http://host"},
+		{"nothing set", func(o *auth.Options) { *o = auth.Options{} }, "Issuer: required"},
+		{"no issuer", func(o *auth.Options) { o.Issuer = "" }, "Issuer: required"},
+		{"no audience", func(o *auth.Options) { o.Audience = nil }, "Audience: required"},
+		{"any audience", func(o *auth.Options) { o.Audience, o.InsecureAnyAudience = nil, true }, ""},
+		{"audience and any audience", func(o *auth.Options) { o.InsecureAnyAudience = true }, "InsecureAnyAudience: want false, or no audience"},
+		{"issuer without a URL or keys", func(o *auth.Options) { o.Issuer = "accounts" }, "Issuer: want http://host"},
+		{"issuer with a query and no keys", func(o *auth.Options) { o.Issuer += "?a=b" }, "Issuer: want http://host"},
 		{"issuer without a URL, with keys", func(o *auth.Options) { o.Issuer, o.JWKSFile = "accounts", jwks }, ""},
-		{"JWKS URL without a scheme", func(o *auth.Options) { o.JWKSURL = "issuer.test/jwks" }, "auth.jwks_url: want http://host"},
-		{"JWKS URL of another scheme", func(o *auth.Options) { o.JWKSURL = "file:///jwks" }, "auth.jwks_url: want http://host"},
-		{"JWKS URL with a password", func(o *auth.Options) { o.JWKSURL = "https://a:hunter2@issuer.test" }, "auth.jwks_url: want no password"},
+		{"JWKS URL without a scheme", func(o *auth.Options) { o.JWKSURL = "issuer.test/jwks" }, "JWKSURL: want http://host"},
+		{"JWKS URL of another scheme", func(o *auth.Options) { o.JWKSURL = "file:///jwks" }, "JWKSURL: want http://host"},
+		{"JWKS URL with a password", func(o *auth.Options) { o.JWKSURL = "https://a:hunter2@issuer.test" }, "JWKSURL: want a URL without user name and password"},
 		{"JWKS URL with a query", func(o *auth.Options) { o.JWKSURL = "https://issuer.test/jwks?p=policy" }, ""},
-		{"no such JWKS file", func(o *auth.Options) { o.JWKSFile = jwks + "x" }, "auth.jwks_file: open "},
-		{"JWKS file is a folder", func(o *auth.Options) { o.JWKSFile = t.TempDir() }, "auth.jwks_file: "},
+		{"no such JWKS file", func(o *auth.Options) { o.JWKSFile = jwks + "hunter2" }, "JWKSFile: want a file that can be read: no such file"},
+		{"JWKS file is a folder", func(o *auth.Options) { o.JWKSFile = t.TempDir() }, "JWKSFile: want a regular file"},
 		{"JWKS file with a secret", func(o *auth.Options) { o.JWKSFile = secret }, "not a JSON Web Key Set"},
-		{"PEM file with a JWKS", func(o *auth.Options) { o.PublicKeyFile = jwks }, "auth.public_key_file: "},
+		{"PEM file with a JWKS", func(o *auth.Options) { o.PublicKeyFile = jwks }, "PublicKeyFile: "},
 		{"HMAC secret alone", func(o *auth.Options) { o.HMACSecretFile = secret }, ""},
 		{"HMAC secret and HS512", func(o *auth.Options) { o.HMACSecretFile, o.Algorithms = secret, []string{"HS512"} }, ""},
-		{"HMAC secret and RS256", func(o *auth.Options) { o.HMACSecretFile, o.Algorithms = secret, []string{"RS256"} }, "auth.algorithms: "},
-		{"HMAC secret, HS256 and RS256", func(o *auth.Options) { o.HMACSecretFile, o.Algorithms = secret, []string{"HS256", "RS256"} }, "auth.algorithms: "},
-		{"HMAC secret next to public keys", func(o *auth.Options) { o.HMACSecretFile, o.JWKSFile = secret, jwks }, "auth.algorithms: "},
+		{"HMAC secret and RS256", func(o *auth.Options) { o.HMACSecretFile, o.Algorithms = secret, []string{"RS256"} }, "Algorithms: "},
+		{"HMAC secret, HS256 and RS256", func(o *auth.Options) { o.HMACSecretFile, o.Algorithms = secret, []string{"HS256", "RS256"} }, "Algorithms: "},
+		{"HMAC secret next to public keys", func(o *auth.Options) { o.HMACSecretFile, o.JWKSFile = secret, jwks }, "Algorithms: "},
 		{"HMAC secret next to public keys, both named", func(o *auth.Options) {
 			o.HMACSecretFile, o.JWKSFile, o.Algorithms = secret, jwks, []string{"HS256", "ES256"}
 		}, ""},
-		{"HS256 without a secret", func(o *auth.Options) { o.Algorithms = []string{"RS256", "HS256"} }, "auth.algorithms: HS256, HS384 and HS512 need hmac_secret_file"},
-		{"none", func(o *auth.Options) { o.Algorithms = []string{"none"} }, `auth.algorithms: "none" is none of`},
-		{"algorithm in lower case", func(o *auth.Options) { o.Algorithms = []string{"rs256"} }, `auth.algorithms: "rs256" is none of`},
+		{"HS256 without a secret", func(o *auth.Options) { o.Algorithms = []string{"RS256", "HS256"} }, "Algorithms: HS256, HS384 and HS512 need hmac_secret_file"},
+		{"none", func(o *auth.Options) { o.Algorithms = []string{"none"} }, "Algorithms: want names out of RS256"},
+		{"algorithm in lower case", func(o *auth.Options) { o.Algorithms = []string{"rs256"} }, "Algorithms: want names out of RS256"},
 		{"algorithms that no key in the file has", func(o *auth.Options) { o.JWKSFile, o.Algorithms = jwks, []string{"RS256"} }, "no usable key in it; key 1: a key for no allowed algorithm"},
-		{"claim is a bare URL", func(o *auth.Options) { o.TenantClaim = "https://example.com/tenant_id" }, `auth.tenant_claim: put double quotes`},
-		{"claim with an empty name", func(o *auth.Options) { o.TenantClaim = "a..b" }, "auth.tenant_claim: "},
-		{"claim ends with a dot", func(o *auth.Options) { o.TenantClaim = "a." }, "auth.tenant_claim: "},
-		{"claim begins with a dot", func(o *auth.Options) { o.TenantClaim = ".a" }, "auth.tenant_claim: "},
-		{"claim with an open quote", func(o *auth.Options) { o.TenantClaim = `"a` }, "auth.tenant_claim: "},
-		{"claim with text after a quote", func(o *auth.Options) { o.TenantClaim = `"a"b` }, "auth.tenant_claim: "},
-		{"claim quoted empty", func(o *auth.Options) { o.TenantClaim = `""` }, "auth.tenant_claim: "},
-		{"pointer to everything", func(o *auth.Options) { o.TenantClaim = "/" }, "auth.tenant_claim: "},
-		{"pointer with a bad escape", func(o *auth.Options) { o.TenantClaim = "/a~2" }, "auth.tenant_claim: "},
-		{"leeway below zero", func(o *auth.Options) { o.Leeway = -1 }, "auth.leeway: want 0s to 5m"},
-		{"leeway of an hour", func(o *auth.Options) { o.Leeway = time.Hour }, "auth.leeway: want 0s to 5m"},
-		{"refresh too often", func(o *auth.Options) { o.RefreshInterval = time.Millisecond }, "auth.refresh_interval: want at least 1s"},
-		{"tenants below zero", func(o *auth.Options) { o.MaxTenants = -1 }, "tenancy.max_tenants: "},
-		{"cache below zero", func(o *auth.Options) { o.CacheSize = -1 }, "cache"},
-		{"token header with a space", func(o *auth.Options) { o.TokenHeaders = []string{"X Token"} }, "auth.token_headers: "},
-		{"token header empty", func(o *auth.Options) { o.TokenHeaders = []string{""} }, "auth.token_headers: "},
-		{"token header twice", func(o *auth.Options) { o.TokenHeaders = []string{"X-Token", "x-token"} }, "auth.token_headers: X-Token comes twice"},
-		{"tenant header with a colon", func(o *auth.Options) { o.TenantHeader = "X:" }, "upstream.tenant_header: "},
+		{"claim is a bare URL", func(o *auth.Options) { o.TenantClaim = "https://example.com/tenant_id" }, `TenantClaim: put double quotes`},
+		{"claim with an empty name", func(o *auth.Options) { o.TenantClaim = "a..b" }, "TenantClaim: "},
+		{"claim ends with a dot", func(o *auth.Options) { o.TenantClaim = "a." }, "TenantClaim: "},
+		{"claim begins with a dot", func(o *auth.Options) { o.TenantClaim = ".a" }, "TenantClaim: "},
+		{"claim with an open quote", func(o *auth.Options) { o.TenantClaim = `"a` }, "TenantClaim: "},
+		{"claim with text after a quote", func(o *auth.Options) { o.TenantClaim = `"a"b` }, "TenantClaim: "},
+		{"claim quoted empty", func(o *auth.Options) { o.TenantClaim = `""` }, "TenantClaim: "},
+		{"pointer to everything", func(o *auth.Options) { o.TenantClaim = "/" }, "TenantClaim: "},
+		{"pointer with a bad escape", func(o *auth.Options) { o.TenantClaim = "/a~2" }, "TenantClaim: "},
+		{"leeway below zero", func(o *auth.Options) { o.Leeway = -1 }, "Leeway: want a duration of 0s to 5m"},
+		{"leeway of an hour", func(o *auth.Options) { o.Leeway = time.Hour }, "Leeway: want a duration of 0s to 5m"},
+		{"refresh too often", func(o *auth.Options) { o.RefreshInterval = time.Millisecond }, "RefreshInterval: want a duration of 1s or more"},
+		{"tenants below zero", func(o *auth.Options) { o.MaxTenants = -1 }, "MaxTenants: "},
+		{"cache below zero", func(o *auth.Options) { o.CacheSize = -1 }, "CacheSize: want a number above 0"},
+		{"token header with a space", func(o *auth.Options) { o.TokenHeaders = []string{"X Token"} }, "TokenHeaders: "},
+		{"token header empty", func(o *auth.Options) { o.TokenHeaders = []string{""} }, "TokenHeaders: "},
+		{"token header twice", func(o *auth.Options) { o.TokenHeaders = []string{"X-Token", "x-token"} }, "TokenHeaders: want each header once"},
+		{"token header Host", func(o *auth.Options) { o.TokenHeaders = []string{"host"} }, "TokenHeaders: want headers other than Host"},
+		{"token header that is not ASCII", func(o *auth.Options) { o.TokenHeaders = []string{"X-Tökén"} }, "TokenHeaders: want names"},
+		{"several audiences", func(o *auth.Options) { o.Audience = []string{"a", "b"} }, ""},
+		{"an empty audience", func(o *auth.Options) { o.Audience = []string{"a", ""} }, "Audience: want no empty one"},
+		{"audience's claim", func(o *auth.Options) { o.AudienceClaim = "client_id" }, ""},
+		{"audience's claim with an empty name", func(o *auth.Options) { o.AudienceClaim = "a..b" }, "AudienceClaim: "},
+		{"audience's claim of members", func(o *auth.Options) { o.AudienceClaim = "a.*" }, "AudienceClaim: want a claim whose value"},
+		{"issuers in one text", func(o *auth.Options) { o.Issuer = "https://a.test,https://b.test" }, "Issuer: want one issuer"},
+		{"issuer with a password", func(o *auth.Options) { o.Issuer = "https://a:hunter2@issuer.test" }, "Issuer: want a URL without user name"},
+		{"JWKS URL with a fragment", func(o *auth.Options) { o.JWKSURL = "https://issuer.test/jwks#" }, "JWKSURL: want a URL without #fragment"},
+		{"JWKS URL with a port beyond all", func(o *auth.Options) { o.JWKSURL = "https://issuer.test:65536/jwks" }, "JWKSURL: want a port"},
+		{"JWKS URL without a host", func(o *auth.Options) { o.JWKSURL = "https://:443/jwks" }, "JWKSURL: want http://host"},
+		{"authorities", func(o *auth.Options) { o.CAFile = ca }, ""},
+		{"authorities that are none", func(o *auth.Options) { o.CAFile = secret }, "CAFile: want PEM certificates"},
+		{"authorities that cannot be read", func(o *auth.Options) { o.CAFile = "/hunter2" }, "CAFile: want a file that can be read"},
+		{"authorities for nobody", func(o *auth.Options) { o.CAFile, o.JWKSFile = ca, jwks }, "CAFile: want it only where keys are fetched"},
+		{"bearer token", func(o *auth.Options) { o.BearerTokenFile = secret }, ""},
+		{"bearer token over http on loopback", func(o *auth.Options) { o.BearerTokenFile, o.JWKSURL = secret, "http://127.0.0.1/jwks" }, ""},
+		{"bearer token over plain http", func(o *auth.Options) { o.BearerTokenFile, o.JWKSURL = secret, "http://issuer.test/jwks" }, "BearerTokenFile: want https or loopback"},
+		{"bearer token to a discovery over plain http", func(o *auth.Options) { o.BearerTokenFile, o.Issuer = secret, "http://issuer.test" }, "BearerTokenFile: want https or loopback"},
+		{"bearer token of two lines", func(o *auth.Options) { o.BearerTokenFile = file(t, "token", []byte("hunter2\nhunter2\n")) }, "BearerTokenFile: want a file with one token in it"},
+		{"bearer token that is empty", func(o *auth.Options) { o.BearerTokenFile = file(t, "token", []byte("\n")) }, "BearerTokenFile: want a file with one token in it"},
+		{"bearer token that cannot be read", func(o *auth.Options) { o.BearerTokenFile = "/hunter2" }, "BearerTokenFile: want a file that can be read"},
+		{"bearer token for nobody", func(o *auth.Options) { o.BearerTokenFile, o.JWKSFile = secret, jwks }, "BearerTokenFile: want it only where keys are fetched"},
+		{"claims with a comma", func(o *auth.Options) { o.TenantClaim = "tenant,team" }, "TenantClaim: put double quotes"},
+		{"claim with a star in the middle", func(o *auth.Options) { o.TenantClaim = "org.*.id" }, "TenantClaim: put double quotes"},
+		{"claim of all members", func(o *auth.Options) { o.TenantClaim = ".*" }, "TenantClaim: "},
+		{"settings of no issuer", func(o *auth.Options) {
+			*o = auth.Options{CAFile: ca, Issuers: []auth.IssuerOptions{{Issuer: "https://a.test", Audience: []string{"x"}}}}
+		}, "Issuer: required"},
 		{"issuers alone", func(o *auth.Options) {
-			*o = auth.Options{Issuers: []auth.IssuerOptions{{Issuer: "https://a.test", Audience: "x"}}}
+			*o = auth.Options{Issuers: []auth.IssuerOptions{{Issuer: "https://a.test", Audience: []string{"x"}}}}
 		}, ""},
 		{"issuers with mistakes", func(o *auth.Options) {
-			o.Issuers = []auth.IssuerOptions{{Issuer: "https://a.test", Audience: "x"}, {Issuer: "https://b.test"}}
-		}, "auth.issuers[1].audience: required"},
+			o.Issuers = []auth.IssuerOptions{{Issuer: "https://a.test", Audience: []string{"x"}}, {Issuer: "https://b.test"}}
+		}, "Issuers[1].Audience: required"},
 		{"fixed tenant", func(o *auth.Options) {
-			o.Issuers = []auth.IssuerOptions{{Issuer: "https://a.test", Audience: "x", Tenants: []string{"acme"}}}
+			o.Issuers = []auth.IssuerOptions{{Issuer: "https://a.test", Audience: []string{"x"}, Tenants: []string{"acme"}}}
 		}, ""},
 		{"fixed tenant that is blank", func(o *auth.Options) {
-			o.Issuers = []auth.IssuerOptions{{Issuer: "https://a.test", Audience: "x", Tenants: []string{" "}}}
-		}, "auth.issuers[0].tenants: tenant 1 of 1 is blank"},
+			o.Issuers = []auth.IssuerOptions{{Issuer: "https://a.test", Audience: []string{"x"}, Tenants: []string{" "}}}
+		}, "Issuers[0].Tenants: tenant 1 of 1 is blank"},
 		{"fixed tenant that the upstream cannot be told", func(o *auth.Options) {
 			o.TenantHeader = "THANOS-TENANT"
-			o.Issuers = []auth.IssuerOptions{{Issuer: "https://a.test", Audience: "x", Tenants: []string{"a", "b"}}}
-		}, "auth.issuers[0].tenants: the upstream's header"},
+			o.Issuers = []auth.IssuerOptions{{Issuer: "https://a.test", Audience: []string{"x"}, Tenants: []string{"a", "b"}}}
+		}, "Issuers[0].Tenants: the upstream's header"},
 		{"fixed tenant and a claim", func(o *auth.Options) {
-			o.Issuers = []auth.IssuerOptions{{Issuer: "https://a.test", Audience: "x", Tenants: []string{"a"}, TenantClaim: "t"}}
-		}, "auth.issuers[0].tenant_claim: contradicts"},
+			o.Issuers = []auth.IssuerOptions{{Issuer: "https://a.test", Audience: []string{"x"}, Tenants: []string{"a"}, TenantClaim: "t"}}
+		}, "Issuers[0].TenantClaim: want it or a fixed tenant"},
 		{"issuer and audience twice", func(o *auth.Options) {
-			o.Issuers = []auth.IssuerOptions{{Issuer: "https://issuer.test", Audience: "promfence"}}
-		}, "auth.issuers[0].issuer: an earlier issuer takes the same tokens"},
+			o.Issuers = []auth.IssuerOptions{{Issuer: "https://issuer.test", Audience: []string{"promfence"}}}
+		}, "Issuers[0].Issuer: want tokens that no issuer before takes already"},
 		{"issuer twice for any audience", func(o *auth.Options) {
 			o.Issuers = []auth.IssuerOptions{{Issuer: "https://issuer.test", InsecureAnyAudience: true}}
-		}, "auth.issuers[0].issuer: an earlier issuer takes the same tokens"},
+		}, "Issuers[0].Issuer: want tokens that no issuer before takes already"},
+		{"issuer twice, one audience shared", func(o *auth.Options) {
+			o.Issuers = []auth.IssuerOptions{{Issuer: "https://issuer.test", Audience: []string{"other", "promfence"}}}
+		}, "Issuers[0].Issuer: want tokens that no issuer before takes already"},
+		{"issuer twice, the same name in another claim", func(o *auth.Options) {
+			o.Issuers = []auth.IssuerOptions{{Issuer: "https://issuer.test", Audience: []string{"promfence"}, AudienceClaim: "azp"}}
+		}, ""},
 		{"issuer twice for two audiences", func(o *auth.Options) {
-			o.Issuers = []auth.IssuerOptions{{Issuer: "https://issuer.test", Audience: "other"}}
+			o.Issuers = []auth.IssuerOptions{{Issuer: "https://issuer.test", Audience: []string{"other"}}}
 		}, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -125,12 +161,24 @@ func TestMistakesInOptions(t *testing.T) {
 	}
 }
 
+// certificate is one of nobody's, in PEM.
+func certificate(t *testing.T) []byte {
+	t.Helper()
+	k := authtest.NewKey(t, "ES256")
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotAfter: time.Now().Add(time.Hour)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, k.Public(), k.Private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
 func TestAllMistakesAtOnce(t *testing.T) {
 	_, err := auth.New(auth.Options{
-		Audience: "x", Leeway: -1, TenantClaim: "a..b", Algorithms: []string{"none"},
-		Issuers: []auth.IssuerOptions{{JWKSFile: "/nowhere", Issuer: "https://a.test", Audience: "y"}},
+		Audience: []string{"x"}, Leeway: -1, TenantClaim: "a..b", Algorithms: []string{"none"},
+		Issuers: []auth.IssuerOptions{{JWKSFile: "/nowhere", Issuer: "https://a.test", Audience: []string{"y"}}},
 	})
-	for _, want := range []string{"auth.issuer:", "auth.leeway:", "auth.tenant_claim:", "auth.algorithms:", "auth.issuers[0].tenant_claim:"} {
+	for _, want := range []string{"Issuer:", "Leeway:", "TenantClaim:", "Algorithms:", "Issuers[0].TenantClaim:"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("New: %v\nwant %q in it", err, want)
 		}
@@ -218,7 +266,7 @@ func TestKeysThatAreNotUsed(t *testing.T) {
 		"a URL instead of the material": {"kty": "EC", "x5u": "https://issuer.test/cert"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := auth.New(auth.Options{Issuer: i.URL, Audience: "x", JWKSFile: file(t, "jwks.json", authtest.JWKSOf(jwk))})
+			_, err := auth.New(auth.Options{Issuer: i.URL, Audience: []string{"x"}, JWKSFile: file(t, "jwks.json", authtest.JWKSOf(jwk))})
 			if err == nil || !strings.Contains(err.Error(), "no usable key in it; key 1: ") {
 				t.Errorf("New: %v, want it to say why", err)
 			}
@@ -269,7 +317,7 @@ func TestPEMFiles(t *testing.T) {
 		"good and bad": {append(first.PEM(t), block("PUBLIC KEY", []byte("x"))...), "asn1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := auth.New(auth.Options{Issuer: i.URL, Audience: "x", PublicKeyFile: file(t, "key.pem", tt.content)})
+			_, err := auth.New(auth.Options{Issuer: i.URL, Audience: []string{"x"}, PublicKeyFile: file(t, "key.pem", tt.content)})
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("New: %v, want %q in it", err, tt.want)
 			}
@@ -289,7 +337,7 @@ func TestSecretFiles(t *testing.T) {
 		"key set":          {authtest.JWKS(authtest.NewKey(t, "ES256")), "not an HMAC secret"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, err := auth.New(auth.Options{Issuer: "x", Audience: "x", HMACSecretFile: file(t, "secret", tt.content)})
+			_, err := auth.New(auth.Options{Issuer: "x", Audience: []string{"x"}, HMACSecretFile: file(t, "secret", tt.content)})
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "sss") {
 				t.Errorf("New: %v, want %q in it and no secret", err, tt.want)
 			}
@@ -313,7 +361,7 @@ func TestWarnings(t *testing.T) {
 		want   string // "": silence
 	}{
 		{"usual", func(*auth.Options) {}, ""},
-		{"any audience", func(o *auth.Options) { o.Audience, o.InsecureAnyAudience = "", true }, "insecure_any_audience"},
+		{"any audience", func(o *auth.Options) { o.Audience, o.InsecureAnyAudience = nil, true }, "insecure_any_audience"},
 		{"keys over http", func(o *auth.Options) { o.JWKSURL = "http://issuer.test/jwks" }, "plain http"},
 		{"discovery over http", func(o *auth.Options) { o.Issuer, o.JWKSURL = "http://issuer.test", "" }, "plain http"},
 		{"keys over http on loopback", func(o *auth.Options) { o.JWKSURL = "http://127.0.0.1:1/jwks" }, ""},

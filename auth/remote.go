@@ -40,8 +40,10 @@ type remote struct {
 	log      *slog.Logger
 	count    func(outcome string)
 
-	wanted   chan struct{} // a token has come whose key we do not have
+	tried    atomic.Bool   // once, with whatever outcome
+	wanted   chan struct{} // a fetch may bring more than the last one
 	awaiting atomic.Int32
+	access   [sha256.Size]byte // fingerprint of the files that fetches need, guarded by Authenticator.reading
 
 	mu      sync.Mutex
 	started time.Time     // of the last fetch
@@ -54,15 +56,33 @@ type remote struct {
 	seen     [sha256.Size]byte // of the last document that we could use
 }
 
-func newRemote(is *issuer, slot int, jwksURL string, o Options) *remote {
+func newRemote(is *issuer, slot int, of IssuerOptions, o Options) *remote {
 	o.Logger = o.Logger.With("issuer", is.name)
-	return &remote{
+	r := &remote{
 		issuer: is, slot: slot, interval: o.RefreshInterval,
 		log:     o.Logger,
-		fetcher: newFetcher(is.name, jwksURL, o),
+		fetcher: newFetcher(of, o),
 		count:   func(string) {},
 		wanted:  make(chan struct{}, 1),
 		done:    make(chan struct{}),
+	}
+	r.access = r.fetcher.access.fingerprint()
+	return r
+}
+
+// fetchSoon asks for a fetch before the planned one.
+func (r *remote) fetchSoon() {
+	select {
+	case r.wanted <- struct{}{}:
+	default: // somebody has just asked for it
+	}
+}
+
+// readFiles asks for a fetch if the files that fetches need have changed.
+func (r *remote) readFiles() {
+	if now := r.fetcher.access.fingerprint(); now != r.access {
+		r.access = now
+		r.fetchSoon()
 	}
 }
 
@@ -106,10 +126,7 @@ func (r *remote) await(ctx context.Context) bool {
 	soon := r.running || time.Since(r.started) >= minRefetch
 	done := r.done
 	r.mu.Unlock()
-	select {
-	case r.wanted <- struct{}{}:
-	default:
-	}
+	r.fetchSoon()
 	if !soon {
 		return false
 	}
@@ -140,6 +157,7 @@ func (r *remote) refresh(ctx context.Context) {
 	}
 	wait := r.plan(err)
 
+	r.tried.Store(true)
 	r.mu.Lock()
 	r.running, r.due = false, time.Now().Add(wait)
 	close(r.done)
@@ -153,14 +171,18 @@ func (r *remote) plan(err error) time.Duration {
 		r.failures = 0
 		return jitter(r.interval, 0.1)
 	}
-	limit := lastRetry
-	if r.issuer.keys.Load() == nil {
+	limit, without := lastRetry, r.issuer.keys.Load() == nil
+	if without {
 		limit = emptyRetry
 	}
 	wait := min(jitter(min(firstRetry<<min(r.failures, 10), limit), 0.5), r.interval)
 	r.failures++
-	r.log.Error("keys not refreshed, keeping those we have",
-		"error", err, "failures", r.failures, "retry_in", wait.Round(time.Millisecond))
+	log := r.log.With("error", err, "failures", r.failures, "retry_in", wait.Round(time.Millisecond).String())
+	if without {
+		log.Error("no keys of this issuer yet: its tokens get 503, and nobody else's do")
+	} else {
+		log.Error("keys not refreshed, keeping those we have")
+	}
 	return wait
 }
 

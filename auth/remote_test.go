@@ -577,7 +577,7 @@ func TestALogHoldsNoQueryOfAURL(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var log bytes.Buffer
 				a := start(t, auth.Options{
-					Issuer: "https://idp", Audience: "a", JWKSURL: "http://idp.example.com/keys?api_key=s3cret",
+					Issuer: "https://idp", Audience: []string{"a"}, JWKSURL: "http://idp.example.com/keys?api_key=s3cret",
 					HTTPClient: &http.Client{Transport: answers}, Logger: slog.New(slog.NewTextHandler(&log, nil)),
 				})
 				synctest.Wait()

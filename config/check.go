@@ -1,18 +1,17 @@
 package config
 
 import (
-	"errors"
-	"io/fs"
 	"net"
 	"net/netip"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // The checks of the rows in Settings. Each takes a value of the row's type and
@@ -54,6 +53,13 @@ func positive(v any) string {
 	return ""
 }
 
+func nonEmpty(v any) string {
+	if len(v.([]string)) == 0 {
+		return "want at least one"
+	}
+	return ""
+}
+
 // depth has a ceiling: the parser is recursive, and a stack that overflows
 // takes the process along.
 func depth(v any) string {
@@ -63,37 +69,15 @@ func depth(v any) string {
 	return ""
 }
 
+// notNegative is for numbers; no duration can be written with a sign.
 func notNegative(v any) string {
-	switch v := v.(type) {
-	case int:
-		if v < 0 {
-			return "want a number of 0 or more"
-		}
-	case time.Duration:
-		if v < 0 {
-			return "want a duration of 0s or more"
-		}
+	if n, ok := v.(int); ok && n < 0 {
+		return "want a number of 0 or more"
 	}
 	return ""
 }
 
-// leeway has a ceiling: what is tolerated is how long an expired token lives on.
-func leeway(v any) string {
-	if d := v.(time.Duration); d < 0 || d > 5*time.Minute {
-		return "want a duration of 0s to 5m"
-	}
-	return ""
-}
-
-// interval has a floor: the provider is somebody else's server.
-func interval(v any) string {
-	if v.(time.Duration) < time.Second {
-		return "want a duration of 1s or more"
-	}
-	return ""
-}
-
-// httpURL is what upstream, key set and, with discovery, issuer have in common.
+// httpURL is what the URLs that promfence asks have in common.
 // Credentials do not belong into a URL: it is logged, and the settings are printed.
 func httpURL(s string) string {
 	u, err := url.Parse(s)
@@ -133,48 +117,12 @@ func upstreamURL(v any) string {
 
 func collectorURL(v any) string { return upstreamURL(v) }
 
-func jwksURL(v any) string { return httpURL(v.(string)) }
-
 // plain takes any text; blanks at its ends were refused before.
 func plain(v any) string {
 	if v == "" {
 		return "want a name"
 	}
 	return ""
-}
-
-// issuerName takes what some providers use, which need not be a URL.
-func issuerName(v any) string {
-	if u, err := url.Parse(v.(string)); err == nil && u.User != nil {
-		return "want a URL without user name and password"
-	}
-	return plain(v)
-}
-
-// readable opens the file: a missing secret is a mistake of the settings. The
-// path stays out of the message; some write the secret itself there.
-func readable(v any) string {
-	f, err := os.Open(v.(string))
-	if err != nil {
-		if pe, ok := errors.AsType[*fs.PathError](err); ok {
-			err = pe.Err
-		}
-		return "want a file that can be read: " + err.Error()
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || info.IsDir() {
-		return "want a file, not a directory"
-	}
-	return ""
-}
-
-// keyFile is readable for what is read again and again while requests wait for it
-// to have been: opening a pipe waits for whoever writes to it.
-func keyFile(v any) string {
-	if info, err := os.Stat(v.(string)); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
-		return "want a regular file"
-	}
-	return readable(v)
 }
 
 // networks takes CIDRs, of which the bits beyond the prefix are zero: others are more
@@ -197,44 +145,9 @@ func oneOf(names ...string) func(any) string {
 	}
 }
 
-var knownAlgorithms = []string{
-	"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA", "HS256", "HS384", "HS512",
-}
-
-func algorithms(v any) string {
-	for _, name := range v.([]string) {
-		if !slices.Contains(knownAlgorithms, name) {
-			return "want names out of " + strings.Join(knownAlgorithms, ", ")
-		}
-	}
-	return ""
-}
-
-// header takes a field name of RFC 9110, section 5.1.
 func header(v any) string {
-	for _, c := range v.(string) {
-		if c > unicode.MaxASCII || !unicode.IsLetter(c) && !unicode.IsDigit(c) && !strings.ContainsRune("!#$%&'*+-.^_`|~", c) {
-			return "want the name of an HTTP header"
-		}
-	}
-	return ""
-}
-
-func headers(v any) string {
-	names := v.([]string)
-	if len(names) == 0 {
-		return "want at least one name of an HTTP header"
-	}
-	for i, name := range names {
-		if want := header(name); want != "" {
-			return want
-		}
-		if strings.EqualFold(name, "Host") {
-			return "want headers other than Host, which is the server's name"
-		}
-		if slices.ContainsFunc(names[:i], func(other string) bool { return strings.EqualFold(name, other) }) {
-			return "want each header once"
-		}
+	if !httpguts.ValidHeaderFieldName(v.(string)) {
+		return "want the name of an HTTP header"
 	}
 	return ""
 }
@@ -259,18 +172,25 @@ func labelName(v any) string {
 }
 
 // origins takes what a browser sends as Origin (RFC 6454, section 6.2), but not
-// "null": sandboxed pages of anybody send that.
+// "null": sandboxed pages of anybody send that. A star stands for one whole label,
+// the first of a host.
 func origins(v any) string {
 	list := v.([]string)
 	for _, o := range list {
 		if o == "*" && len(list) == 1 {
 			continue
 		}
-		u, err := url.Parse(o)
-		if err == nil && (u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80") {
-			return "want origins as browsers send them, without the port that their scheme implies"
+		scheme, host, _ := strings.Cut(o, "://*.")
+		if host != "" && !strings.ContainsAny(scheme+host, "*") {
+			o = scheme + "://any." + host
 		}
-		if err != nil || u.Scheme == "" || u.Host == "" || o != strings.ToLower(u.Scheme+"://"+u.Host) {
+		u, err := url.Parse(o)
+		switch {
+		case strings.Contains(o, "*"):
+			return "want * alone, or in the place of a host's first label, such as https://*.example.com"
+		case err == nil && (u.Scheme == "https" && u.Port() == "443" || u.Scheme == "http" && u.Port() == "80"):
+			return "want origins as browsers send them, without the port that their scheme implies"
+		case err != nil || u.Scheme == "" || u.Host == "" || o != strings.ToLower(u.Scheme+"://"+u.Host):
 			return "want origins such as https://host or https://host:port in lower case, or * alone"
 		}
 	}

@@ -86,12 +86,15 @@ type UpstreamTLS struct {
 // Auth says which tokens are believed and where they name their tenant.
 type Auth struct {
 	Issuer              string        `mapstructure:"issuer"`
-	Audience            string        `mapstructure:"audience"`
+	Audience            []string      `mapstructure:"audience"`
+	AudienceClaim       string        `mapstructure:"audience_claim"`
 	InsecureAnyAudience bool          `mapstructure:"insecure_any_audience"`
 	JWKSURL             string        `mapstructure:"jwks_url"`
 	JWKSFile            string        `mapstructure:"jwks_file"`
 	PublicKeyFile       string        `mapstructure:"public_key_file"`
 	HMACSecretFile      string        `mapstructure:"hmac_secret_file"`
+	CAFile              string        `mapstructure:"ca_file"`
+	BearerTokenFile     string        `mapstructure:"bearer_token_file"`
 	Algorithms          []string      `mapstructure:"algorithms"`
 	TenantClaim         string        `mapstructure:"tenant_claim"`
 	TokenHeaders        []string      `mapstructure:"token_headers"`
@@ -104,12 +107,15 @@ type Auth struct {
 // its row in [IssuerSettings].
 type Issuer struct {
 	Issuer              string   `mapstructure:"issuer"`
-	Audience            string   `mapstructure:"audience"`
+	Audience            []string `mapstructure:"audience"`
+	AudienceClaim       string   `mapstructure:"audience_claim"`
 	InsecureAnyAudience bool     `mapstructure:"insecure_any_audience"`
 	JWKSURL             string   `mapstructure:"jwks_url"`
 	JWKSFile            string   `mapstructure:"jwks_file"`
 	PublicKeyFile       string   `mapstructure:"public_key_file"`
 	HMACSecretFile      string   `mapstructure:"hmac_secret_file"`
+	CAFile              string   `mapstructure:"ca_file"`
+	BearerTokenFile     string   `mapstructure:"bearer_token_file"`
 	Algorithms          []string `mapstructure:"algorithms"`
 	TenantClaim         string   `mapstructure:"tenant_claim"`
 	Tenant              string   `mapstructure:"tenant"`

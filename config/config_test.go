@@ -161,7 +161,7 @@ func TestDefaults(t *testing.T) {
 		Admin:    config.Admin{Address: "127.0.0.1:8081"},
 		Upstream: config.Upstream{URL: "http://thanos-query:9090", Timeout: 130 * time.Second, MaxIdleConnections: 256},
 		Auth: config.Auth{
-			Issuer: "https://idp.example.com", Audience: "metrics",
+			Issuer: "https://idp.example.com", Audience: []string{"metrics"}, AudienceClaim: "aud",
 			TenantClaim: "tenant_id", TokenHeaders: []string{"Authorization"},
 			Leeway: 30 * time.Second, RefreshInterval: 5 * time.Minute,
 		},

@@ -39,7 +39,7 @@ func issuer(name string, entry any) (map[string]any, error) {
 	for _, s := range IssuerSettings {
 		table[s.Key] = s.Default
 		if raw, ok := given[s.Key]; ok {
-			v, want := s.parse(raw)
+			v, want := s.parse(raw, true)
 			if want != "" {
 				errs = append(errs, fmt.Errorf("%s.%s: %s", name, s.Key, want))
 			}

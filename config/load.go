@@ -17,13 +17,18 @@ type given struct {
 	raw    any
 }
 
+// A Mistake is a setting and what was expected of it.
+type Mistake struct{ Key, Want string }
+
 // Load reads the settings: a variable of environ (NAME=value, as [os.Environ]
 // has it) wins over the file that --config in args or the variable
 // PROMFENCE_CONFIG names, and the file wins over the default.
 //
 // The error joins all mistakes, each a line that names the setting as it was
 // written and what was expected. It is [pflag.ErrHelp] when args ask for help.
-func Load(args, environ []string) (*Config, error) {
+// Those whom settings are for say by checks what only they know of them. A check
+// also sees settings of which others are wrong, with their defaults.
+func Load(args, environ []string, checks ...func(*Config) []Mistake) (*Config, error) {
 	path, err := filePath(args, environ)
 	if err != nil {
 		return nil, err
@@ -55,12 +60,26 @@ func Load(args, environ []string) (*Config, error) {
 		return nil, fmt.Errorf("settings and fields differ: %w", err)
 	}
 	if file != nil { // what is in a file that cannot be read is not missing
-		errs = append(errs, c.together(wrong)...)
+		for _, check := range append([]func(*Config) []Mistake{(*Config).together}, checks...) {
+			errs = append(errs, c.named(check(c), wrong)...)
+		}
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	return c, nil
+}
+
+// named spells mistakes as the settings were written, without those of settings
+// that are known to be wrong already.
+func (c *Config) named(mistakes []Mistake, wrong map[string]bool) (errs []error) {
+	for _, m := range mistakes {
+		required := wrong[issuersKey] && (m.Key == issuerKey || m.Key == audienceKey) // or it stands in there
+		if !wrong[m.Key] && !required {
+			errs = append(errs, fmt.Errorf("%s: %s", c.Name(m.Key), m.Want))
+		}
+	}
+	return errs
 }
 
 // TenancyLabel reads the setting tenancy.label alone, from where [Load] does.
@@ -117,7 +136,7 @@ func (s Setting) value(g given) (any, error) {
 	if s.Key == issuersKey {
 		return issuers(g)
 	}
-	v, want := s.parse(g.raw)
+	v, want := s.parse(g.raw, g.source != s.Env())
 	if want != "" {
 		return nil, fmt.Errorf("%s: %s", g.name, want)
 	}

@@ -7,12 +7,17 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/prometheus/common/model"
 )
 
 // parse makes a value of the type of the setting's default out of what was
 // written: a string in a variable, a scalar or a list in YAML. The second
 // result says what was expected instead.
-func (s Setting) parse(raw any) (any, string) {
+func (s Setting) parse(raw any, inFile bool) (any, string) {
+	if inFile && "auth."+strings.TrimPrefix(s.Key, "auth.") == audienceKey {
+		return audience(raw)
+	}
 	v, want := convert(raw, s.Default)
 	if want != "" || isUnset(v) && isUnset(s.Default) || s.check == nil {
 		return v, want
@@ -29,6 +34,9 @@ func convert(raw, typed any) (any, string) {
 	text, isText := raw.(string)
 	switch typed.(type) {
 	case string:
+		if list, ok := raw.([]any); ok && len(list) > 0 {
+			return "", "want one value only"
+		}
 		return text, wantText(text, isText)
 	case bool:
 		if v, ok := raw.(bool); ok {
@@ -43,9 +51,9 @@ func convert(raw, typed any) (any, string) {
 		v, err := strconv.Atoi(text)
 		return v, wantIf(err != nil, "want a whole number")
 	case time.Duration:
-		v, err := time.ParseDuration(text)
+		v, err := model.ParseDuration(text)
 		// ParseDuration takes a bare 0, and tomorrow somebody makes it a 5.
-		return v, wantIf(err != nil || !strings.ContainsFunc(text, unicode.IsLetter), "want a number with a unit, such as 30s or 5m")
+		return time.Duration(v), wantIf(err != nil || text == "0", "want numbers with units, such as 30s, 1h30m or 7d")
 	case []string:
 		return list(raw)
 	}
@@ -94,6 +102,19 @@ func list(raw any) ([]string, string) {
 		out = append(out, s)
 	}
 	return out, ""
+}
+
+// audience is a list whose elements are taken as they are: in text with a comma
+// two audiences would be read as one, or one as two.
+func audience(raw any) (any, string) {
+	if text, ok := raw.(string); ok && text != "" {
+		raw = []any{text}
+	}
+	out, want := list(raw)
+	if slices.ContainsFunc(out, func(s string) bool { return strings.Contains(s, ",") }) {
+		return nil, "want no comma in an audience: write a list, such as [grafana, cli]"
+	}
+	return out, want
 }
 
 // isUnset tells the values that mean "not set" where the default is one of them.

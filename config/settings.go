@@ -20,19 +20,22 @@ func (s Setting) Env() string {
 }
 
 const (
-	prefix     = "PROMFENCE_"
-	configEnv  = prefix + "CONFIG" // the file, when there is no --config
-	issuersKey = "auth.issuers"    // the one setting that a variable cannot hold
-	labelKey   = "tenancy.label"
+	prefix      = "PROMFENCE_"
+	configEnv   = prefix + "CONFIG" // the file, when there is no --config
+	issuersKey  = "auth.issuers"    // the one setting that a variable cannot hold
+	issuerKey   = "auth.issuer"
+	labelKey    = "tenancy.label"
+	originsKey  = "cors.allowed_origins" // the one setting for which an empty variable says something
+	audienceKey = "auth.audience"        // the one list whose elements may not be split at commas in the file
 )
 
 // Settings is everything that can be set, in the order of --help. A row is here
 // only when the program does what it says.
 var Settings = []Setting{
 	{"server.address", ":8080", "Where callers connect, as host:port; port 0 takes a free one.", address},
-	{"server.tls.cert_file", "", "PEM file with the certificate chain; callers then connect by TLS 1.2 or newer. Like all files here it is read again when it changes.", readable},
-	{"server.tls.key_file", "", "PEM file with its private key.", readable},
-	{"server.tls.client_ca_file", "", "PEM file with authorities: callers must then present a certificate of one of them, beside their token.", readable},
+	{"server.tls.cert_file", "", "PEM file with the certificate chain; callers then connect by TLS 1.2 or newer. Like all files here it is read again when it changes.", nil},
+	{"server.tls.key_file", "", "PEM file with its private key.", nil},
+	{"server.tls.client_ca_file", "", "PEM file with authorities: callers must then present a certificate of one of them, beside their token.", nil},
 	{"server.idle_timeout", 620 * time.Second, "How long a connection without a request stays open; longer than a load balancer keeps its own.", positive},
 	{"server.max_connections", 10000, "Connections of callers. At the limit, the one that has been without a request for the longest time is closed for a new one; while all have a request, new ones wait. Over HTTP/2, requests at a time.", positive},
 	{"server.max_header_bytes", 96 << 10, "Bytes of a request's header, its URL included; at most 200 lines. More is answered with 431.", positive},
@@ -45,26 +48,29 @@ var Settings = []Setting{
 	{"upstream.url", "", "Required. The Prometheus, Thanos Query or compatible server, as `http://host:port`; a path prefix is kept.", upstreamURL},
 	{"upstream.timeout", 130 * time.Second, "How long the upstream may take to begin its answer, and may pause within it; longer than its own query timeout.", positive},
 	{"upstream.tenant_header", "", "Header that names the tenant to the upstream as well, such as `THANOS-TENANT` or `X-Scope-OrgID`.", header},
-	{"upstream.bearer_token_file", "", "File with a token that promfence shows to the upstream.", readable},
-	{"upstream.basic_auth_file", "", "File with `user:password` for the upstream.", readable},
-	{"upstream.headers_file", "", "File with headers for every request to the upstream, each a line `Name: value`.", readable},
-	{"upstream.tls.ca_file", "", "PEM file with the authorities that an `https` upstream's certificate may come from. Not set: the system's.", readable},
-	{"upstream.tls.cert_file", "", "PEM file with the certificate chain that promfence shows to the upstream.", readable},
-	{"upstream.tls.key_file", "", "PEM file with its private key.", readable},
+	{"upstream.bearer_token_file", "", "File with a token that promfence shows to the upstream.", nil},
+	{"upstream.basic_auth_file", "", "File with `user:password` for the upstream.", nil},
+	{"upstream.headers_file", "", "File with headers for every request to the upstream, each a line `Name: value`.", nil},
+	{"upstream.tls.ca_file", "", "PEM file with the authorities that an `https` upstream's certificate may come from. Not set: the system's.", nil},
+	{"upstream.tls.cert_file", "", "PEM file with the certificate chain that promfence shows to the upstream.", nil},
+	{"upstream.tls.key_file", "", "PEM file with its private key.", nil},
 	{"upstream.tls.server_name", "", "Name that the upstream's certificate must carry. Not set: the host of `upstream.url`.", plain},
 	{"upstream.max_idle_connections", 256, "Connections to the upstream that are kept open for reuse; with 0 no connection serves twice.", notNegative},
 
-	{"auth.issuer", "", "Required, unless `auth.issuers` is set. The `iss` that tokens must carry; without a key source below, its OpenID Connect discovery tells the keys.", issuerName},
-	{"auth.audience", "", "Required. The `aud` that tokens must carry.", plain},
-	{"auth.jwks_url", "", "Where the issuer publishes its keys as a JSON Web Key Set.", jwksURL},
-	{"auth.jwks_file", "", "File with a JSON Web Key Set.", keyFile},
-	{"auth.public_key_file", "", "PEM file with the issuer's public key.", keyFile},
-	{"auth.hmac_secret_file", "", "File with a shared secret of at least 32 bytes; a trailing newline is not part of it.", keyFile},
-	{"auth.algorithms", []string{}, "Signature algorithms that are accepted. Not set: RS, PS and ES with 256, 384 and 512, and EdDSA; with an HMAC secret alone HS256, HS384 and HS512.", algorithms},
+	{issuerKey, "", "Required, unless `auth.issuers` is set. The `iss` that tokens must carry; without a key source below, its OpenID Connect discovery tells the keys.", nil},
+	{audienceKey, []string{}, "Required. Whom tokens must be meant for: one of these must be their `aud`, or stand in it.", nil},
+	{"auth.audience_claim", "aud", "Claim that holds the audience, for providers whose tokens have no `aud`: `client_id` (Cognito), `azp` (Keycloak). Spelled as `auth.tenant_claim`.", plain},
+	{"auth.jwks_url", "", "Where the issuer publishes its keys as a JSON Web Key Set.", nil},
+	{"auth.jwks_file", "", "File with a JSON Web Key Set.", nil},
+	{"auth.public_key_file", "", "PEM file with the issuer's public key.", nil},
+	{"auth.hmac_secret_file", "", "File with a shared secret of at least 32 bytes; a trailing newline is not part of it.", nil},
+	{"auth.ca_file", "", "PEM file with the authorities that the certificates of the servers of discovery and keys may come from. Not set: the system's.", nil},
+	{"auth.bearer_token_file", "", "File with a token that the servers of discovery and keys want, such as a Kubernetes API server. It goes to them only, over https or loopback, and to no redirect.", nil},
+	{"auth.algorithms", []string{}, "Signature algorithms that are accepted. Not set: RS, PS and ES with 256, 384 and 512, and EdDSA; with an HMAC secret alone HS256, HS384 and HS512.", nil},
 	{"auth.tenant_claim", "tenant_id", "Claim that names the tenant, or the tenants as an array; integers count as their decimal text. Dots lead into nested claims, a name with dots of its own stands in double quotes, and `.*` at the end takes the names of an object's members.", plain},
-	{"auth.token_headers", []string{"Authorization"}, "Headers that may carry the token, in order; the first that is present counts, and no later one.", headers},
-	{"auth.leeway", 30 * time.Second, "Difference between the issuer's clock and ours that is tolerated; at most 5m.", leeway},
-	{"auth.refresh_interval", 5 * time.Minute, "How often published keys are fetched; 1s or more.", interval},
+	{"auth.token_headers", []string{"Authorization"}, "Headers that may carry the token, in order; the first that is present counts, and no later one.", nonEmpty},
+	{"auth.leeway", 30 * time.Second, "Difference between the issuer's clock and ours that is tolerated; at most 5m.", nil},
+	{"auth.refresh_interval", 5 * time.Minute, "How often published keys are fetched; 1s or more.", nil},
 	{"auth.insecure_any_audience", false, "Take tokens that were issued for any other service as well. Logged as a warning at every start.", nil},
 	{issuersKey, []Issuer{}, "More issuers, each a table of its own (see below). Only in the file.", nil},
 
@@ -84,7 +90,7 @@ var Settings = []Setting{
 	{"limits.burst", 0, "How many of them may come at once. 0: as many as `limits.requests_per_second`.", notNegative},
 	{"limits.concurrent_requests", 0, "Requests of each tenant that are served at a time, by each replica. 0: no limit.", notNegative},
 
-	{"cors.allowed_origins", []string{"*"}, "Web pages that may read answers, as `https://host`; `*` for all, empty for none.", origins},
+	{"cors.allowed_origins", []string{"*"}, "Web pages that may read answers, as `https://host`; `https://*.host` for those one label below it, `*` for all, empty for none.", origins},
 
 	{"console.enabled", false, "Serve the page at `/console`, where people see who they are, ask queries and see what is made of them. It holds no data without a token.", nil},
 	{"console.client_id", "", "Client at the identity provider by which the console's users sign in (authorization code with PKCE, no secret). Empty: they paste a token.", plain},
@@ -103,14 +109,17 @@ var Settings = []Setting{
 
 // IssuerSettings is what one entry of auth.issuers may hold.
 var IssuerSettings = []Setting{
-	{"issuer", "", "Required. The `iss` of its tokens.", issuerName},
-	{"audience", "", "Required. The `aud` of its tokens.", plain},
+	{"issuer", "", "Required. The `iss` of its tokens.", nil},
+	{"audience", []string{}, "Required. As `auth.audience`.", nil},
+	{"audience_claim", "", "Claim that holds the audience. Not set: `aud`.", nil},
 	{"insecure_any_audience", false, "As `auth.insecure_any_audience`.", nil},
-	{"jwks_url", "", "As `auth.jwks_url`.", jwksURL},
-	{"jwks_file", "", "As `auth.jwks_file`.", keyFile},
-	{"public_key_file", "", "As `auth.public_key_file`.", keyFile},
-	{"hmac_secret_file", "", "As `auth.hmac_secret_file`.", keyFile},
-	{"algorithms", []string{}, "As `auth.algorithms`.", algorithms},
+	{"jwks_url", "", "As `auth.jwks_url`.", nil},
+	{"jwks_file", "", "As `auth.jwks_file`.", nil},
+	{"public_key_file", "", "As `auth.public_key_file`.", nil},
+	{"hmac_secret_file", "", "As `auth.hmac_secret_file`.", nil},
+	{"ca_file", "", "As `auth.ca_file`, which does not count here.", nil},
+	{"bearer_token_file", "", "As `auth.bearer_token_file`, which does not count here.", nil},
+	{"algorithms", []string{}, "As `auth.algorithms`.", nil},
 	{"tenant_claim", "", "Claim that names the tenant. Not set: `auth.tenant_claim`.", plain},
 	{"tenant", "", "The tenant of every token of this issuer and audience, whatever it claims: for machines whose tokens name none.", plain},
 }

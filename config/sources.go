@@ -27,6 +27,7 @@ func readEnviron(environ []string) (map[string]given, error) {
 		case i < 0 && fromKubernetes(name, environ):
 		case i < 0:
 			errs = append(errs, fmt.Errorf("%s: no such setting%s", name, suggest(name, envNames())))
+		case value == "" && Settings[i].Key != originsKey: // not set
 		case values[Settings[i].Key].name != "":
 			errs = append(errs, fmt.Errorf("%s: want it once", name))
 		default:

@@ -1,21 +1,14 @@
 package config
 
 import (
-	"fmt"
 	"net"
 	"slices"
 	"strings"
 )
 
-// together says what is wrong with settings that are right one by one. It is
-// silent about those in wrong, which have been reported.
-func (c *Config) together(wrong map[string]bool) []error {
-	var errs []error
-	refuse := func(key, want string) {
-		if !wrong[key] {
-			errs = append(errs, fmt.Errorf("%s: %s", c.Name(key), want))
-		}
-	}
+// together says what is wrong with settings that are right one by one.
+func (c *Config) together() (wrong []Mistake) {
+	refuse := func(key, want string) { wrong = append(wrong, Mistake{key, want}) }
 	if c.Upstream.URL == "" {
 		refuse("upstream.url", "required; want http://host:port of the Prometheus or Thanos to guard")
 	}
@@ -40,24 +33,7 @@ func (c *Config) together(wrong map[string]bool) []error {
 		refuse("limits.burst", "want limits.requests_per_second with it")
 	}
 	c.console(refuse)
-	a := c.Auth
-	first := Issuer{
-		Issuer: a.Issuer, Audience: a.Audience, InsecureAnyAudience: a.InsecureAnyAudience,
-		JWKSURL: a.JWKSURL, JWKSFile: a.JWKSFile, PublicKeyFile: a.PublicKeyFile, HMACSecretFile: a.HMACSecretFile,
-	}
-	used := len(a.Issuers) == 0 && !wrong[issuersKey] || a.InsecureAnyAudience
-	for _, v := range []string{a.Issuer, a.Audience, a.JWKSURL, a.JWKSFile, a.PublicKeyFile, a.HMACSecretFile} {
-		used = used || v != ""
-	}
-	if used {
-		first.together("auth", refuse)
-	} else if len(a.Algorithms) > 0 {
-		refuse("auth.algorithms", "want it in each entry of auth.issuers, or auth.issuer with it")
-	}
-	for i, entry := range a.Issuers {
-		entry.together(fmt.Sprintf("%s[%d]", issuersKey, i), refuse)
-	}
-	return errs
+	return wrong
 }
 
 // console says what the page's sign-in lacks, and settles its issuer.
@@ -98,24 +74,6 @@ func (c *Config) issuers() []string {
 func pair(section, cert, key string, refuse func(key, want string)) {
 	if (cert == "") != (key == "") {
 		refuse(section+".key_file", "want it together with "+section+".cert_file")
-	}
-}
-
-// together says what one issuer lacks.
-func (is Issuer) together(section string, refuse func(key, want string)) {
-	sources := []string{is.JWKSURL, is.JWKSFile, is.PublicKeyFile, is.HMACSecretFile}
-	discovered := !slices.ContainsFunc(sources, func(s string) bool { return s != "" })
-	switch {
-	case is.Issuer == "":
-		refuse(section+".issuer", "required; want the iss of the tokens, usually the URL of the identity provider")
-	case discovered && httpURL(is.Issuer) != "":
-		refuse(section+".issuer", "want http://host or https://host, where the keys are discovered, or a setting that says where else they are")
-	}
-	switch {
-	case is.Audience == "" && !is.InsecureAnyAudience:
-		refuse(section+".audience", "required; want the aud of the tokens")
-	case is.Audience != "" && is.InsecureAnyAudience:
-		refuse(section+".insecure_any_audience", "want false, or no audience")
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/go-viper/mapstructure/v2"
+	"github.com/prometheus/common/model"
 )
 
 // WriteTable writes the reference of all settings as Markdown: what the README
@@ -82,7 +83,7 @@ func short(d time.Duration) string {
 	case d%time.Second == 0:
 		return fmt.Sprintf("%ds", d/time.Second)
 	}
-	return d.String()
+	return model.Duration(d).String()
 }
 
 func wrap(b *strings.Builder, text string) {
@@ -103,16 +104,13 @@ func wrap(b *strings.Builder, text string) {
 // only the files' names are settings. What follows the ? of a URL, where some
 // providers want a key, is not shown.
 func (c *Config) WriteEffective(w io.Writer) error {
-	var tree map[string]any
-	if err := mapstructure.Decode(c.masked(), &tree); err != nil {
+	values, err := c.masked().values()
+	if err != nil {
 		return err
 	}
 	var b strings.Builder
 	for _, s := range Settings {
-		value := any(tree)
-		for name := range strings.SplitSeq(s.Key, ".") {
-			value = value.(map[string]any)[name]
-		}
+		value := values[s.Key]
 		if d, ok := value.(time.Duration); ok {
 			value = short(d)
 		}
@@ -129,9 +127,50 @@ func (c *Config) WriteEffective(w io.Writer) error {
 		}
 		fmt.Fprintf(&b, "%s: %s # %s\n", s.Key, text, source)
 	}
-	_, err := io.WriteString(w, b.String())
+	_, err = io.WriteString(w, b.String())
 	return err
 }
+
+// values lists what is in effect, by setting.
+func (c *Config) values() (map[string]any, error) {
+	var tree map[string]any
+	if err := mapstructure.Decode(c, &tree); err != nil {
+		return nil, err
+	}
+	values := map[string]any{}
+	for _, s := range Settings {
+		value := any(tree)
+		for name := range strings.SplitSeq(s.Key, ".") {
+			section, _ := value.(map[string]any)
+			value = section[name]
+		}
+		values[s.Key] = value
+	}
+	return values, nil
+}
+
+// Files lists the files that settings name, by setting: those that are read again
+// when they change.
+func (c *Config) Files() map[string]string {
+	files := map[string]string{}
+	values, _ := c.values() // cannot fail: Load has filled c by the same names
+	for key, value := range values {
+		if path, _ := value.(string); path != "" && strings.HasSuffix(key, fileSuffix) {
+			files[key] = path
+		}
+	}
+	for i, table := range issuerTables(c.Auth.Issuers) {
+		for key, value := range table {
+			if path, _ := value.(string); strings.HasSuffix(key, fileSuffix) {
+				files[fmt.Sprintf("%s[%d].%s", issuersKey, i, key)] = path
+			}
+		}
+	}
+	return files
+}
+
+// fileSuffix is what every setting ends in that names a file with contents for us.
+const fileSuffix = "_file"
 
 func (c *Config) masked() *Config {
 	m := *c

@@ -41,7 +41,7 @@ func explained(t *testing.T) (listener pipes, token string) {
 	t.Helper()
 	issuer := authtest.NewOfflineIssuer(t)
 	issuer.Rotate(authtest.NewKey(t, "ES256")) // cheap to make
-	a, err := auth.New(auth.Options{Issuer: issuer.URL, Audience: authtest.Audience, JWKSURL: issuer.JWKSURL, HTTPClient: issuer.Client()})
+	a, err := auth.New(auth.Options{Issuer: issuer.URL, Audience: []string{authtest.Audience}, JWKSURL: issuer.JWKSURL, HTTPClient: issuer.Client()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // cors tells browsers which pages may read answers. That is no protection of
@@ -44,7 +46,20 @@ func (c cors) allow(h http.Header, origin string) {
 	}
 }
 
-func (c cors) allows(origin string) bool { return c.all || slices.Contains(c.origins, origin) }
+func (c cors) allows(origin string) bool {
+	return c.all || slices.ContainsFunc(c.origins, func(o string) bool { return o == origin || oneBelow(o, origin) })
+}
+
+// oneBelow reports whether the origin is that of a host which stands exactly one
+// label below the pattern's, such as https://*.example.com.
+func oneBelow(pattern, origin string) bool {
+	scheme, host, starred := strings.Cut(pattern, "*.")
+	rest, sameScheme := strings.CutPrefix(origin, scheme)
+	label, sameHost := strings.CutSuffix(rest, "."+host)
+	return starred && sameScheme && sameHost && label != "" && !strings.ContainsFunc(label, func(c rune) bool {
+		return (c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-' && c != '_'
+	})
+}
 
 // preflight answers a browser's question, which carries no token, and reports
 // whether it was one.
@@ -56,8 +71,34 @@ func (c cors) preflight(w http.ResponseWriter, r *http.Request) bool {
 	if h := w.Header(); c.allows(origin) {
 		h["Access-Control-Allow-Methods"] = allowedMethod
 		h["Access-Control-Allow-Headers"] = c.headers
+		if asked, ok := askedHeaders(r.Header); ok {
+			h["Access-Control-Allow-Headers"] = []string{asked}
+		}
 		h["Access-Control-Max-Age"] = aDay
 	}
 	w.WriteHeader(http.StatusNoContent)
 	return true
+}
+
+const (
+	maxAskedHeaders = 100     // tracing libraries add some ten
+	maxAskedBytes   = 4 << 10 // of their names together
+)
+
+// askedHeaders spells the names of the headers that a page wants to send. A page
+// may send any: what a caller sends proves nothing, and what we do not know is not
+// forwarded. Tracing libraries add theirs to every call.
+func askedHeaders(h http.Header) (string, bool) {
+	lines := h["Access-Control-Request-Headers"]
+	if len(lines) != 1 || len(lines[0]) > maxAskedBytes || strings.Count(lines[0], ",") >= maxAskedHeaders {
+		return "", false
+	}
+	names := strings.Split(lines[0], ",")
+	for i := range names {
+		names[i] = strings.Trim(names[i], " \t")
+		if !httpguts.ValidHeaderFieldName(names[i]) {
+			return "", false
+		}
+	}
+	return strings.Join(names, ", "), true
 }

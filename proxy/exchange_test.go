@@ -160,7 +160,7 @@ func TestConflictRejected(t *testing.T) {
 func TestUnavailableWithoutKeys(t *testing.T) {
 	f := newFence(t, nil)
 	f = newFence(t, func(o *proxy.Options) { // the same issuer, whose keys were never fetched
-		a, err := auth.New(auth.Options{Issuer: f.Issuer.URL, Audience: "promfence", JWKSURL: f.Issuer.JWKSURL})
+		a, err := auth.New(auth.Options{Issuer: f.Issuer.URL, Audience: []string{"promfence"}, JWKSURL: f.Issuer.JWKSURL})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -277,7 +277,9 @@ type panicking struct{}
 func (panicking) Authenticate(*http.Request) (auth.Identity, error) { panic("boom") }
 
 func TestCORS(t *testing.T) {
-	origins := map[string][]string{"all": {"*"}, "one": {"https://app.example.com"}, "off": nil}
+	origins := map[string][]string{
+		"all": {"*"}, "one": {"https://app.example.com"}, "off": nil, "below": {"https://*.example.com", "http://*.local:3000"},
+	}
 	tests := []struct {
 		name, setting, origin, want string
 	}{
@@ -286,6 +288,18 @@ func TestCORS(t *testing.T) {
 		{"a listed page", "one", "https://app.example.com", "https://app.example.com"},
 		{"another page", "one", "https://evil.example", ""},
 		{"off", "off", "https://app.example.com", ""},
+		{"one label below", "below", "https://app-2.example.com", "https://app-2.example.com"},
+		{"one label below, with a port", "below", "http://app.local:3000", "http://app.local:3000"},
+		{"two labels below", "below", "https://a.b.example.com", ""},
+		{"no label below", "below", "https://example.com", ""},
+		{"an empty label", "below", "https://.example.com", ""},
+		{"another host that ends alike", "below", "https://evilexample.com", ""},
+		{"another host that begins alike", "below", "https://app.example.com.evil.example", ""},
+		{"another scheme", "below", "http://app.example.com", ""},
+		{"another port", "below", "https://app.example.com:8443", ""},
+		{"a user before the host", "below", "https://evil.example@x.example.com", ""},
+		{"a path in the label", "below", "https://evil.example/.example.com", ""},
+		{"the pattern itself", "below", "https://*.example.com", "https://*.example.com"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -297,7 +311,7 @@ func TestCORS(t *testing.T) {
 				if got := resp.Header.Get("Access-Control-Allow-Origin"); got != tt.want {
 					t.Errorf("%s: %q, want %q", path, got, tt.want)
 				}
-				if varies := strings.Contains(strings.Join(resp.Header["Vary"], ","), "Origin"); varies != (tt.setting == "one") {
+				if varies := strings.Contains(strings.Join(resp.Header["Vary"], ","), "Origin"); varies != (tt.setting == "one" || tt.setting == "below") {
 					t.Errorf("Vary: %q", resp.Header["Vary"])
 				}
 			}
@@ -311,7 +325,7 @@ func TestCORS(t *testing.T) {
 			if tt.origin == "" {
 				return // a preflight always names its page
 			}
-			allowed := strings.Contains(resp.Header.Get("Access-Control-Allow-Headers"), "Authorization")
+			allowed := resp.Header.Get("Access-Control-Allow-Headers") == "authorization"
 			if resp.StatusCode != http.StatusNoContent || allowed != (tt.want != "") {
 				t.Errorf("preflight: %d %v", resp.StatusCode, resp.Header)
 			}

@@ -70,7 +70,7 @@ func newFence(t *testing.T, change func(*proxy.Options)) *fence {
 		t.Fatal(err)
 	}
 	authenticator, err := auth.New(auth.Options{
-		Issuer: f.Issuer.URL, Audience: "promfence", JWKSURL: f.Issuer.JWKSURL, Leeway: 30 * time.Second,
+		Issuer: f.Issuer.URL, Audience: []string{"promfence"}, JWKSURL: f.Issuer.JWKSURL, Leeway: 30 * time.Second,
 	})
 	if err != nil {
 		t.Fatal(err)

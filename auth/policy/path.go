@@ -83,5 +83,8 @@ func parsePointer(s string) ([]string, error) {
 	return path, nil
 }
 
+// NamesMembers reports whether the values are the names of an object's members.
+func (p Path) NamesMembers() bool { return p.each }
+
 // String writes the path as ParsePath reads it.
 func (p Path) String() string { return p.text }

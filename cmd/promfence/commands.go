@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/rs/zerolog"
 	"github.com/spf13/pflag"
 
 	"github.com/promfence/promfence/auth/policy"
@@ -86,12 +85,12 @@ func find(name string) command {
 // check says everything that is wrong, also what only the parts themselves can
 // tell of their settings.
 func check(_ context.Context, in input) error {
-	cfg, err := load(in)
+	cfg, p, err := load(in, io.Discard, nil)
 	if err != nil {
 		return err
 	}
 	metrics := prometheus.NewRegistry()
-	v, err := build(cfg, zerolog.Nop(), logs.NewWriter(io.Discard, metrics), metrics, nil, nil)
+	v, err := build(cfg, p, logs.NewWriter(io.Discard, metrics), metrics, nil, nil)
 	if err != nil {
 		return err
 	}
@@ -160,10 +159,14 @@ func help(w io.Writer) error {
 	return config.WriteHelp(w)
 }
 
-// load reads the settings and writes mistakes one below the other.
-func load(in input) (*config.Config, error) {
-	cfg, err := config.Load(in.args, in.environ)
-	return cfg, mistakes(err)
+// load reads the settings and the files that they name, and writes mistakes one
+// below the other.
+func load(in input, lines io.Writer, before *generation) (cfg *config.Config, p *parts, err error) {
+	cfg, err = config.Load(in.args, in.environ, func(cfg *config.Config) (wrong []config.Mistake) {
+		p, wrong = newParts(cfg, lines, before)
+		return wrong
+	})
+	return cfg, p, mistakes(err)
 }
 
 func mistakes(err error) error {

@@ -7,14 +7,14 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
 	"net/textproto"
-	"os"
 	"slices"
 	"strings"
 	"unicode"
+
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/promfence/promfence/config"
 )
@@ -22,13 +22,10 @@ import (
 // A reader of the files that settings name. It keeps the mistakes, each with
 // the setting's name and without a path or a content: both may be a secret that
 // stands in the wrong place.
-type fileReader struct {
-	cfg  *config.Config
-	errs []error
-}
+type fileReader struct{ wrong []config.Mistake }
 
-func (f *fileReader) wrong(key, want string) {
-	f.errs = append(f.errs, fmt.Errorf("%s: %s", f.cfg.Name(key), want))
+func (f *fileReader) refuse(key, want string) {
+	f.wrong = append(f.wrong, config.Mistake{Key: key, Want: want})
 }
 
 // read returns what is in a file, or nothing when none is set.
@@ -36,11 +33,11 @@ func (f *fileReader) read(key, path string) []byte {
 	if path == "" {
 		return nil
 	}
-	b, err := os.ReadFile(path) //nolint:gosec // the operator's own file
+	b, err := readFile(path)
 	if err != nil {
-		f.wrong(key, "want a file that can be read")
+		f.refuse(key, err.Error())
 	} else if len(bytes.TrimSpace(b)) == 0 {
-		f.wrong(key, "want a file with something in it")
+		f.refuse(key, "want a file with something in it")
 	}
 	return b
 }
@@ -53,7 +50,7 @@ func (f *fileReader) pair(section, certFile, keyFile string) []tls.Certificate {
 	}
 	p, err := tls.X509KeyPair(cert, key)
 	if err != nil {
-		f.wrong(section+".cert_file", "want a PEM certificate with the key of "+section+".key_file: "+err.Error())
+		f.refuse(section+".cert_file", "want a PEM certificate with the key of "+section+".key_file: "+err.Error())
 		return nil
 	}
 	return []tls.Certificate{p}
@@ -67,7 +64,7 @@ func (f *fileReader) pool(key, path string) *x509.CertPool {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(b) {
-		f.wrong(key, "want PEM certificates")
+		f.refuse(key, "want PEM certificates")
 	}
 	return pool
 }
@@ -101,7 +98,7 @@ func (f *fileReader) upstreamTLS(t config.UpstreamTLS) *tls.Config {
 func (f *fileReader) upstreamHeader(u config.Upstream) http.Header {
 	h := f.headers(u)
 	if name := textproto.CanonicalMIMEHeaderKey(u.TenantHeader); name == "Authorization" || slices.Contains(ours, name) {
-		f.wrong("upstream.tenant_header", "want another header than "+name+", which has a meaning of its own")
+		f.refuse("upstream.tenant_header", "want another header than "+name+", which has a meaning of its own")
 	}
 	authorization := ""
 	if token := strings.TrimSpace(string(f.read("upstream.bearer_token_file", u.BearerTokenFile))); token != "" {
@@ -109,7 +106,7 @@ func (f *fileReader) upstreamHeader(u config.Upstream) http.Header {
 	}
 	if pair := strings.TrimRight(string(f.read("upstream.basic_auth_file", u.BasicAuthFile)), "\r\n"); pair != "" {
 		if !strings.Contains(pair, ":") || strings.ContainsFunc(pair, unicode.IsControl) {
-			f.wrong("upstream.basic_auth_file", "want user:password in one line")
+			f.refuse("upstream.basic_auth_file", "want user:password in one line")
 		}
 		authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(pair))
 	}
@@ -117,10 +114,10 @@ func (f *fileReader) upstreamHeader(u config.Upstream) http.Header {
 		return h
 	}
 	if h.Get("Authorization") != "" {
-		f.wrong("upstream.headers_file", "want no Authorization beside upstream.bearer_token_file or upstream.basic_auth_file")
+		f.refuse("upstream.headers_file", "want no Authorization beside upstream.bearer_token_file or upstream.basic_auth_file")
 	}
 	if strings.ContainsFunc(authorization, unicode.IsControl) {
-		f.wrong("upstream.bearer_token_file", "want one line")
+		f.refuse("upstream.bearer_token_file", "want one line")
 	}
 	h.Set("Authorization", authorization)
 	return h
@@ -140,33 +137,23 @@ func (f *fileReader) headers(u config.Upstream) http.Header {
 		return http.Header{}
 	}
 	if slices.ContainsFunc(bytes.Split(b, []byte("\n")), func(line []byte) bool { return len(bytes.TrimRight(line, "\r")) == 0 }) {
-		f.wrong(key, "want no empty line: what is below would not be read")
+		f.refuse(key, "want no empty line: what is below would not be read")
 	}
 	read, err := textproto.NewReader(bufio.NewReader(io.MultiReader(bytes.NewReader(b), strings.NewReader("\n\n")))).ReadMIMEHeader()
 	if err != nil && !errors.Is(err, io.EOF) {
-		f.wrong(key, "want a line Name: value for each header")
+		f.refuse(key, "want a line Name: value for each header")
 		return http.Header{}
 	}
 	for name, values := range read {
 		if slices.Contains(ours, name) || name == textproto.CanonicalMIMEHeaderKey(u.TenantHeader) {
-			f.wrong(key, "want no "+name+": promfence sets it itself")
+			f.refuse(key, "want no "+name+": promfence sets it itself")
 		}
-		if strings.ContainsFunc(name, notOfToken) {
-			f.wrong(key, "want names of letters, digits and hyphens")
+		if !httpguts.ValidHeaderFieldName(name) {
+			f.refuse(key, "want names of letters, digits and hyphens")
 		}
 		if strings.ContainsFunc(strings.Join(values, ""), unicode.IsControl) {
-			f.wrong(key, "want values without control characters")
+			f.refuse(key, "want values without control characters")
 		}
 	}
 	return http.Header(read)
-}
-
-// notOfToken tells what no header's name holds (RFC 9110, section 5.6.2).
-func notOfToken(c rune) bool {
-	switch {
-	case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		return false
-	default:
-		return !strings.ContainsRune("!#$%&'*+-.^_`|~", c)
-	}
 }

@@ -5,4 +5,5 @@ var (
 	Run       = run
 	Main      = main
 	NewServer = newServer
+	OptionKey = optionKey
 )

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -30,7 +31,7 @@ type generation struct {
 	admin http.Handler
 	tls   *tls.Config     // nil = callers connect without it
 	audit *logs.AuditFile // nil = the log has it all; opened by whoever starts to serve
-	files string          // their fingerprint, from before they were read, for whoever watches them
+	files fingerprint     // from before they were read, for whoever watches them
 }
 
 // A keyring is an authenticator with what decides whether it can stay.
@@ -47,26 +48,45 @@ func (k *keyring) run(ctx context.Context, ended func(error)) {
 	go func() { ended(k.Run(ctx)) }()
 }
 
-// build makes a generation. It starts nothing and listens nowhere. The keys of the
+// parts are made of the settings alone, and of the files that they name.
+type parts struct {
+	log            zerolog.Logger
+	keys           *keyring
+	serverTLS      *tls.Config
+	upstreamTLS    *tls.Config
+	upstreamHeader http.Header
+}
+
+// newParts makes them, or says what of the settings is wrong. The keys of the
 // generation before stay where the settings say the same of them: nobody has to
 // wait for keys because a limit changed.
-func build(cfg *config.Config, log zerolog.Logger, lines *logs.Writer, metrics *prometheus.Registry, before *generation, spans func(proxy.Span)) (*generation, error) {
+func newParts(cfg *config.Config, lines io.Writer, before *generation) (*parts, []config.Mistake) {
+	p := &parts{log: newLogger(cfg.Log, lines)}
+	files := &fileReader{}
+	p.serverTLS = files.serverTLS(cfg.Server.TLS)
+	p.upstreamTLS, p.upstreamHeader = files.upstreamTLS(cfg.Upstream.TLS), files.upstreamHeader(cfg.Upstream)
+	wrong := files.wrong
+	var err error
+	p.keys, err = newKeyring(cfg, p.log, before)
+	if mistakes, ok := errors.AsType[auth.OptionErrors](err); ok {
+		for _, m := range mistakes {
+			wrong = append(wrong, config.Mistake{Key: optionKey(m.Field), Want: m.Want})
+		}
+	} else if err != nil {
+		wrong = append(wrong, config.Mistake{Key: "auth", Want: err.Error()})
+	}
+	return p, wrong
+}
+
+// build makes a generation. It starts nothing and listens nowhere.
+func build(cfg *config.Config, p *parts, lines *logs.Writer, metrics *prometheus.Registry, before *generation, spans func(proxy.Span)) (*generation, error) {
 	upstream, err := url.Parse(cfg.Upstream.URL)
 	if err != nil {
 		return nil, fmt.Errorf("%s: want http://host or https://host", cfg.Name("upstream.url"))
 	}
-	v := &generation{cfg: cfg, log: log}
-	if v.keys, err = newKeyring(cfg, log, before); err != nil {
-		return nil, mistakes(named(cfg, err))
-	}
-	files := &fileReader{cfg: cfg}
-	v.tls = files.serverTLS(cfg.Server.TLS)
-	upstreamTLS, upstreamHeader := files.upstreamTLS(cfg.Upstream.TLS), files.upstreamHeader(cfg.Upstream)
-	if err := errors.Join(files.errs...); err != nil {
-		return nil, mistakes(err)
-	}
+	v := &generation{cfg: cfg, log: p.log, keys: p.keys, tls: p.serverTLS}
 	var audit proxy.AuditLog
-	if v.audit = newAuditFile(cfg, log, metrics, before); v.audit != nil {
+	if v.audit = newAuditFile(cfg, p.log, metrics, before); v.audit != nil {
 		audit = v.audit
 	}
 	var served *proxy.Proxy
@@ -81,8 +101,8 @@ func build(cfg *config.Config, log zerolog.Logger, lines *logs.Writer, metrics *
 
 		Upstream:           upstream,
 		UpstreamTimeout:    cfg.Upstream.Timeout,
-		UpstreamHeader:     upstreamHeader,
-		UpstreamTLS:        upstreamTLS,
+		UpstreamHeader:     p.upstreamHeader,
+		UpstreamTLS:        p.upstreamTLS,
 		TenantHeader:       cfg.Upstream.TenantHeader,
 		MaxIdleConnections: cfg.Upstream.MaxIdleConnections,
 
@@ -93,7 +113,7 @@ func build(cfg *config.Config, log zerolog.Logger, lines *logs.Writer, metrics *
 		SharedRules:    cfg.Tenancy.SharedRules,
 		SharedMetadata: cfg.Tenancy.SharedMetadata,
 		Limits:         limits(cfg.Limits),
-		Logger:         log,
+		Logger:         p.log,
 		Deferred:       lines.Defer,
 		SlowQuery:      cfg.Log.SlowQuery,
 		Audit:          audit,
@@ -131,11 +151,15 @@ func newAuditFile(cfg *config.Config, log zerolog.Logger, metrics prometheus.Reg
 
 func newKeyring(cfg *config.Config, log zerolog.Logger, before *generation) (*keyring, error) {
 	k := &keyring{options: authOptions(cfg, log), log: cfg.Log}
-	if before != nil && before.keys.log == k.log && sameOptions(before.keys.options, k.options) {
-		return before.keys, nil
+	if before != nil {
+		if before.keys.log == k.log && sameOptions(before.keys.options, k.options) {
+			return before.keys, nil
+		}
+		k.options.Previous = before.keys.Authenticator
 	}
 	var err error
 	k.Authenticator, err = auth.New(k.options)
+	k.options.Previous = nil // or every one before would stay in memory
 	return k, err
 }
 

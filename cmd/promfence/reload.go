@@ -2,11 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -103,7 +104,7 @@ func (l *live) watch(ctx, keys context.Context) {
 	defer again.Stop()
 	again.Stop()
 	loaded := l.now.Load().files
-	for seen := loaded; ; {
+	for seen, keysRead := loaded, loaded.keys; ; {
 		select {
 		case <-ctx.Done():
 			return
@@ -117,17 +118,25 @@ func (l *live) watch(ctx, keys context.Context) {
 		case <-look.C:
 			before := seen
 			// A file that changes between two looks is still being written.
-			if seen = fingerprint(l.now.Load().cfg); seen == loaded || seen != before {
+			if seen = fingerprintOf(l.now.Load().cfg); seen != before {
+				continue
+			}
+			if seen.keys != keysRead {
+				keysRead = seen.keys
+				l.now.Load().keys.ReadFiles()
+			}
+			if seen.settings == loaded.settings {
 				continue
 			}
 		}
-		loaded = fingerprint(l.now.Load().cfg)
+		loaded = fingerprintOf(l.now.Load().cfg)
 		if !l.reload(ctx, keys) {
 			again.Reset(tryAgain)
 			continue
 		}
 		again.Stop()
 		loaded = l.now.Load().files
+		seen, keysRead = loaded, [sha256.Size]byte{} // keys that stayed may have changed since they were read
 	}
 }
 
@@ -164,11 +173,11 @@ func (l *live) reload(ctx, keys context.Context) bool {
 // prepare makes the next generation and waits until it can serve as well as the
 // one before.
 func (l *live) prepare(ctx, keys context.Context, old *generation) (*generation, error) {
-	cfg, files, err := loadWatched(l.in)
+	cfg, p, files, err := loadWatched(l.in, l.lines, old)
 	if err != nil {
 		return nil, err
 	}
-	v, err := build(cfg, newLogger(cfg.Log, l.lines), l.lines, l.metrics, old, l.takeSpan())
+	v, err := build(cfg, p, l.lines, l.metrics, old, l.takeSpan())
 	if err != nil {
 		return nil, err
 	}
@@ -226,36 +235,14 @@ func needRestart(first, cfg *config.Config) (keys []string) {
 
 // loadWatched reads the settings once to learn which files there are, and again
 // when their fingerprint is taken: what changes from then on will be noticed.
-func loadWatched(in input) (cfg *config.Config, files string, err error) {
-	if cfg, err = load(in); err != nil {
-		return nil, "", err
+func loadWatched(in input, lines io.Writer, before *generation) (cfg *config.Config, p *parts, files fingerprint, err error) {
+	if cfg, _, err = load(in, io.Discard, before); err != nil {
+		return nil, nil, fingerprint{}, err
 	}
 	if info, err := os.Stat(cfg.File); err == nil && !info.Mode().IsRegular() {
-		return nil, "", fmt.Errorf("%s: want a regular file, which can be read again", cfg.File)
+		return nil, nil, fingerprint{}, fmt.Errorf("%s: want a regular file, which can be read again", cfg.File)
 	}
-	files = fingerprint(cfg)
-	cfg, err = load(in)
-	return cfg, files, err
-}
-
-// fingerprint changes when one of the files changes. Those with keys are not
-// among them: auth reads them again by itself.
-func fingerprint(cfg *config.Config) string {
-	s, u := cfg.Server.TLS, cfg.Upstream
-	var b strings.Builder
-	for _, path := range []string{
-		cfg.File, s.CertFile, s.KeyFile, s.ClientCAFile, u.BearerTokenFile, u.BasicAuthFile, u.HeadersFile,
-		u.TLS.CAFile, u.TLS.CertFile, u.TLS.KeyFile,
-	} {
-		if path == "" {
-			continue
-		}
-		info, err := os.Stat(path) // follows links: a ConfigMap is swapped by one
-		if err != nil {
-			fmt.Fprintf(&b, "%s %v\n", path, err)
-			continue
-		}
-		fmt.Fprintf(&b, "%s %d %s\n", path, info.Size(), info.ModTime())
-	}
-	return b.String()
+	files = fingerprintOf(cfg)
+	cfg, p, err = load(in, lines, before)
+	return cfg, p, files, err
 }

@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net"
@@ -320,13 +321,16 @@ func TestReloadThatLeadsToNoKeys(t *testing.T) {
 func TestReloadThatLeadsToFewerKeys(t *testing.T) {
 	idp, asked, dir := authtest.NewIssuer(t), make(chan string, 1), t.TempDir()
 	file, up := filepath.Join(dir, "promfence.yaml"), upstream(t, asked, nil)
-	write(t, file, fileSettings(idp, up, ""))
-	p := start(t, "PROMFENCE_CONFIG="+file, "PROMFENCE_AUTH_JWKS_URL="+idp.JWKSURL,
-		"PROMFENCE_AUTH_JWKS_FILE="+write(t, filepath.Join(dir, "jwks"), authtest.JWKS(authtest.NewKey(t, "ES256"))))
+	with := func(keys string) []byte {
+		path := write(t, filepath.Join(dir, keys), authtest.JWKS(authtest.NewKey(t, "ES256")))
+		return fmt.Appendf(nil, "upstream: {url: %q}\nauth: {issuer: %q, audience: %s, jwks_url: %q, jwks_file: %q}\n", up, idp.URL, authtest.Audience, idp.JWKSURL, path)
+	}
+	write(t, file, with("first"))
+	p := start(t, "PROMFENCE_CONFIG="+file)
 	until(t, p.server+"/-/ready", 200)
 	p.asks(t, idp, asked)
 	idp.Fail(http.StatusInternalServerError)
-	write(t, file, fileSettings(idp, up, "tenancy: {max_tenants: 5}"))
+	write(t, file, with("second"))
 	hangUp(t)
 	p.logged(t, "error", "settings not reloaded", "not to all")
 	p.asks(t, idp, asked)
@@ -368,41 +372,80 @@ func TestReloadBesideAnIssuerWithoutKeys(t *testing.T) {
 	p.asks(t, idp, asked)
 	idp.Fail(http.StatusInternalServerError)
 	write(t, file, both("tenancy: {max_tenants: 6}"))
+	p.reloads(t)
+	p.asks(t, idp, asked)
+	write(t, file, bytes.Replace(both(""), []byte("audience: "), []byte("jwks_url: \""+idp.JWKSURL+"\", audience: "), 1))
 	hangUp(t)
 	p.logged(t, "error", "settings not reloaded", "not to all", idp.URL)
 	p.asks(t, idp, asked)
 }
 
-// The settings change when they have been read and other files have not: opening
-// a pipe waits until somebody writes.
+// Whenever the settings change while they are read for the first time, the change
+// is not lost.
 func TestAChangeDuringTheStartIsNoticed(t *testing.T) {
-	idp, asked, dir := authtest.NewIssuer(t), make(chan string, 1), t.TempDir()
-	up, pipe, headers := upstream(t, asked, nil), filepath.Join(dir, "pipe"), filepath.Join(dir, "headers")
-	if err := errors.Join(syscall.Mkfifo(headers, 0o600), os.Link(headers, pipe)); err != nil {
-		t.Fatal(err)
+	idp, asked := authtest.NewIssuer(t), make(chan string, 1)
+	up := upstream(t, asked, nil)
+	for _, delay := range []time.Duration{0, time.Millisecond, 3 * time.Millisecond, 10 * time.Millisecond} {
+		t.Run(delay.String(), func(t *testing.T) {
+			file := write(t, filepath.Join(t.TempDir(), "promfence.yaml"), fileSettings(idp, up, "tenancy: {label: old}"))
+			changed := make(chan struct{})
+			go func() {
+				defer close(changed)
+				time.Sleep(delay)
+				write(t, file, fileSettings(idp, up, "tenancy: {label: new}"))
+			}()
+			p := start(t, "PROMFENCE_CONFIG="+file)
+			<-changed
+			until(t, p.server+"/-/ready", 200)
+			for end := time.Now().Add(patience); p.asks(t, idp, asked) != `up{new="acme"}`; time.Sleep(50 * time.Millisecond) {
+				if time.Now().After(end) {
+					t.Fatal("the settings of before are still in effect")
+				}
+			}
+		})
 	}
-	next := write(t, filepath.Join(dir, "next"), []byte("X-Scope: a"))
-	load := func(label string) []byte {
-		text := fmt.Sprintf("upstream: {url: %q, headers_file: %q}\ntenancy: {label: %s}\n", up, headers, label)
-		return fmt.Appendf([]byte(text), "auth: {issuer: %q, audience: %s}\n", idp.URL, authtest.Audience)
+}
+
+// What replaces a file may have its size and its time: what is in it counts.
+func TestAFileOfTheSameSizeAndTimeIsNoticed(t *testing.T) {
+	idp, other, asked, dir := authtest.NewIssuer(t), authtest.NewKey(t, "EdDSA"), make(chan string, 1), t.TempDir()
+	first := authtest.NewKey(t, "EdDSA")
+	up, then := upstream(t, asked, nil), time.Now().Add(-time.Hour)
+	put := func(name string, content []byte) string {
+		path := filepath.Join(dir, name)
+		write(t, path+".new", content)
+		if err := errors.Join(os.Chtimes(path+".new", then, then), os.Rename(path+".new", path)); err != nil {
+			t.Fatal(err)
+		}
+		return path
 	}
-	file := write(t, filepath.Join(dir, "promfence.yaml"), load("old"))
-	go func() {
-		time.Sleep(300 * time.Millisecond)
-		if err := errors.Join(os.WriteFile(file, load("new"), 0o600), os.Rename(next, headers)); err != nil {
-			t.Error(err)
+	settings := func(label string) []byte {
+		return fmt.Appendf(nil, "upstream: {url: %q}\nauth: {issuer: %q, audience: %s, jwks_file: %q}\ntenancy: {label: %s}\n",
+			up, idp.URL, authtest.Audience, filepath.Join(dir, "jwks"), label)
+	}
+	put("jwks", authtest.JWKS(first))
+	p := start(t, "PROMFENCE_CONFIG="+put("promfence.yaml", settings("old")))
+	answers := func(k authtest.Key) int {
+		status, _, _ := get(t, p.server+"/api/v1/query?query=up", k.Token(t, nil, idp.Claims("acme", nil)))
+		if status == http.StatusOK && <-asked == `up{new="acme"}` {
+			return 299
 		}
-		if w, err := os.OpenFile(pipe, os.O_RDWR, 0); err == nil { // whoever waits goes on
-			_ = w.Close()
-		}
-	}()
-	p := start(t, "PROMFENCE_CONFIG="+file)
-	until(t, p.server+"/-/ready", 200)
-	for end := time.Now().Add(patience); p.asks(t, idp, asked) != `up{new="acme"}`; time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(end) {
-			t.Fatal("the settings of before are still in effect")
+		return status
+	}
+	eventually := func(k authtest.Key, want int) {
+		t.Helper()
+		for end := time.Now().Add(patience); answers(k) != want; time.Sleep(50 * time.Millisecond) {
+			if time.Now().After(end) {
+				t.Fatalf("not %d", want)
+			}
 		}
 	}
+	eventually(first, http.StatusOK)
+	put("jwks", authtest.JWKS(other))
+	eventually(other, http.StatusOK)
+	eventually(first, http.StatusUnauthorized)
+	put("promfence.yaml", settings("new"))
+	eventually(other, 299)
 }
 
 func TestReloadsLeaveNothingBehind(t *testing.T) {

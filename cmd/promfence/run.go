@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	stdlog "log"
 	"log/slog"
@@ -27,7 +26,7 @@ func serve(ctx context.Context, in input) error {
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	lines := logs.NewWriter(in.stderr, metrics) // the loggers of all generations write to it
 	defer lines.Close()
-	cfg, files, err := loadWatched(in)
+	cfg, p, files, err := loadWatched(in, lines, nil)
 	if err != nil {
 		return err
 	}
@@ -38,7 +37,7 @@ func serve(ctx context.Context, in input) error {
 	if cfg.Tracing.Endpoint != "" {
 		l.spans = otlp.New(cfg.Tracing.Endpoint, ownVersion(), l.log, metrics)
 	}
-	first, err := build(cfg, log, lines, metrics, nil, l.takeSpan())
+	first, err := build(cfg, p, lines, metrics, nil, l.takeSpan())
 	if err != nil {
 		return err
 	}
@@ -64,11 +63,14 @@ func authOptions(cfg *config.Config, log zerolog.Logger) auth.Options {
 	o := auth.Options{
 		Issuer:              a.Issuer,
 		Audience:            a.Audience,
+		AudienceClaim:       a.AudienceClaim,
 		InsecureAnyAudience: a.InsecureAnyAudience,
 		JWKSURL:             a.JWKSURL,
 		JWKSFile:            a.JWKSFile,
 		PublicKeyFile:       a.PublicKeyFile,
 		HMACSecretFile:      a.HMACSecretFile,
+		CAFile:              a.CAFile,
+		BearerTokenFile:     a.BearerTokenFile,
 		Algorithms:          a.Algorithms,
 		TenantClaim:         a.TenantClaim,
 		TenantLabel:         cfg.Tenancy.Label,
@@ -83,11 +85,14 @@ func authOptions(cfg *config.Config, log zerolog.Logger) auth.Options {
 		entry := auth.IssuerOptions{
 			Issuer:              is.Issuer,
 			Audience:            is.Audience,
+			AudienceClaim:       is.AudienceClaim,
 			InsecureAnyAudience: is.InsecureAnyAudience,
 			JWKSURL:             is.JWKSURL,
 			JWKSFile:            is.JWKSFile,
 			PublicKeyFile:       is.PublicKeyFile,
 			HMACSecretFile:      is.HMACSecretFile,
+			CAFile:              is.CAFile,
+			BearerTokenFile:     is.BearerTokenFile,
 			Algorithms:          is.Algorithms,
 			TenantClaim:         is.TenantClaim,
 		}
@@ -99,15 +104,24 @@ func authOptions(cfg *config.Config, log zerolog.Logger) auth.Options {
 	return o
 }
 
-// named spells the settings that auth complains about as they were written.
-func named(cfg *config.Config, err error) error {
-	lines := strings.Split(err.Error(), "\n")
-	for i, line := range lines {
-		if key, rest, ok := strings.Cut(line, ": "); ok {
-			lines[i] = cfg.Name(key) + ": " + rest
-		}
+// optionKeys says which setting gives each option that auth may complain about.
+var optionKeys = map[string]string{
+	"Issuer": "issuer", "Audience": "audience", "AudienceClaim": "audience_claim", "InsecureAnyAudience": "insecure_any_audience",
+	"JWKSURL": "jwks_url", "JWKSFile": "jwks_file", "PublicKeyFile": "public_key_file", "HMACSecretFile": "hmac_secret_file",
+	"CAFile": "ca_file", "BearerTokenFile": "bearer_token_file", "Algorithms": "algorithms", "TenantClaim": "tenant_claim",
+	"Tenants": "tenant", "TokenHeaders": "token_headers", "Leeway": "leeway", "RefreshInterval": "refresh_interval",
+}
+
+// optionKey turns a field of auth.Options into the setting's key.
+func optionKey(field string) string {
+	if field == "MaxTenants" {
+		return "tenancy.max_tenants"
 	}
-	return errors.New(strings.Join(lines, "\n"))
+	section := "auth."
+	if entry, rest, ok := strings.Cut(field, "."); ok {
+		section, field = "auth."+strings.ToLower(entry)+".", rest
+	}
+	return section + optionKeys[field]
 }
 
 func newLogger(c config.Log, w io.Writer) zerolog.Logger {
