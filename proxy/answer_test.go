@@ -55,6 +55,11 @@ func TestUpstreamErrors(t *testing.T) {
 		{"no such method", "", 405, 405, "method_not_allowed", "does not serve"},
 		{"an invented type", promError("globex", secret), 500, 500, "internal", "could not answer"},
 		{"the upstream doubts promfence", "who are you, 10.0.0.1?", 401, 502, "bad_gateway", "refused promfence"},
+		{"the upstream forbids promfence something", promError("bad_data", secret), 403, 502, "bad_gateway", "refused promfence"},
+		{"a proxy doubts promfence", secret, 407, 502, "bad_gateway", "refused promfence"},
+		{"a limit of a store", promError("execution", "expanding series: "+secret+": exceeded series limit: limit 1000 violated (got 2000)"), 422, 422, "execution", "limit 1000, got 2000"},
+		{"a limit that is no JSON", "the query time range exceeds the limit (query length: 745h0m0s, limit: 720h0m0s)\n", 400, 400, "bad_data", "limit 720h0m0s"},
+		{"a store that looks like a duration", promError("execution", "10.0.0.1:10901: duration is out of range"), 422, 422, "execution", "could not answer"},
 		{"a redirect", "", 302, 502, "bad_gateway", "not one of its query API"},
 		{"not modified", "", 304, 502, "bad_gateway", "not one of its query API"},
 	}
@@ -177,14 +182,8 @@ func TestUpstreamFaults(t *testing.T) {
 			_ = http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
 		})
-		resp, err := http.DefaultClient.Do(f.Request(t, "GET", "/api/v1/query?query=up", ""))
-		if err == nil {
-			_, err = io.ReadAll(resp.Body)
-			_ = resp.Body.Close()
-		}
-		if err == nil {
-			t.Error("the caller took half an answer for a whole one")
-		}
+		resp, body := f.Get(t, "/api/v1/query?query=up")
+		wantError(t, resp, body, 502, "bad_gateway", "broke off")
 	})
 	t.Run("a caller who leaves cancels the query", func(t *testing.T) {
 		f := newFence(t, nil)

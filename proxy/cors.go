@@ -8,7 +8,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 )
 
-// cors tells browsers which pages may read answers. That is no protection of
+// cors tells browsers which pages may read answer. That is no protection of
 // the data, which the token is: a bearer token is never ambient.
 type cors struct {
 	all     bool

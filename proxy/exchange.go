@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"github.com/promfence/promfence/proxy/answer"
 )
 
 // An exchange is one request and its answer. It is the ResponseWriter of everything
@@ -27,7 +29,7 @@ type exchange struct {
 	scoped    scopedRequest // what goes to the upstream
 	forwarded time.Time
 	answer    answerBody
-	warnings  warningReader
+	warnings  answer.Warnings
 	stall     time.Duration // how long the caller may take nothing
 	armed     time.Time     // when that began last
 	http2     bool
@@ -90,6 +92,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		x.disarm()
 	}
 	p.metrics.inFlight.Inc()
+	old := r.ProtoMajor == 1 && r.ProtoMinor == 0 // the guard below must not hold the request
 	defer func() {
 		p.metrics.inFlight.Dec()
 		v := recover()
@@ -99,6 +102,9 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		p.account(x)
 		x.arm() // for what net/http still has to send
 		if v != nil || x.gone {
+			if old {
+				reset(w)
+			}
 			// The answer, if any was begun, is incomplete: only a broken connection
 			// tells the caller so. net/http would make an empty 200 of none.
 			panic(http.ErrAbortHandler)
@@ -138,7 +144,7 @@ func (p *Proxy) fail(x *exchange, err error) {
 		if told != e {
 			x.failedWith(told)
 		}
-		told.Write(x)
+		told.WithID(x.id).Write(x)
 	}
 }
 
@@ -147,7 +153,7 @@ func (p *Proxy) fail(x *exchange, err error) {
 // the line is worth attention.
 func (p *Proxy) account(x *exchange) {
 	r := x.record
-	r.answered.took, r.upstream.hidden = time.Since(r.start), x.warnings.hidden
+	r.answered.took, r.upstream.hidden = time.Since(r.start), x.warnings.Hidden()
 	p.complete(r)
 	p.trace(r)
 	p.deferred(r.count, r.level() > zerolog.InfoLevel)

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/promfence/promfence/proxy/answer"
 	"github.com/promfence/promfence/proxy/filter"
 )
 
@@ -22,7 +23,7 @@ var errUnfiltered = errors.New("the upstream's answer could not be filtered")
 // filterAnswer replaces the body by what the row's filter leaves of it.
 func (p *Proxy) filterAnswer(resp *http.Response, x *exchange) error {
 	contentType := resp.Header.Get("Content-Type")
-	if _, ok := answerType(contentType, jsonTypes); !ok {
+	if !answer.IsJSON(contentType) {
 		return unfilterable(fmt.Errorf("Content-Type %q", clip(contentType)))
 	}
 	src, err := plainBody(resp)

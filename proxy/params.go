@@ -154,7 +154,7 @@ func fromHex(c byte) (byte, bool) {
 	return 0, false
 }
 
-// clip keeps a caller's long text out of our answers.
+// clip keeps a caller's long text out of our answer.
 func clip(s string) string {
 	if len(s) > 64 {
 		return s[:64] + "…"

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"time"
 
@@ -43,6 +44,28 @@ func (x *exchange) FlushError() error {
 	x.arm()
 	defer x.disarm()
 	return http.NewResponseController(x.ResponseWriter).Flush()
+}
+
+// reset ends a connection so that its caller sees that the answer is not whole: over
+// HTTP/1.0, an answer without a length ends with its connection, and an orderly end is
+// a whole answer.
+func reset(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	for {
+		if tcp, ok := conn.(interface{ SetLinger(sec int) error }); ok {
+			_ = tcp.SetLinger(0) // closing it then resets it
+			return
+		}
+		over, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return
+		}
+		conn = over.NetConn()
+	}
 }
 
 var errStalled = errors.New("the upstream stopped in the middle of its answer")

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/promfence/promfence/proxy/answer"
 	"github.com/promfence/promfence/proxy/upstream"
 )
 
@@ -200,6 +201,11 @@ func (p *Proxy) handOver(resp *http.Response) error {
 	if err := p.narrow(resp, x); err != nil {
 		return err
 	}
+	if x.route.Filter == nil { // a filtered answer is ready as far as it is held
+		if err := answer.Hold(resp); err != nil {
+			return cutShort(err)
+		}
+	}
 	h := x.Header()
 	for _, name := range answerHeaders {
 		if v := resp.Header[name]; len(v) > 0 {
@@ -207,11 +213,28 @@ func (p *Proxy) handOver(resp *http.Response) error {
 		}
 	}
 	if h["Content-Type"] == nil && resp.StatusCode != http.StatusNoContent {
-		h["Content-Type"] = x.route.unnamed() // net/http would guess, and might find HTML
+		h["Content-Type"] = answer.Unnamed(x.route.Formats) // net/http would guess, and might find HTML
 	}
 	h["X-Content-Type-Options"] = nosniff
 	resp.Header = nil
 	return nil
+}
+
+// cutShort is an answer that broke off before its caller got anything of it.
+func cutShort(err error) error {
+	var e *apiError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, answer.ErrUnfiltered):
+		return unfilterable(err)
+	case errors.Is(err, errStalled):
+		e = failure(http.StatusGatewayTimeout, "the upstream stopped in the middle of its answer")
+	default:
+		e = failure(http.StatusBadGateway, "the upstream broke off its answer")
+	}
+	e.Err = err
+	return e
 }
 
 // upstreamError says what went wrong in words that name no address.

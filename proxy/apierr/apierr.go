@@ -130,6 +130,17 @@ func TypeOf(status int) string {
 	return "internal"
 }
 
+// WithID names the request in the text of a 5xx, whose cause its caller can only ask an
+// operator for: a Grafana panel shows no headers.
+func (e *Error) WithID(id string) *Error {
+	if e.Status < http.StatusInternalServerError {
+		return e
+	}
+	named := *e
+	named.Message += " (X-Request-Id: " + id + ")"
+	return &named
+}
+
 // Write renders the error as Prometheus's JSON, with the headers that its status
 // needs. An answer must not have begun.
 func (e *Error) Write(w http.ResponseWriter) {

@@ -95,3 +95,16 @@ func TestEveryStatusHasAType(t *testing.T) {
 		}
 	}
 }
+
+func TestARequestIsNamedInTheTextOfA5xx(t *testing.T) {
+	for status, named := range map[int]bool{400: false, 401: false, 429: false, 499: false, 500: true, 502: true, 503: true, 504: true} {
+		e := apierr.New(status, "because")
+		want := "because"
+		if named {
+			want = "because (X-Request-Id: req-1)"
+		}
+		if got := e.WithID("req-1"); got.Message != want || got.Status != status || e.Message != "because" {
+			t.Errorf("%d: %q", status, got.Message)
+		}
+	}
+}

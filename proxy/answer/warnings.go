@@ -1,4 +1,4 @@
-package proxy
+package answer
 
 import (
 	"bytes"
@@ -31,12 +31,12 @@ const (
 	maxHiddenLog = 1 << 10
 )
 
-// A warningReader reads a JSON answer and hides the warnings and infos that do
-// not speak of the query. It overwrites them in place, byte for byte, so that
-// the length stays, and holds back nothing but the first bytes of a text that a
-// read cut in two: an answer streams through it, and the samples, in which no
-// colon stands, cost nothing.
-type warningReader struct {
+// Warnings reads a JSON answer and hides the warnings and infos that do not speak
+// of the query. It overwrites them in place, byte for byte, so that the length
+// stays, and holds back nothing but the first bytes of a text that a read cut in
+// two: an answer streams through it, and the samples, in which no colon stands,
+// cost nothing. The package's documentation has its states.
+type Warnings struct {
 	io.Closer // the upstream's body
 	src       io.Reader
 	errors    bool // also hide the texts of "error" members: newline-delimited answers have them, and what is no success
@@ -54,20 +54,23 @@ type warningReader struct {
 type warningState int
 
 const (
-	beginning warningState = iota // as long as the answer begins as a success
-	copying                       // anywhere else
-	afterKey                      // after the colon of a key that we look at
-	inArray                       // between its elements
-	textStart                     // at the first byte of a text
-	passing                       // in a text that may pass
-	hiding                        // in one that may not
+	beginning warningState = iota
+	copying
+	afterKey
+	inArray
+	textStart
+	passing
+	hiding
 )
 
 // success is how an answer begins in which "error" is nothing but a label.
 const success = `{"status":"success"`
 
+// Hidden is the beginning of what was hidden, for the log.
+func (w *Warnings) Hidden() []byte { return w.hidden }
+
 // Read is an io.Reader's.
-func (w *warningReader) Read(p []byte) (int, error) {
+func (w *Warnings) Read(p []byte) (int, error) {
 	if len(w.small) > 0 {
 		n := copy(p, w.small)
 		w.small = w.small[n:]
@@ -86,7 +89,7 @@ func (w *warningReader) Read(p []byte) (int, error) {
 	return w.read(p)
 }
 
-func (w *warningReader) read(p []byte) (int, error) {
+func (w *Warnings) read(p []byte) (int, error) {
 	held := copy(p, w.carry)
 	w.carry = w.carry[:0]
 	n, err := w.src.Read(p[held:])
@@ -107,7 +110,7 @@ func (w *warningReader) read(p []byte) (int, error) {
 	return done, err
 }
 
-func (w *warningReader) remember(b []byte) {
+func (w *Warnings) remember(b []byte) {
 	if len(b) >= keptTail {
 		copy(w.tail[:], b[len(b)-keptTail:])
 		return
@@ -117,7 +120,7 @@ func (w *warningReader) remember(b []byte) {
 }
 
 // rewrite works on b in place and returns how much of it may go out.
-func (w *warningReader) rewrite(b []byte) (int, error) {
+func (w *Warnings) rewrite(b []byte) (int, error) {
 	for i := 0; i < len(b); i++ {
 		switch w.state {
 		case beginning:
@@ -163,7 +166,7 @@ func (w *warningReader) rewrite(b []byte) (int, error) {
 
 // key reports whether before, with the tail of what went out, ends in a key
 // whose texts we look at.
-func (w *warningReader) key(before []byte) bool {
+func (w *Warnings) key(before []byte) bool {
 	if n := len(before); n > 1 && before[n-1] == '"' {
 		switch before[n-2] {
 		case 's', 'r', '2', '3': // the last letter, or its escape's last digit
@@ -211,7 +214,7 @@ func lastText(b []byte) []byte {
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\r' || c == '\n' }
 
 // between handles a byte outside a text.
-func (w *warningReader) between(c byte) error {
+func (w *Warnings) between(c byte) error {
 	switch {
 	case isSpace(c):
 	case w.state == afterKey && c == '[':
@@ -225,7 +228,7 @@ func (w *warningReader) between(c byte) error {
 	case c == ']':
 		w.state = copying
 	case c != ',':
-		return fmt.Errorf("%w: a warning that is no text", errUnfiltered)
+		return fmt.Errorf("%w: a warning that is no text", ErrUnfiltered)
 	}
 	return nil
 }
@@ -248,7 +251,7 @@ func verdict(b []byte) (known, pass bool) {
 }
 
 // text handles the byte b[i] of a text, and overwrites it if the text is hidden.
-func (w *warningReader) text(b []byte, i int) {
+func (w *Warnings) text(b []byte, i int) {
 	c := b[i]
 	end := c == '"' && !w.escape
 	if w.state == hiding {

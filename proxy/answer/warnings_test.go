@@ -1,4 +1,4 @@
-package proxy
+package answer
 
 import (
 	"encoding/json"
@@ -54,7 +54,7 @@ func TestWarningReader(t *testing.T) {
 		}
 		for how, r := range readers {
 			t.Run(tt.name+"/"+how, func(t *testing.T) {
-				got, err := io.ReadAll(&warningReader{src: r})
+				got, err := io.ReadAll(&Warnings{src: r})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -78,7 +78,7 @@ func TestWarningReader(t *testing.T) {
 
 func TestWarningReaderLeavesLabelsAlone(t *testing.T) {
 	const body = `{"status":"success","data":{"result":[{"metric":{"warnings":"10.0.0.1","infos":"x","error":"y"},"value":[1,"2"]}]}}` + "\n" + `["warnings","infos"]`
-	got, err := io.ReadAll(&warningReader{src: strings.NewReader(body)})
+	got, err := io.ReadAll(&Warnings{src: strings.NewReader(body)})
 	if err != nil || string(got) != body {
 		t.Errorf("got %s, %v", got, err)
 	}
@@ -87,7 +87,7 @@ func TestWarningReaderLeavesLabelsAlone(t *testing.T) {
 func TestWarningReaderOfLines(t *testing.T) {
 	const body = `{"results":[{"name":"up"}],"warnings":["store 10.0.0.1 is gone and so on"]}` + "\n" + `{"status":"error","errorType":"internal","error":"10.0.0.1 is gone"}`
 	const want = `{"results":[{"name":"up"}],"warnings":["the upstream warned that this an"]}` + "\n" + `{"status":"error","errorType":"internal","error":"the upstream war"}`
-	got, err := io.ReadAll(&warningReader{src: strings.NewReader(body), errors: true})
+	got, err := io.ReadAll(&Warnings{src: strings.NewReader(body), errors: true})
 	if err != nil || string(got) != want {
 		t.Errorf("got %s, %v", got, err)
 	}
@@ -104,21 +104,21 @@ func TestWarningReaderOfErrors(t *testing.T) {
 		`[{"error":"10.0.0.1"}]`,
 	} {
 		for how, r := range map[string]io.Reader{"at once": strings.NewReader(body), "byte by byte": iotest.OneByteReader(strings.NewReader(body))} {
-			got, err := io.ReadAll(&warningReader{src: r})
+			got, err := io.ReadAll(&Warnings{src: r})
 			if want := strings.Replace(body, "10.0.0.1", hiddenWarning[:8], 1); err != nil || string(got) != want {
 				t.Errorf("%s, %s: got %s, %v", body, how, got, err)
 			}
 		}
 	}
 	const body = "{\n  \"status\": \"success\",\n  \"data\": {\"result\": [{\"metric\": {\"error\": \"timeout\"}}]}}"
-	if got, err := io.ReadAll(&warningReader{src: strings.NewReader(body)}); err != nil || string(got) != body {
+	if got, err := io.ReadAll(&Warnings{src: strings.NewReader(body)}); err != nil || string(got) != body {
 		t.Errorf("got %s, %v", got, err)
 	}
 }
 
 func TestWarningReaderRefusesOtherShapes(t *testing.T) {
-	_, err := io.ReadAll(&warningReader{src: strings.NewReader(`{"warnings":[{"store":"10.0.0.1"}]}`)})
-	if !errors.Is(err, errUnfiltered) {
+	_, err := io.ReadAll(&Warnings{src: strings.NewReader(`{"warnings":[{"store":"10.0.0.1"}]}`)})
+	if !errors.Is(err, ErrUnfiltered) {
 		t.Errorf("got %v", err)
 	}
 }
@@ -128,7 +128,7 @@ func TestWarningReaderRefusesOtherShapes(t *testing.T) {
 func TestAnAnswerThatEndsWithinATextIsCutShort(t *testing.T) {
 	const body = `{"status":"success","data":[],"warnings":["sto`
 	for _, src := range []io.Reader{strings.NewReader(body), iotest.DataErrReader(strings.NewReader(body)), iotest.OneByteReader(strings.NewReader(body))} {
-		got, err := io.ReadAll(&warningReader{src: src})
+		got, err := io.ReadAll(&Warnings{src: src})
 		if !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%s, %v", got, err)
 		}
@@ -147,11 +147,11 @@ func FuzzWarningReader(f *testing.F) {
 		if key == "error" {
 			body = `{"status":` + s + `,"data":[1,{"a":"b"}],` + k + `:"x` + v[1:] + `,"z":1}`
 		}
-		whole, err := io.ReadAll(&warningReader{src: strings.NewReader(body)})
+		whole, err := io.ReadAll(&Warnings{src: strings.NewReader(body)})
 		if err != nil || len(whole) != len(body) || !json.Valid(whole) {
 			t.Fatalf("%s became %s, %v", body, whole, err)
 		}
-		cut, err := io.ReadAll(&warningReader{src: &ladder{strings.NewReader(body), step & 7}})
+		cut, err := io.ReadAll(&Warnings{src: &ladder{strings.NewReader(body), step & 7}})
 		if err != nil || string(cut) != string(whole) {
 			t.Errorf("%s, cut: %s, %v", whole, cut, err)
 		}
@@ -190,9 +190,9 @@ func BenchmarkWarningReader(b *testing.B) {
 	}
 	body := sb.String()
 	b.SetBytes(int64(len(body)))
-	buf := make([]byte, largeBuffer)
+	buf := make([]byte, 128<<10)
 	for b.Loop() {
-		w := warningReader{src: strings.NewReader(body)}
+		w := Warnings{src: strings.NewReader(body)}
 		for {
 			if _, err := w.Read(buf); err != nil {
 				break
