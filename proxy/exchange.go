@@ -22,6 +22,7 @@ import (
 type exchange struct {
 	http.ResponseWriter
 	*record
+	span      *spanUnderWay // nil = not traced
 	idHeader  [1]string     // the record's id, as a header's value
 	origin    string        // the page that asks, for CORS
 	docs      bool          // the answer is the same for all, and may be kept
@@ -155,7 +156,7 @@ func (p *Proxy) account(x *exchange) {
 	r := x.record
 	r.answered.took, r.upstream.hidden = time.Since(r.start), x.warnings.Hidden()
 	p.complete(r)
-	p.trace(r)
+	p.trace(x)
 	p.deferred(r.count, r.level() > zerolog.InfoLevel)
 }
 

@@ -30,7 +30,6 @@ type record struct {
 	query    string // for the line about a slow one; empty = there is none
 	start    time.Time
 	upstream upstreamPart
-	span     *Span // nil = not traced
 	answered answered
 	failed   failedPart
 }

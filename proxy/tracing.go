@@ -1,11 +1,14 @@
 package proxy
 
 import (
+	"context"
 	"crypto/rand"
-	"encoding/hex"
 	"net/http"
 	"strings"
 	"time"
+
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 )
 
 // A Span is one request as a distributed trace shows it.
@@ -22,69 +25,76 @@ type Span struct {
 	Status     int
 }
 
-// newSpan continues the trace of the W3C header traceparent, or begins one. It
-// is nil when the caller has decided that this trace is not recorded.
-func newSpan(h http.Header) *Span {
-	s := &Span{}
+// A spanUnderWay is the span of a request that has not ended.
+type spanUnderWay struct {
+	Span
+	state trace.TraceState // the caller's, to be passed on
+}
+
+// traceContext reads and writes the headers of W3C's Trace Context.
+var traceContext propagation.TraceContext
+
+// newSpan continues the trace that the caller's headers name, or begins one. It is
+// nil when the caller has decided that this trace is not recorded.
+func newSpan(h http.Header) *spanUnderWay {
+	s := &spanUnderWay{}
 	_, _ = rand.Read(s.ID[:]) // never fails, by its documentation
-	v := h["Traceparent"]
-	if len(v) == 1 && s.continues(v[0]) {
-		if !strings.ContainsRune("13579bdf", rune(v[0][54])) { // the last bit of the flags
+	if parent := callersSpan(h); parent.IsValid() {
+		if !parent.IsSampled() {
 			return nil
 		}
+		s.Trace, s.Parent, s.state = parent.TraceID(), parent.SpanID(), parent.TraceState()
 		return s
 	}
-	s.Parent = [8]byte{}
 	_, _ = rand.Read(s.Trace[:])
 	return s
 }
 
-// continues reads a traceparent of version 00: version, trace, parent and flags
-// in lower-case hex.
-func (s *Span) continues(v string) bool {
-	if len(v) != 55 || v[:3] != "00-" || v[35] != '-' || v[52] != '-' {
-		return false
+// callersSpan is the span that the headers name, if they name one. With two lines of
+// traceparent they name none.
+func callersSpan(h http.Header) trace.SpanContext {
+	if len(h["Traceparent"]) != 1 {
+		return trace.SpanContext{}
 	}
-	for i, c := range []byte(v) {
-		if i != 2 && i != 35 && i != 52 && (c < '0' || c > '9') && (c < 'a' || c > 'f') {
-			return false
-		}
+	carrier := propagation.HeaderCarrier{"Traceparent": h["Traceparent"]}
+	if state := joinTracestate(h); state != "" {
+		carrier.Set("Tracestate", state)
 	}
-	_, errTrace := hex.Decode(s.Trace[:], []byte(v[3:35]))
-	_, errParent := hex.Decode(s.Parent[:], []byte(v[36:52]))
-	return errTrace == nil && errParent == nil && s.Trace != [16]byte{} && s.Parent != [8]byte{}
+	return trace.SpanContextFromContext(traceContext.Extract(context.Background(), carrier))
 }
 
-// joinTracestate makes one line of several: they are one list, by W3C's Trace
-// Context.
-func joinTracestate(in, out http.Header) {
-	lines := in["Tracestate"]
-	if len(lines) < 2 {
-		return
+// joinTracestate makes one text of the lines of tracestate: they are one list. It is
+// empty if that is too long to be passed on.
+func joinTracestate(h http.Header) string {
+	if state := strings.Join(h["Tracestate"], ","); len(state) <= maxHeaderValue {
+		return state
 	}
-	delete(out, "Tracestate")
-	if all := strings.Join(lines, ","); len(all) <= maxHeaderValue {
-		out["Tracestate"] = []string{all}
-	}
+	return ""
 }
 
-// propagate makes what the upstream records a child of this span.
-func (s *Span) propagate(h http.Header) {
+// propagate makes what the upstream records a child of this span. Without one, what
+// the caller sent is passed on.
+func (s *spanUnderWay) propagate(in, out http.Header) {
 	if s == nil {
+		if len(in["Tracestate"]) > 1 {
+			delete(out, "Tracestate")
+			if state := joinTracestate(in); state != "" {
+				out.Set("Tracestate", state)
+			}
+		}
 		return
 	}
-	if s.Parent == ([8]byte{}) {
-		h.Del("Tracestate") // of a trace that we could not read
-	}
-	h.Set("Traceparent", "00-"+hex.EncodeToString(s.Trace[:])+"-"+hex.EncodeToString(s.ID[:])+"-01")
+	delete(out, "Tracestate") // of a trace that we could not read, unless it is set now
+	here := trace.NewSpanContext(trace.SpanContextConfig{TraceID: s.Trace, SpanID: s.ID, TraceFlags: trace.FlagsSampled, TraceState: s.state})
+	traceContext.Inject(trace.ContextWithSpanContext(context.Background(), here), propagation.HeaderCarrier(out))
 }
 
 // trace hands over the span of a request that has ended.
-func (p *Proxy) trace(r *record) {
-	if r.span == nil || !r.decision.made { // probes are no part of a trace
+func (p *Proxy) trace(x *exchange) {
+	if x.span == nil || !x.decision.made { // probes are no part of a trace
 		return
 	}
-	s := *r.span
+	s, r := x.span.Span, x.record
 	s.Start, s.Took, s.Upstream, s.Route, s.Method, s.Request, s.Status = r.start, r.answered.took, r.upstream.took, r.routeName(), r.method, r.id, r.answered.status
 	if r.matcher != nil {
 		s.Tenant = r.matcher.names

@@ -112,8 +112,7 @@ func (p *Proxy) upstreamRequest(x *exchange, r *http.Request, labelName string) 
 		encoding = plain // a filter's answer is small, and read whole
 	}
 	out.Header["Accept-Encoding"] = encoding
-	joinTracestate(r.Header, out.Header)
-	x.span.propagate(out.Header)
+	x.span.propagate(r.Header, out.Header)
 	p.setOwnHeaders(out.Header, x)
 	return out
 }
