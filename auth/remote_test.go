@@ -548,21 +548,37 @@ func TestDiscovery(t *testing.T) {
 }
 
 func TestRefreshesAreLogged(t *testing.T) {
-	bubble(t, func(t *testing.T, i *authtest.Issuer) {
-		var log bytes.Buffer
-		o := options(i)
-		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
-		start(t, o)
-		synctest.Wait()
-		i.Fail(http.StatusTeapot)
-		time.Sleep(6 * time.Minute)
-		synctest.Wait()
-		for _, want := range []string{"keys loaded", "keys=1", "keys not refreshed", "418", "retry_in", i.URL} {
-			if !strings.Contains(log.String(), want) {
-				t.Errorf("the log has no %q:\n%s", want, log.String())
-			}
-		}
-	})
+	for name, tt := range map[string]struct {
+		down bool // from the start
+		want []string
+	}{
+		"with keys": {false, []string{"keys loaded", `"keys":1`, "keys not refreshed, keeping those we have", "418"}},
+		"without":   {true, []string{"no keys of this issuer yet", "418"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bubble(t, func(t *testing.T, i *authtest.Issuer) {
+				var log bytes.Buffer
+				o := options(i)
+				o.Logger = slog.New(slog.NewJSONHandler(&log, nil)) // where a number has no unit
+				if tt.down {
+					i.Fail(http.StatusTeapot)
+				}
+				start(t, o)
+				synctest.Wait()
+				i.Fail(http.StatusTeapot)
+				time.Sleep(6 * time.Minute)
+				synctest.Wait()
+				for _, want := range append(tt.want, `"retry_in":"`, i.URL) {
+					if !strings.Contains(log.String(), want) {
+						t.Errorf("the log has no %q:\n%s", want, log.String())
+					}
+				}
+				if tt.down && strings.Contains(log.String(), "keeping") {
+					t.Errorf("keys are kept that never were:\n%s", log.String())
+				}
+			})
+		})
+	}
 }
 
 // Some providers want a key in the URL.

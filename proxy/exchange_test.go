@@ -138,7 +138,7 @@ func TestNoTokenNoAnswer(t *testing.T) {
 		r.Header.Del("Authorization")
 		resp, body := f.Do(t, r)
 		wantError(t, resp, body, http.StatusUnauthorized, "unauthorized", "")
-		if got := resp.Header.Get("WWW-Authenticate"); got != `Bearer error="invalid_token"` {
+		if got := resp.Header.Get("WWW-Authenticate"); got != "Bearer" {
 			t.Errorf("WWW-Authenticate: %q", got)
 		}
 	}

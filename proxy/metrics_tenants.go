@@ -3,6 +3,8 @@ package proxy
 import (
 	"maps"
 	"net/http"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -19,7 +21,18 @@ const countedTenants = 100
 const (
 	otherTenants   = "other"   // those who came when countedTenants were there
 	severalTenants = "several" // tokens with more than one tenant, whatever their names
+	allTenants     = "all"     // kept free for identities that see every tenant
 )
+
+// tenantLabel is a tenant's value of the label tenant: its name, or its name in quotes
+// where that is one of the values above, or begins like a name in quotes.
+func tenantLabel(name string) string {
+	switch {
+	case name == otherTenants, name == severalTenants, name == allTenants, strings.HasPrefix(name, `"`):
+		return strconv.Quote(name)
+	}
+	return name
+}
 
 // classes are the values of the label class.
 var classes = [...]string{"2xx", "4xx", "5xx"}
@@ -28,8 +41,8 @@ var classes = [...]string{"2xx", "4xx", "5xx"}
 // refused for a limit. They are one collector, so that settings that are read
 // again go on with the tenants that are known, and the cap holds.
 type tenantMetrics struct {
-	requests, seconds, rejected *prometheus.CounterVec
-	other, several              *tenantCounts
+	requests, seconds, bytes, rejected *prometheus.CounterVec
+	other, several                     *tenantCounts
 
 	mu    sync.Mutex                               // of whoever adds to known
 	known atomic.Pointer[map[string]*tenantCounts] // by name; replaced, never changed
@@ -40,6 +53,7 @@ type tenantCounts struct {
 	name     string
 	requests [len(classes)]prometheus.Counter
 	seconds  prometheus.Counter
+	bytes    prometheus.Counter
 }
 
 func newTenantMetrics() *tenantMetrics {
@@ -49,6 +63,9 @@ func newTenantMetrics() *tenantMetrics {
 		}, []string{"tenant", "class"}),
 		seconds: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "promfence_tenant_request_seconds_total", Help: "Time that requests took, by tenant: its rate is how many are under way.",
+		}, []string{"tenant"}),
+		bytes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "promfence_tenant_response_bytes_total", Help: "Bytes of the answers that callers got, without headers, by tenant.",
 		}, []string{"tenant"}),
 		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "promfence_tenant_rejected_total", Help: "Requests refused because of a limit, by tenant and by the setting in the section limits.",
@@ -61,14 +78,14 @@ func newTenantMetrics() *tenantMetrics {
 
 // Describe makes it a prometheus.Collector.
 func (m *tenantMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, v := range []*prometheus.CounterVec{m.requests, m.seconds, m.rejected} {
+	for _, v := range []*prometheus.CounterVec{m.requests, m.seconds, m.bytes, m.rejected} {
 		v.Describe(ch)
 	}
 }
 
 // Collect makes it a prometheus.Collector.
 func (m *tenantMetrics) Collect(ch chan<- prometheus.Metric) {
-	for _, v := range []*prometheus.CounterVec{m.requests, m.seconds, m.rejected} {
+	for _, v := range []*prometheus.CounterVec{m.requests, m.seconds, m.bytes, m.rejected} {
 		v.Collect(ch)
 	}
 }
@@ -88,6 +105,7 @@ func (m *tenantMetrics) request(who *labels.Matcher, a answered, limit string) {
 	}
 	c.requests[class].Inc()
 	c.seconds.Add(a.took.Seconds())
+	c.bytes.Add(float64(a.bytes))
 	if limit != "" {
 		m.rejected.WithLabelValues(c.name, limit).Inc()
 	}
@@ -116,13 +134,13 @@ func (m *tenantMetrics) admit(tenant string) *tenantCounts {
 		return m.other
 	}
 	more := maps.Clone(known)
-	more[tenant] = m.counts(tenant)
+	more[strings.Clone(tenant)] = m.counts(tenantLabel(strings.Clone(tenant)))
 	m.known.Store(&more)
 	return more[tenant]
 }
 
 func (m *tenantMetrics) counts(tenant string) *tenantCounts {
-	c := &tenantCounts{name: tenant, seconds: m.seconds.WithLabelValues(tenant)}
+	c := &tenantCounts{name: tenant, seconds: m.seconds.WithLabelValues(tenant), bytes: m.bytes.WithLabelValues(tenant)}
 	for i, class := range classes {
 		c.requests[i] = m.requests.WithLabelValues(tenant, class)
 	}

@@ -76,6 +76,31 @@ promfence_tenant_requests_total{class="5xx",tenant="several"} 0
 	}
 }
 
+// A tenant may have any name, also one that stands for several tenants elsewhere.
+func TestTenantsNamedLikeThoseThatStandForMore(t *testing.T) {
+	f := newFence(t, nil)
+	n := 0
+	for tenant, requests := range map[string]int{"other": 1, "several": 2, "all": 3, `"other"`: 4} {
+		for range requests {
+			r := f.Request(t, http.MethodGet, "/api/v1/query?query=up", "")
+			r.Header.Set("Authorization", "Bearer "+f.Issuer.Token(t, tenant, nil))
+			f.Do(t, r)
+			n++
+		}
+	}
+	f.lines(t, n)
+	for label, want := range map[string]float64{
+		"other": 0, "several": 0, "all": 0, `"other"`: 1, `"several"`: 2, `"all"`: 3, `"\"other\""`: 4,
+	} {
+		if got := ofTenant(t, f.Metrics, "promfence_tenant_requests_total", label); got != want {
+			t.Errorf("%v requests of %s, want %v", got, label, want)
+		}
+		if got := ofTenant(t, f.Metrics, "promfence_tenant_response_bytes_total", label); got != want*float64(len(success)) {
+			t.Errorf("%v bytes of %s, want %v", got, label, want*float64(len(success)))
+		}
+	}
+}
+
 // ofTenant adds up a counter's series of a tenant.
 func ofTenant(t *testing.T, r *prometheus.Registry, name, tenant string) (sum float64) {
 	t.Helper()

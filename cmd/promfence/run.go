@@ -26,6 +26,7 @@ func serve(ctx context.Context, in input) error {
 	metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	lines := logs.NewWriter(in.stderr, metrics) // the loggers of all generations write to it
 	defer lines.Close()
+	metrics.MustRegister(buildInfo())
 	cfg, p, files, err := loadWatched(in, lines, nil)
 	if err != nil {
 		return err

@@ -97,6 +97,9 @@ func fromAuth(e *auth.Error) *Error {
 		status = http.StatusServiceUnavailable
 	}
 	f := New(status, "%s", e.Message)
+	if status == http.StatusUnauthorized {
+		f.Message += "; see /docs"
+	}
 	f.RetryAfter, f.Err = e.RetryAfter, e
 	return f
 }
@@ -147,8 +150,7 @@ func (e *Error) Write(w http.ResponseWriter) {
 	h := w.Header()
 	switch {
 	case e.Status == http.StatusUnauthorized:
-		// RFC 6750 section 3: a Bearer challenge, which no browser answers with a login form.
-		h.Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+		h.Set("WWW-Authenticate", e.challenge())
 	case e.Status == http.StatusMethodNotAllowed:
 		h.Set("Allow", strings.Join(e.Allow, ", "))
 	case e.RetryAfter > 0:
@@ -160,6 +162,15 @@ func (e *Error) Write(w http.ResponseWriter) {
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(e.Status)
 	_, _ = w.Write(body) // the caller may be gone: the access line tells the bytes
+}
+
+// challenge is a Bearer challenge (RFC 6750 section 3), which no browser answers with
+// a login form. A request without a credential is told of no error.
+func (e *Error) challenge() string {
+	if a, ok := errors.AsType[*auth.Error](e.Err); ok && a.Reason == auth.Missing {
+		return "Bearer"
+	}
+	return `Bearer error="invalid_token"`
 }
 
 // Body is the JSON that Write writes.

@@ -25,7 +25,7 @@ func TestFromKeepsCausesFromTheCaller(t *testing.T) {
 		"one of ours":           {apierr.BadData("bad %q", "x"), 400, "bad_data", `bad "x"`},
 		"one of ours, wrapped":  {fmt.Errorf("dial 10.0.0.1: %w", apierr.New(404, "none")), 404, "not_found", "none"},
 		"beyond a limit":        {apierr.OverLimit("max_x", 413, "too large"), 413, "too_large", "too large"},
-		"no token":              {&auth.Error{Message: "no token", Err: errCause}, 401, "unauthorized", "no token"},
+		"no token":              {&auth.Error{Message: "no token", Err: errCause}, 401, "unauthorized", "no token; see /docs"},
 		"no tenant":             {&auth.Error{Reason: auth.BadTenant, Message: "no tenant", Err: errCause}, 403, "forbidden", "no tenant"},
 		"no keys":               {&auth.Error{Reason: auth.Unavailable, Message: "no keys", Err: errCause}, 503, "unavailable", "no keys"},
 		"an error of elsewhere": {errCause, 500, "internal", "promfence could not handle this request; its log has the cause under this X-Request-Id"},
@@ -65,6 +65,10 @@ func TestErrorsAreWrittenAsPrometheusWritesThem(t *testing.T) {
 		"a challenge": {
 			apierr.New(401, "x"), `{"status":"error","errorType":"unauthorized","error":"x"}`,
 			http.Header{"Www-Authenticate": {`Bearer error="invalid_token"`}},
+		},
+		"a challenge to who showed nothing": {
+			apierr.From(&auth.Error{Reason: auth.Missing, Message: "x"}), `{"status":"error","errorType":"unauthorized","error":"x; see /docs"}`,
+			http.Header{"Www-Authenticate": {"Bearer"}},
 		},
 		"the methods that exist": {
 			&apierr.Error{Status: 405, Type: "t", Message: "x", Allow: []string{"GET", "POST"}}, `{"status":"error","errorType":"t","error":"x"}`,
