@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/netip"
 	"net/url"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -97,6 +98,31 @@ func httpURL(s string) string {
 
 func upstreamURL(v any) string {
 	s := v.(string)
+	if strings.HasPrefix(s, "unix:") {
+		return socketURL(s)
+	}
+	return collectorURL(v)
+}
+
+// maxSocketPath is what an address of a Unix socket holds, by unix(7).
+const maxSocketPath = 107
+
+// socketURL takes the path of a Unix socket. It has no prefix: where would it begin?
+func socketURL(s string) string {
+	path, ok := strings.CutPrefix(s, "unix://")
+	switch {
+	case !ok || !strings.HasPrefix(path, "/") || path == "/" || path != filepath.Clean(path):
+		return "want unix:///path/to.sock, an absolute path without //, . and .."
+	case strings.ContainsAny(path, `?#%\`):
+		return "want a socket's path without ?, #, % and \\"
+	case len(path) > maxSocketPath:
+		return "want a socket's path of at most 107 bytes"
+	}
+	return ""
+}
+
+func collectorURL(v any) string {
+	s := v.(string)
 	if want := httpURL(s); want != "" {
 		return want
 	}
@@ -114,8 +140,6 @@ func upstreamURL(v any) string {
 	}
 	return ""
 }
-
-func collectorURL(v any) string { return upstreamURL(v) }
 
 // plain takes any text; blanks at its ends were refused before.
 func plain(v any) string {

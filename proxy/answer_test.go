@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -357,5 +358,28 @@ func TestCallerWhoHalfClosesReadsNoSuccess(t *testing.T) {
 	}
 	if answer, err := io.ReadAll(conn); len(answer) > 0 {
 		t.Errorf("they read %q, %v", answer, err)
+	}
+}
+
+func TestAnUpstreamBehindAUnixSocketHasNoPrefix(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "up.sock")
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	asked := make(chan string, 1)
+	up := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.Host + r.URL.RequestURI()
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, success)
+	})}
+	t.Cleanup(func() { _ = up.Close() })
+	go func() { _ = up.Serve(ln) }()
+	f := newFence(t, func(o *proxy.Options) { o.Upstream = &url.URL{Scheme: "unix", Path: path} })
+	if resp, body := f.Get(t, "/api/v1/query?query=up"); resp.StatusCode != 200 || body != success {
+		t.Fatalf("%d %s", resp.StatusCode, body)
+	}
+	if got := <-asked; got != "localhost/api/v1/query?query=up%7Btenant_id%3D%22acme%22%7D" {
+		t.Errorf("the upstream was asked %s", got)
 	}
 }

@@ -225,6 +225,18 @@ func TestHeadersTowardsTheUpstream(t *testing.T) {
 	}
 }
 
+// Prometheus 3.16 reads it as a yes or no to the use of start timestamps in rates.
+func TestTheHeaderOnStartTimestampsReachesTheUpstream(t *testing.T) {
+	f := newFence(t, nil)
+	const name = "X-Prometheus-Use-Start-Timestamps"
+	r := f.Request(t, "GET", "/api/v1/query?query=up", "")
+	r.Header[name] = []string{"true", "false"}
+	f.Do(t, r)
+	if a := f.Asked(); len(a) != 1 || !slices.Equal(a[0].Header[name], []string{"true"}) {
+		t.Errorf("the upstream was asked %v", a)
+	}
+}
+
 func TestAcceptReachesTheUpstreamWhereFormatsDiffer(t *testing.T) {
 	f := newFence(t, nil)
 	for path, want := range map[string]string{"/federate?match[]=up": "text/plain", "/api/v1/query?query=up": ""} {

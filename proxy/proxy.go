@@ -41,7 +41,7 @@ type Authenticator interface {
 type Options struct {
 	Auth               Authenticator
 	Ready              func() error   // nil error: requests can be authenticated
-	Upstream           *url.URL       // scheme, host and an optional path prefix
+	Upstream           *url.URL       // scheme, host and an optional path prefix; or unix and a socket's path
 	UpstreamTimeout    time.Duration  // to the upstream's response header, and between parts of its body; 0 = none
 	UpstreamHeader     http.Header    // set on every upstream request: promfence's own credentials
 	UpstreamTLS        *tls.Config    // nil = Go's defaults
@@ -138,6 +138,9 @@ func New(o Options) (*Proxy, error) {
 	p.shared.rules, p.shared.metadata = o.SharedRules, o.SharedMetadata
 	p.timeout = o.UpstreamTimeout
 	p.upstream = upstream.New(upstream.Options{URL: o.Upstream, Timeout: o.UpstreamTimeout, TLS: o.UpstreamTLS, MaxIdleConnections: o.MaxIdleConnections})
+	if o.Upstream.Scheme == "unix" { // the path is the socket's
+		p.target, p.prefix = &url.URL{Scheme: "http", Host: "localhost"}, ""
+	}
 	p.reverse = p.newReverse()
 	p.names, p.texts = newLookup(filter.Names.Size), newLookup(filter.Texts.Size)
 	return p, nil
@@ -152,7 +155,7 @@ func (o Options) validate() error {
 	}
 	need(o.Auth != nil, "an Authenticator")
 	need(o.Ready != nil, "a readiness function")
-	need(o.Upstream != nil && o.Upstream.Host != "" && (o.Upstream.Scheme == "http" || o.Upstream.Scheme == "https"), "an upstream such as http://host")
+	need(upstreamURL(o.Upstream), "an upstream such as http://host or unix:///path")
 	need(o.Label != "", "a tenant label")
 	need(o.OnConflict == Intersect || o.OnConflict == Reject, "OnConflict to be intersect or reject")
 	l := o.Limits
@@ -161,6 +164,16 @@ func (o Options) validate() error {
 	need(o.MaxIdleConnections >= 0, "a number of idle connections that is not negative")
 	need(!o.AuditRequired || o.Audit != nil, "an audit log, if records are required")
 	return errors.Join(errs...)
+}
+
+func upstreamURL(u *url.URL) bool {
+	switch {
+	case u == nil:
+		return false
+	case u.Scheme == "unix":
+		return u.Host == "" && strings.HasPrefix(u.Path, "/")
+	}
+	return u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
 }
 
 // Drain makes readiness fail while requests are still served, so that balancers

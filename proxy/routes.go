@@ -174,7 +174,7 @@ func (t *router) find(r *http.Request) (*Route, string, error) {
 	if row == nil {
 		var raw string
 		if row, raw = t.match(path); row == nil {
-			return nil, "", failure(http.StatusNotFound, "no such endpoint: promfence serves the query API only; see /docs")
+			return nil, "", noEndpoint(path)
 		}
 		var err error
 		if name, err = labelName(raw); err != nil {
@@ -187,6 +187,15 @@ func (t *router) find(r *http.Request) (*Route, string, error) {
 		return row, "", e
 	}
 	return row, name, nil
+}
+
+// noEndpoint says what is wrong with a path that a datasource's URL often makes, by
+// ending in a slash.
+func noEndpoint(path string) error {
+	if strings.Contains(path, "//") {
+		return failure(http.StatusNotFound, "no such endpoint: write one slash where the path has two")
+	}
+	return failure(http.StatusNotFound, "no such endpoint: promfence serves the query API only; see /docs")
 }
 
 func (t *router) match(path string) (*Route, string) {

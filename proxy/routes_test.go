@@ -236,3 +236,18 @@ func TestRemoteReadOverHTTP(t *testing.T) {
 		})
 	}
 }
+
+// A datasource's URL that ends in a slash makes such paths.
+func TestAPathWithTwoSlashesIsToldToHaveOne(t *testing.T) {
+	f := newFence(t, nil)
+	for path, says := range map[string]string{"//api/v1/query?query=up": "one slash", "/api/v1//query?query=up": "one slash", "/api/v1/nothing": "see /docs"} {
+		r := f.Request(t, http.MethodGet, "/", "")
+		r.URL.Opaque = "//" + r.URL.Host + path
+		r.URL.RawQuery = ""
+		resp, body := f.Do(t, r)
+		wantError(t, resp, body, http.StatusNotFound, "not_found", says)
+	}
+	if a := f.Asked(); a != nil {
+		t.Errorf("the upstream was asked %v", a)
+	}
+}

@@ -43,7 +43,7 @@ var formType = []string{form}
 // forwardedHeaders are the request headers that reach the upstream as the
 // caller sent them; what is not named here the upstream does not see. Accept is
 // forwarded where the row's answers come in several formats.
-var forwardedHeaders = []string{"Cache-Control", "User-Agent", "Traceparent", "Tracestate"}
+var forwardedHeaders = []string{"Cache-Control", "User-Agent", "Traceparent", "Tracestate", "X-Prometheus-Use-Start-Timestamps"}
 
 // withParams spells the upstream request of a row with parameters.
 func (p *Proxy) withParams(x *exchange, r *http.Request, labelName string, ps params) scopedRequest {

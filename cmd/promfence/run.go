@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"io"
 	stdlog "log"
@@ -169,7 +170,7 @@ func announce(log zerolog.Logger, cfg *config.Config) {
 	for _, is := range cfg.Auth.Issuers {
 		issuers = append(issuers, is.Issuer)
 	}
-	log.Info().Str("version", ownVersion()).Str("upstream", u.Host).Str("label", cfg.Tenancy.Label).
+	log.Info().Str("version", ownVersion()).Str("upstream", cmp.Or(u.Host, u.Path)).Str("label", cfg.Tenancy.Label).
 		Strs("issuers", issuers).Msg("starting")
 	if u.Scheme == "http" && !loopback(u.Hostname()) {
 		log.Warn().Str("upstream", u.Host).Msg("the upstream is asked over plain http: whoever is on the way reads all tenants' data")

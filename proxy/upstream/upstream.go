@@ -38,7 +38,7 @@ const (
 
 // Options are what a Client is made of.
 type Options struct {
-	URL                *url.URL      // scheme and host count here
+	URL                *url.URL      // http, https or unix; scheme and host count here, or a socket's path
 	Timeout            time.Duration // to the response header, and between parts of the body; 0 = none
 	TLS                *tls.Config   // for https; nil = Go's defaults
 	MaxIdleConnections int           // kept open, of all kinds together; 0 = no connection serves twice
@@ -67,7 +67,8 @@ var ErrUnreached = errors.New("no connection")
 // request to two other goroutines and back. Reading and writing messages is
 // net/http's work here too.
 type Client struct {
-	address string      // host:port
+	network string      // tcp or unix
+	address string      // host:port, or a socket's path
 	tls     *tls.Config // nil = none
 	timeout time.Duration
 	pool    pool
@@ -75,7 +76,11 @@ type Client struct {
 
 // New makes a Client. It connects when there is something to send.
 func New(o Options) *Client {
-	c := &Client{timeout: o.Timeout, pool: pool{most: o.MaxIdleConnections}}
+	c := &Client{network: "tcp", timeout: o.Timeout, pool: pool{most: o.MaxIdleConnections}}
+	if o.URL.Scheme == "unix" {
+		c.network, c.address = "unix", o.URL.Path
+		return c
+	}
 	port := "80"
 	if o.URL.Scheme == "https" {
 		port = "443"
@@ -117,7 +122,7 @@ func (c *Client) Close() { c.pool.close() }
 
 // dial opens a connection; the upstream's name is looked up each time.
 func (c *Client) dial(ctx context.Context, kind Kind) (*conn, error) {
-	raw, err := (&net.Dialer{Timeout: dialTimeout, KeepAliveConfig: keepAlive, Control: limitSilence}).DialContext(ctx, "tcp", c.address)
+	raw, err := (&net.Dialer{Timeout: dialTimeout, KeepAliveConfig: keepAlive, Control: limitSilence}).DialContext(ctx, c.network, c.address)
 	if err != nil {
 		return nil, err
 	}

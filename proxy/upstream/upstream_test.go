@@ -1,11 +1,14 @@
 package upstream_test
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -66,5 +69,50 @@ func TestTheUpstreamIsAskedThroughNoProxy(t *testing.T) {
 	}
 	if n := proxy.conns.Load(); n > 0 {
 		t.Errorf("the proxy got %d connections", n)
+	}
+}
+
+func TestAnUpstreamBehindAUnixSocketIsAsked(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "up.sock")
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	conns := make(chan net.Conn, 10)
+	go func() {
+		for {
+			conn, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			conns <- conn
+			go func() {
+				br := bufio.NewReader(conn)
+				for {
+					r, err := http.ReadRequest(br)
+					if err != nil {
+						return
+					}
+					_, _ = io.Copy(io.Discard, r.Body)
+					_, _ = io.WriteString(conn, says(r.Host))
+				}
+			}()
+		}
+	}()
+	w := &wire{url: &url.URL{Scheme: "unix", Path: path}}
+	c := w.client(t, nil)
+	for range 3 {
+		if _, body, err := send(c, get(t.Context(), t), upstream.Streamed); err != nil || body != "upstream" {
+			t.Errorf("%q %v", body, err)
+		}
+	}
+	if len(conns) != 1 {
+		t.Errorf("%d connections, want 1", len(conns))
+	}
+	_ = (<-conns).Close()
+	time.Sleep(20 * time.Millisecond) // it has come
+	if _, body, err := send(c, get(t.Context(), t), upstream.Streamed); err != nil || body != "upstream" {
+		t.Errorf("after the connection was closed: %q %v", body, err)
 	}
 }

@@ -77,7 +77,7 @@ func TestEveryRefusalHasItsStatusAndTellsTheCallerWhy(t *testing.T) {
 		"the upstream's metrics":        {"GET", "/metrics", "", "", 404, "not_found", ""},
 		"the upstream's pages":          {"GET", "/graph", "", "", 404, "not_found", ""},
 		"a slash at the end":            {"GET", "/api/v1/query/?query=up", "", "", 404, "not_found", ""},
-		"two slashes":                   {"GET", "/api/v1//query?query=up", "", "", 404, "not_found", ""},
+		"two slashes":                   {"GET", "/api/v1//query?query=up", "", "", 404, "not_found", "one slash"},
 		"an escaped letter":             {"GET", "/api/v1/%71uery?query=up", "", "", 404, "not_found", ""},
 		"a way up":                      {"GET", "/api/v1/label/../query?query=up", "", "", 404, "not_found", ""},
 		"a method that is not served":   {"DELETE", "/api/v1/query", "", "", 405, "method_not_allowed", ""},
