@@ -48,7 +48,7 @@ func issuer(name string, entry any) (map[string]any, error) {
 	}
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		if !slices.Contains(keys(IssuerSettings), key) {
-			errs = append(errs, fmt.Errorf("%s.%s: no such setting%s", name, key, suggest(key, keys(IssuerSettings))))
+			errs = append(errs, fmt.Errorf("%s.%s: no such setting%s", name, key, Suggest(key, keys(IssuerSettings))))
 		}
 	}
 	return table, errors.Join(errs...)

@@ -132,9 +132,9 @@ func wantIf(wrong bool, want string) string {
 	return ""
 }
 
-// suggest ends the sentence about an unknown name: the known one that is meant
+// Suggest ends the sentence about an unknown name: the known one that is meant
 // in all likelihood, or nothing.
-func suggest(name string, known []string) string {
+func Suggest(name string, known []string) string {
 	best, score := "", max(2, len(name)/4)+1
 	for _, k := range known {
 		d := distance(strings.ToLower(name), strings.ToLower(k))

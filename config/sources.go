@@ -26,7 +26,7 @@ func readEnviron(environ []string) (map[string]given, error) {
 		switch {
 		case i < 0 && fromKubernetes(name, environ):
 		case i < 0:
-			errs = append(errs, fmt.Errorf("%s: no such setting%s", name, suggest(name, envNames())))
+			errs = append(errs, fmt.Errorf("%s: no such setting%s", name, Suggest(name, envNames())))
 		case value == "" && Settings[i].Key != originsKey: // not set
 		case values[Settings[i].Key].name != "":
 			errs = append(errs, fmt.Errorf("%s: want it once", name))
@@ -141,7 +141,7 @@ func flatten(into map[string]given, above, path string, section map[string]any) 
 			}
 			errs = append(errs, fmt.Errorf("%s: want a section of settings", key))
 		default:
-			errs = append(errs, fmt.Errorf("%s: no such setting%s", key, suggest(key, keys(Settings))))
+			errs = append(errs, fmt.Errorf("%s: no such setting%s", key, Suggest(key, keys(Settings))))
 		}
 	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(fmt.Sprint(a), fmt.Sprint(b)) })

@@ -22,6 +22,7 @@ import (
 // A command is one thing that the program does.
 type command struct {
 	name, usage, summary string
+	flags                []string // each with what it means
 	run                  func(ctx context.Context, in input) error
 }
 
@@ -34,43 +35,63 @@ type input struct {
 
 // commands is what there is; the first is the default.
 var commands = []command{
-	{"serve", "serve [--config FILE]", "guard the upstream until a signal ends it (the default)", serve},
-	{"check", "check [--config FILE]", "say what is wrong with the settings, or show those in effect", check},
-	{"explain", "explain --tenant NAME [--tenant NAME] [--label NAME | --config FILE] 'QUERY'", "show what the upstream would be asked", explain},
-	{"version", "version", "show the versions of the program and of its PromQL parser", version},
+	{"serve", "serve [--config FILE]", "guard the upstream until a signal ends it (the default)", []string{configFlag}, serve},
+	{"check", "check [--config FILE]", "say what is wrong with the settings, or show those in effect", []string{configFlag}, check},
+	{"explain", "explain --tenant NAME [--tenant NAME] [--label NAME | --config FILE] 'QUERY'", "show what the upstream would be asked", []string{
+		"--tenant NAME  a tenant that the caller may read as; several times for several",
+		"--label NAME   the label that names a series' tenant; without it, tenancy.label of the settings",
+		configFlag,
+	}, explain},
+	{"version", "version", "show the versions of the program and of its PromQL parser", nil, version},
 }
+
+const configFlag = "--config FILE  the YAML file with settings; without it, the one that PROMFENCE_CONFIG names"
 
 // run does what args say. It returns when that is done or, for serve, some time
 // after the end of ctx.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
-	c, args := choose(args)
+	c, args, named := choose(args)
 	if slices.Contains(args, "--version") {
 		c = find("version")
 	}
 	err := c.run(ctx, input{args: args, environ: environ, stdout: stdout, stderr: stderr})
-	if errors.Is(err, pflag.ErrHelp) {
+	switch {
+	case errors.Is(err, pflag.ErrHelp) && named:
+		return c.help(stdout)
+	case errors.Is(err, pflag.ErrHelp):
 		return help(stdout)
 	}
 	return err
 }
 
-// choose takes the command's name out of args, wherever --config stands.
-func choose(args []string) (command, []string) {
+// choose takes the command's name out of args, wherever --config stands. Without
+// one, the first command is meant.
+func choose(args []string) (c command, rest []string, named bool) {
 	for i, arg := range args {
 		if i > 0 && args[i-1] == "--config" {
 			continue
 		}
 		if c := find(arg); c.run != nil {
-			return c, slices.Concat(args[:i], args[i+1:])
+			return c, slices.Concat(args[:i], args[i+1:]), true
 		}
 		if arg == "help" && i == 0 {
-			return command{run: func(context.Context, input) error { return pflag.ErrHelp }}, nil
+			return command{run: func(context.Context, input) error { return pflag.ErrHelp }}, nil, false
 		}
 		if !strings.HasPrefix(arg, "-") {
-			break
+			return command{run: func(context.Context, input) error { return unknown(arg) }}, nil, false
 		}
 	}
-	return commands[0], args
+	return commands[0], args, false
+}
+
+// unknown says that there is no such command, and which one may be meant.
+func unknown(name string) error {
+	var names []string
+	for _, c := range commands {
+		names = append(names, c.name)
+	}
+	return fmt.Errorf("%s: no such command%s; there are %s, and settings come from --config FILE and the environment",
+		name, config.Suggest(name, names), strings.Join(names, ", "))
 }
 
 func find(name string) command {
@@ -99,7 +120,14 @@ func check(_ context.Context, in input) error {
 			return mistakes(cannotAudit(cfg, err))
 		}
 	}
-	return cfg.WriteEffective(in.stdout)
+	for _, w := range cfg.Warnings() {
+		fmt.Fprintf(in.stderr, "warning: %s: %s\n", cfg.Name(w.Key), w.Want)
+	}
+	if err := cfg.WriteEffective(in.stdout); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintln(in.stdout, "# Nobody was asked: whether the identity provider and the upstream answer shows when promfence serves.")
+	return err
 }
 
 // explain prints the enforced query. Of the settings it asks for the label alone.
@@ -150,12 +178,22 @@ func ownVersion() string {
 	return "(devel)"
 }
 
+// help shows what is special to the command; the settings are those of all.
+func (c command) help(w io.Writer) error {
+	fmt.Fprintf(w, "promfence %s\n  %s\n", c.usage, c.summary)
+	for _, f := range c.flags {
+		fmt.Fprintf(w, "\n  %s", f)
+	}
+	_, err := fmt.Fprintln(w, "\n\npromfence help shows all commands and all settings.")
+	return err
+}
+
 func help(w io.Writer) error {
 	fmt.Fprintln(w, "promfence lets every tenant query a shared Prometheus or Thanos and see only its\nown series.\n\nCommands:")
 	for _, c := range commands {
 		fmt.Fprintf(w, "  promfence %s\n      %s\n", c.usage, c.summary)
 	}
-	fmt.Fprintln(w, "\nSettings come from the environment and from a YAML file (--config FILE or\nPROMFENCE_CONFIG); the environment wins. Durations need a unit, lists in the\nenvironment have commas, and a name that is not below is refused.\n\nSettings:")
+	fmt.Fprintln(w, "\nSettings come from the environment and from a YAML file (--config FILE or\nPROMFENCE_CONFIG); the environment wins. Durations need units (30s, 7d), lists in\nthe environment have commas, and a name that is not below is refused.\n\nSettings:")
 	return config.WriteHelp(w)
 }
 
