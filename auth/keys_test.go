@@ -66,11 +66,16 @@ func TestKeySetWithPrivateKeysIsRefusedWhole(t *testing.T) {
 func TestPublishedSymmetricKeyBesideAnHMACSecret(t *testing.T) {
 	i := authtest.NewOfflineIssuer(t)
 	published, secret, public := authtest.NewKey(t, "HS256"), authtest.NewKey(t, "HS256"), authtest.NewKey(t, "ES256")
+	var log bytes.Buffer
 	a := fixedKeys(t, i, func(o *auth.Options) {
+		o.Logger = slog.New(slog.NewTextHandler(&log, nil))
 		o.JWKSFile = file(t, "jwks.json", authtest.JWKS(published, public))
 		o.HMACSecretFile = file(t, "secret", secret.Private.([]byte))
 		o.Algorithms = []string{"ES256", "HS256"}
 	})
+	if !strings.Contains(log.String(), "key 1: a symmetric key") {
+		t.Errorf("the log does not say why it was skipped:\n%s", &log)
+	}
 	for _, k := range []authtest.Key{secret, public} {
 		wantTenants(t, a, bearer(t, k.Token(t, nil, i.Claims("acme", nil))), "acme")
 	}

@@ -1,6 +1,7 @@
 package docs_test
 
 import (
+	"encoding/pem"
 	"errors"
 	"io"
 	"maps"
@@ -46,6 +47,14 @@ func check(t *testing.T, environ []string, args ...string) {
 	}
 }
 
+// authority is a certificate in PEM.
+func authority(t *testing.T) string {
+	t.Helper()
+	s := httptest.NewTLSServer(nil)
+	defer s.Close()
+	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}))
+}
+
 func TestREADMESettingsAreGood(t *testing.T) {
 	for _, e := range examples(t, "promfence.yaml") {
 		t.Run(e.title, func(t *testing.T) {
@@ -53,7 +62,10 @@ func TestREADMESettingsAreGood(t *testing.T) {
 			for _, name := range regexp.MustCompile(`/etc/promfence/([a-z-]+)`).FindAllStringSubmatch(e.text, -1) {
 				harness.WriteFile(t, filepath.Join(dir, name[1]), strings.Repeat("0", 32))
 			}
-			text := strings.ReplaceAll(e.text, "/etc/promfence", dir)
+			const pod = "/var/run/secrets/kubernetes.io/serviceaccount"
+			harness.WriteFile(t, filepath.Join(dir, "token"), "a-token")
+			harness.WriteFile(t, filepath.Join(dir, "ca.crt"), authority(t))
+			text := strings.NewReplacer("/etc/promfence", dir, pod, dir).Replace(e.text)
 			if !strings.Contains(text, "upstream:") {
 				text += "upstream: {url: http://prometheus:9090}\n"
 			}
