@@ -72,6 +72,7 @@ func TestTheVerificationNoticesAWrongText(t *testing.T) {
 		{"a range anchored", `rate(x[5m])`, `rate(x{T}[5m] anchored)`},
 		{"a range smoothed", `rate(x[5m])`, `rate(x{T}[5m] smoothed)`},
 		{"a range over another selector", `rate(x[5m])`, `rate(y{T}[5m])`},
+		{"a range that is a subquery", `rate(x[5m])`, `rate(x{T}[5m:1m])`},
 		{"a range that is none", `count_over_time(x[5m])`, `x{T}`},
 		{"another subquery's range", `max_over_time(x[1h:1m])`, `max_over_time(x{T}[2h:1m])`},
 		{"one that is another expression", `max_over_time(x[1h*2:1m])`, `max_over_time(x{T}[1h*3:1m])`},
