@@ -36,11 +36,11 @@ func (p *Proxy) narrow(resp *http.Response, x *exchange) error {
 	case resp.StatusCode >= http.StatusBadRequest:
 		return p.narrowError(resp, x)
 	case resp.StatusCode < http.StatusOK || resp.StatusCode >= http.StatusMultipleChoices,
-		x.route.Filter != nil && resp.StatusCode != http.StatusOK:
+		x.route.Guard.filter != nil && resp.StatusCode != http.StatusOK:
 		e := failure(http.StatusBadGateway, "the upstream gave an answer that is not one of its query API")
 		e.Err = fmt.Errorf("status %d, Location %q", resp.StatusCode, clip(resp.Header.Get("Location")))
 		return e
-	case x.route.Filter != nil:
+	case x.route.Guard.filter != nil:
 		return p.filterAnswer(resp, x)
 	}
 	return answer.HideWarnings(resp, x.route.Formats, &x.warnings)

@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/promfence/promfence/proxy/answer"
+	"github.com/promfence/promfence/proxy/scope"
 )
 
 // An exchange is one request and its answer. It is the ResponseWriter of everything
@@ -26,7 +27,7 @@ type exchange struct {
 	idHeader  [1]string     // the record's id, as a header's value
 	origin    string        // the page that asks, for CORS
 	docs      bool          // the answer is the same for all, and may be kept
-	params    params        // the caller's own, for the row's filter
+	params    scope.Params  // the caller's own, for the row's filter
 	scoped    scopedRequest // what goes to the upstream
 	forwarded time.Time
 	answer    answerBody
@@ -201,4 +202,16 @@ func statusText(status int) string {
 		return "other"
 	}
 	return strconv.Itoa(status)
+}
+
+// clip keeps a caller's long text out of our answers.
+func clip(s string) string {
+	if len(s) > 64 {
+		return s[:64] + "…"
+	}
+	return s
+}
+
+func isWord(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_'
 }

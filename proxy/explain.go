@@ -5,10 +5,11 @@ import (
 
 	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy/promql"
+	"github.com/promfence/promfence/proxy/scope"
 )
 
 // An answerer answers in the upstream's place.
-type answerer func(p *Proxy, x *exchange, s scopedRequest) error
+type answerer func(p *Proxy, x *exchange, req scope.Request) error
 
 // Explain returns a query as the upstream would be sent it on behalf of a label
 // policy. Its errors are those that a caller would read, except that there are no
@@ -29,15 +30,15 @@ const ParserModule = promql.ParserModule
 func ParserVersion() string { return promql.ParserVersion() }
 
 // explain shows a caller what is made of their query, and for whom.
-func explain(p *Proxy, x *exchange, s scopedRequest) error {
+func explain(p *Proxy, x *exchange, req scope.Request) error {
 	type data struct {
 		Query    string   `json:"query"`
 		Enforced string   `json:"enforced"`
 		Label    string   `json:"label"`
 		Tenants  []string `json:"tenants"`
 	}
-	query, _ := x.params.lookup("query")
-	enforced, _ := s.params.lookup("query")
+	query, _ := x.params.Lookup("query")
+	enforced, _ := req.Param("query")
 	body, err := json.Marshal(struct {
 		Status string `json:"status"`
 		Data   data   `json:"data"`

@@ -32,7 +32,7 @@ func (p *Proxy) filterAnswer(resp *http.Response, x *exchange) error {
 	}
 	ctx, cancel := context.WithCancel(resp.Request.Context())
 	v := filter.View{
-		Labels: x.identity.Labels, Params: x.params.values(), SharedRules: p.shared.rules, SharedMetadata: p.shared.metadata,
+		Labels: x.identity.Labels, Params: x.params.Values(), SharedRules: p.shared.rules, SharedMetadata: p.shared.metadata,
 		Names: func() (filter.Names, error) { return ownAnswer(ctx, p.names, x, p.metricNames) },
 		Texts: func() (filter.Texts, error) {
 			return ownAnswer(ctx, p.texts, x, p.targetTexts)
@@ -42,7 +42,7 @@ func (p *Proxy) filterAnswer(resp *http.Response, x *exchange) error {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		w.CloseWithError(runFilter(x.route.Filter, w, src, v))
+		w.CloseWithError(runFilter(x.route.Guard.filter, w, src, v))
 	}()
 	body := &filteredBody{pipe: r, upstream: resp.Body, cancel: cancel, done: done}
 	head, err := io.ReadAll(io.LimitReader(r, heldAnswer))

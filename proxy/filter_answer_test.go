@@ -95,8 +95,8 @@ func TestRowsThatHoldOthersAreFiltered(t *testing.T) {
 // TestFilterAtEachRow is the list that a row whose answer is filtered stands on.
 func TestFilterAtEachRow(t *testing.T) {
 	for _, row := range proxy.Routes {
-		if _, ok := answers[strings.TrimPrefix(row.Path, "/")]; ok != (row.Filter != nil) {
-			t.Errorf("%s: in the list %v, filtered %v", row.Path, ok, row.Filter != nil)
+		if _, ok := answers[strings.TrimPrefix(row.Path, "/")]; ok != row.Filtered() {
+			t.Errorf("%s: in the list %v, filtered %v", row.Path, ok, row.Filtered())
 		}
 	}
 }

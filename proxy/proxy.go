@@ -29,6 +29,7 @@ import (
 
 	"github.com/promfence/promfence/auth"
 	"github.com/promfence/promfence/proxy/filter"
+	"github.com/promfence/promfence/proxy/scope"
 	"github.com/promfence/promfence/proxy/upstream"
 )
 
@@ -209,7 +210,7 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 		return err // 429
 	}
 	defer leave()
-	scoped, err := p.scope(x, r, name)
+	narrowed, err := p.narrowRequest(x, r)
 	if err != nil {
 		return err // 400, 403, 413, 415
 	}
@@ -217,43 +218,32 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 		return err // 503: it could not be recorded
 	}
 	if route.Answer != nil {
-		return route.Answer(p, x, scoped)
+		return route.Answer(p, x, narrowed)
 	}
-	p.forward(x, scoped)
+	p.forward(x, p.spell(x, r, name, narrowed))
 	return nil
 }
 
-// scope narrows the request to its caller's tenants.
-func (p *Proxy) scope(x *exchange, r *http.Request, labelName string) (scopedRequest, error) {
+// narrowRequest makes what goes to the upstream of what the caller sent.
+func (p *Proxy) narrowRequest(x *exchange, r *http.Request) (scope.Request, error) {
 	defer p.bodies.giveBack(x)
-	m := x.matcher
-	b := p.limits.budget()
-	if x.route.Body != nil {
-		body, err := readProtobuf(x, r, p.limits.BodyBytes)
-		if err == nil {
-			x.hashBody(body)
-			body, err = x.route.Body(p.limits, body, m, b)
+	in := scope.Input{Enforcer: x.matcher.enforcer, Limits: p.limits.scope(), Known: x.route.Params}
+	var err error
+	if x.route.Guard.body {
+		if in.Body, err = readProtobuf(x, r, p.limits.BodyBytes); err != nil {
+			return scope.Request{}, err
 		}
-		if err != nil {
-			return scopedRequest{}, err
-		}
-		return p.withBody(x, r, body), nil
+		x.hashBody(in.Body)
+		return x.route.Guard.narrow(in)
 	}
-	ps, err := readParams(x, r, x.route, p.limits.BodyBytes)
-	if err != nil {
-		return scopedRequest{}, err
+	if in.Params, err = readParams(x, r, x.route, p.limits.BodyBytes); err != nil {
+		return scope.Request{}, err
 	}
-	x.hash(ps)
-	if x.route.Filter != nil || x.route.Answer != nil {
-		x.params = slices.Clone(ps)
+	x.hash(in.Params)
+	if x.route.Guard.filter != nil || x.route.Answer != nil {
+		x.params = slices.Clone(in.Params)
 	}
-	if ps, err = x.route.Scope(ps, m, b); err != nil {
-		return scopedRequest{}, err
-	}
-	if ps, err = p.limits.checkTimes(x.route, ps, b); err != nil {
-		return scopedRequest{}, err
-	}
-	return p.withParams(x, r, labelName, ps), nil
+	return x.route.Guard.narrow(in)
 }
 
 // publicPaths need no token.

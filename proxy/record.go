@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/proxy/scope"
 )
 
 // A record is what a request leaves behind: its access line, its audit record, its
@@ -71,17 +72,17 @@ func (p *Proxy) newRecord(r *http.Request) *record {
 
 // hash keeps the hash of a query as it was sent, or of several selectors with line
 // breaks between them, and the text itself where slow queries are logged.
-func (r *record) hash(ps params) {
+func (r *record) hash(ps scope.Params) {
 	var room [2 << 10]byte // most queries fit: no allocation for a copy
 	all := room[:0]
 	for _, p := range ps {
-		if p.name != "query" && p.name != "match[]" {
+		if p.Name != "query" && p.Name != "match[]" {
 			continue
 		}
 		if r.decision.hashed {
 			all = append(all, '\n')
 		}
-		all, r.decision.hashed = append(all, p.value...), true
+		all, r.decision.hashed = append(all, p.Value...), true
 	}
 	if !r.decision.hashed {
 		return

@@ -34,11 +34,11 @@ func scopedBy(p *Proxy, r *http.Request) *http.Request {
 	if x.route = route; err != nil {
 		return nil
 	}
-	scoped, err := p.scope(x, r, name)
+	narrowed, err := p.narrowRequest(x, r)
 	if err != nil {
 		return nil
 	}
-	return scoped.r
+	return p.spell(x, r, name, narrowed).r
 }
 
 // promQL reads what the upstream would be sent.
@@ -77,11 +77,11 @@ func unfenced(tb testing.TB, route *Route, r *http.Request) string {
 		maps.Copy(form, inBody)
 	}
 	for name, values := range form {
-		if !route.knows(name) || !multiple(name) && len(values) != 1 {
+		if !slices.Contains(route.Params, name) || !strings.HasSuffix(name, "[]") && len(values) != 1 {
 			return "parameter " + name
 		}
 	}
-	if route.Filter != nil || strings.HasSuffix(route.Path, "e_query") || strings.HasSuffix(route.Path, "t_query") {
+	if route.Guard.filter != nil || route.Guard.dataless {
 		return "" // the answer is filtered, or there is no data in it
 	}
 	for _, q := range form["query"] {
@@ -145,7 +145,7 @@ func FuzzRequest(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if route.Body != nil {
+		if route.Guard.body {
 			return // FuzzReadRequest
 		}
 		if want := route.upstreamPath(name); out.URL.EscapedPath() != want || strings.ContainsAny(name, `/\`) {

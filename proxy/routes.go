@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/promfence/promfence/proxy/filter"
+	"github.com/promfence/promfence/proxy/scope"
 )
 
 // The two bases that every route is served at: Prometheus's own, and the one of
@@ -23,15 +24,13 @@ const (
 // A Route is everything that promfence knows of one endpoint: request side and
 // answer side in one row, so that they cannot drift apart.
 type Route struct {
-	Path    string        // below the base; {name} stands for one label name
-	Base    string        // the only base it is served at; empty for both
-	Methods []string      // everything else is a 405
-	Params  []string      // those that are read; the others are dropped
-	Scope   Scope         // narrows the request; without one the route serves nothing
-	Filter  filter.Filter // narrows the answer; nil when the request's scope already does
-	Body    Body          // narrows a request whose body is not a form, in place of Scope
-	Formats bool          // the answer is no JSON: it comes as the caller's Accept or body asks
-	Answer  answerer      // answers in the upstream's place
+	Path    string   // below the base; {name} stands for one label name
+	Base    string   // the only base it is served at; empty for both
+	Methods []string // everything else is a 405
+	Params  []string // those that are read; the others are dropped
+	Guard   Guard    // why no answer holds somebody else's data; without one the route serves nothing
+	Formats bool     // the answer is no JSON: it comes as the caller's Accept or body asks
+	Answer  answerer // answers in the upstream's place
 
 	full     string // the row's path as clients know it: log field and metric label
 	upstream string // and as the upstream does: not below its API if the row has a Base of its own
@@ -64,32 +63,36 @@ var (
 	}
 )
 
+// maxFormatTerms bounds a query that the upstream is asked to format: its
+// formatter takes seconds for a sum of a thousand terms.
+const maxFormatTerms = 300
+
 // Routes is everything that reaches the upstream. A path that is not here is a
 // 404, so a forgotten row loses a feature and never leaks a tenant.
 var Routes = []Route{
-	{Path: "/query", Methods: getPost, Params: instant, Scope: expression},
-	{Path: "/query_range", Methods: getPost, Params: ranged, Scope: expression},
-	{Path: "/query_exemplars", Methods: getPost, Params: []string{"query", "start", "end", "partial_response"}, Scope: expression, Filter: filter.Exemplars},
-	{Path: "/series", Methods: getPost, Params: merged, Scope: selectors(required)},
-	{Path: "/labels", Methods: getPost, Params: selected, Scope: selectors(added)},
-	{Path: "/label/{name}/values", Methods: get, Params: selected, Scope: selectors(added)},
-	{Path: "/query_explain", Methods: getPost, Params: instantPlan, Scope: expression},
-	{Path: "/query_range_explain", Methods: getPost, Params: rangePlan, Scope: expression},
-	{Path: "/search/metric_names", Methods: getPost, Params: searched, Scope: selectors(added)},
-	{Path: "/search/label_names", Methods: getPost, Params: searched, Scope: selectors(added)},
-	{Path: "/search/label_values", Methods: getPost, Params: append([]string{"label"}, searched...), Scope: selectors(added)},
-	{Path: "/rules", Methods: get, Params: ruled, Scope: checked(filter.CheckRules, "exclude_alerts", "group_limit", "group_next_token"), Filter: filter.Rules},
-	{Path: "/alerts", Methods: get, Scope: checked(nil), Filter: filter.Alerts},
-	{Path: "/metadata", Methods: get, Params: []string{"metric", "limit", "limit_per_metric"}, Scope: checked(filter.CheckMetadata, "limit", "limit_per_metric"), Filter: filter.Metadata},
-	{Path: "/targets", Methods: get, Params: []string{"state", "scrapePool"}, Scope: checked(nil), Filter: filter.Targets},
-	{Path: "/targets/metadata", Methods: get, Params: []string{"match_target", "metric", "limit"}, Scope: ownTargets, Filter: filter.TargetsMetadata},
-	{Path: "/read", Methods: post, Body: Limits.scopeReadRequest, Formats: true},
-	{Path: "/format_query", Methods: getPost, Params: []string{"query"}, Scope: parsed(maxFormatTerms)},
-	{Path: "/parse_query", Methods: getPost, Params: []string{"query"}, Scope: parsed(0)},
-	{Path: "/status/buildinfo", Methods: get, Scope: checked(nil)},
-	{Path: "/explain", Base: metricsBase, Methods: getPost, Params: []string{"query"}, Scope: expression, Answer: explain},
-	{Path: "/federate", Base: "/", Methods: get, Params: []string{"match[]"}, Scope: selectors(federated), Formats: true},
-	{Path: "/federate", Base: metricsBase, Methods: get, Params: []string{"match[]"}, Scope: selectors(federated), Formats: true},
+	{Path: "/query", Methods: getPost, Params: instant, Guard: narrowed(scope.Expression())},
+	{Path: "/query_range", Methods: getPost, Params: ranged, Guard: narrowed(scope.Expression())},
+	{Path: "/query_exemplars", Methods: getPost, Params: []string{"query", "start", "end", "partial_response"}, Guard: both(scope.Expression(), filter.Exemplars)},
+	{Path: "/series", Methods: getPost, Params: merged, Guard: narrowed(scope.Selectors(scope.Required))},
+	{Path: "/labels", Methods: getPost, Params: selected, Guard: narrowed(scope.Selectors(scope.Added))},
+	{Path: "/label/{name}/values", Methods: get, Params: selected, Guard: narrowed(scope.Selectors(scope.Added))},
+	{Path: "/query_explain", Methods: getPost, Params: instantPlan, Guard: narrowed(scope.Expression())},
+	{Path: "/query_range_explain", Methods: getPost, Params: rangePlan, Guard: narrowed(scope.Expression())},
+	{Path: "/search/metric_names", Methods: getPost, Params: searched, Guard: narrowed(scope.Selectors(scope.Added))},
+	{Path: "/search/label_names", Methods: getPost, Params: searched, Guard: narrowed(scope.Selectors(scope.Added))},
+	{Path: "/search/label_values", Methods: getPost, Params: append([]string{"label"}, searched...), Guard: narrowed(scope.Selectors(scope.Added))},
+	{Path: "/rules", Methods: get, Params: ruled, Guard: filtered(filter.Rules, filter.CheckRules, "exclude_alerts", "group_limit", "group_next_token")},
+	{Path: "/alerts", Methods: get, Guard: filtered(filter.Alerts, nil)},
+	{Path: "/metadata", Methods: get, Params: []string{"metric", "limit", "limit_per_metric"}, Guard: filtered(filter.Metadata, filter.CheckMetadata, "limit", "limit_per_metric")},
+	{Path: "/targets", Methods: get, Params: []string{"state", "scrapePool"}, Guard: filtered(filter.Targets, nil)},
+	{Path: "/targets/metadata", Methods: get, Params: []string{"match_target", "metric", "limit"}, Guard: both(scope.TargetSelector(filter.CheckMetadata), filter.TargetsMetadata)},
+	{Path: "/read", Methods: post, Guard: narrowed(scope.RemoteRead()), Formats: true},
+	{Path: "/format_query", Methods: getPost, Params: []string{"query"}, Guard: holdsNoTenantData(scope.Parsed(maxFormatTerms))},
+	{Path: "/parse_query", Methods: getPost, Params: []string{"query"}, Guard: holdsNoTenantData(scope.Parsed(0))},
+	{Path: "/status/buildinfo", Methods: get, Guard: holdsNoTenantData(scope.NoParameters())},
+	{Path: "/explain", Base: metricsBase, Methods: getPost, Params: []string{"query"}, Guard: narrowed(scope.Expression()), Answer: explain},
+	{Path: "/federate", Base: "/", Methods: get, Params: []string{"match[]"}, Guard: narrowed(scope.Selectors(scope.Federated)), Formats: true},
+	{Path: "/federate", Base: metricsBase, Methods: get, Params: []string{"match[]"}, Guard: narrowed(scope.Selectors(scope.Federated)), Formats: true},
 }
 
 // Endpoints yields the method and path of everything that needs a token.
@@ -125,18 +128,6 @@ func expand(rows []Route) []*Route {
 		}
 	}
 	return all
-}
-
-func (r *Route) knows(name string) bool { return slices.Contains(r.Params, name) }
-
-// param returns the row's own spelling of a parameter's name, if the row has it.
-func (r *Route) param(name []byte) (known string, ok bool) {
-	for _, p := range r.Params {
-		if p == string(name) {
-			return p, true
-		}
-	}
-	return "", false
 }
 
 // upstreamPath is the row's path as the upstream spells it, escaped.

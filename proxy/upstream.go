@@ -13,15 +13,13 @@ import (
 	"time"
 
 	"github.com/promfence/promfence/proxy/answer"
+	"github.com/promfence/promfence/proxy/scope"
 	"github.com/promfence/promfence/proxy/upstream"
 )
 
-// A scopedRequest has been narrowed to its caller's tenants. Only Proxy.scope
-// makes one of a caller's request, and ownRequest one of promfence's own; only a
-// scopedRequest can be sent.
+// A scopedRequest is what the upstream is sent of a scope.Request.
 type scopedRequest struct {
-	r      *http.Request
-	params params // as narrowed, for the rows that promfence answers itself
+	r *http.Request
 }
 
 // forward is a caller's only way to the upstream. ReverseProxy gets a request that
@@ -45,10 +43,17 @@ var formType = []string{form}
 // forwarded where the row's answers come in several formats.
 var forwardedHeaders = []string{"Cache-Control", "User-Agent", "Traceparent", "Tracestate", "X-Prometheus-Use-Start-Timestamps"}
 
-// withParams spells the upstream request of a row with parameters.
-func (p *Proxy) withParams(x *exchange, r *http.Request, labelName string, ps params) scopedRequest {
+// spell spells the upstream request of a caller's.
+func (p *Proxy) spell(x *exchange, r *http.Request, labelName string, req scope.Request) scopedRequest {
 	out := p.upstreamRequest(x, r, labelName)
-	encoded := ps.encode()
+	if body, ok := req.Body(); ok {
+		setBody(out, string(body))
+		out.Header.Set("Content-Type", protobuf)
+		out.Header.Set("Content-Encoding", "snappy")
+		out.Header.Set("X-Prometheus-Remote-Read-Version", "0.1.0")
+		return scopedRequest{out}
+	}
+	encoded := req.Form()
 	if e := p.log.Debug(); e.Enabled() {
 		e.Str("req_id", x.id).Str("params", clipLog(encoded)).Msg("scoped")
 	}
@@ -58,33 +63,26 @@ func (p *Proxy) withParams(x *exchange, r *http.Request, labelName string, ps pa
 	} else {
 		out.URL.RawQuery = encoded
 	}
-	return scopedRequest{out, ps}
-}
-
-// withBody spells the upstream request of a row whose body is protobuf.
-func (p *Proxy) withBody(x *exchange, r *http.Request, body []byte) scopedRequest {
-	out := p.upstreamRequest(x, r, "")
-	setBody(out, string(body))
-	out.Header.Set("Content-Type", protobuf)
-	out.Header.Set("Content-Encoding", "snappy")
-	out.Header.Set("X-Prometheus-Remote-Read-Version", "0.1.0")
-	return scopedRequest{r: out}
+	return scopedRequest{out}
 }
 
 // ownRequest spells a request on behalf of an exchange's tenants, in plain
 // encoding. Its only parameter is the tenants' own selector.
 func (p *Proxy) ownRequest(ctx context.Context, x *exchange, path, selector string) (scopedRequest, error) {
-	ps := params{{selector, x.matcher.enforcer.Everything()}}
+	req, err := scope.Everything(x.matcher.enforcer, selector)
+	if err != nil {
+		return scopedRequest{}, err
+	}
 	u := url.URL{Scheme: p.target.Scheme, Host: p.target.Host}
 	u.RawPath = p.prefix + apiBase + path
-	u.Path, u.RawQuery = unescaped(u.RawPath), ps.encode()
+	u.Path, u.RawQuery = unescaped(u.RawPath), req.Form()
 	out, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {
 		return scopedRequest{}, err
 	}
 	out.Header["Accept-Encoding"] = plain
 	p.setOwnHeaders(out.Header, x)
-	return scopedRequest{out, ps}, nil
+	return scopedRequest{out}, nil
 }
 
 // upstreamRequest spells what all rows share: the path from the row, the
@@ -108,7 +106,7 @@ func (p *Proxy) upstreamRequest(x *exchange, r *http.Request, labelName string) 
 		out.Header["Accept"] = accept[:1:1]
 	}
 	encoding := acceptEncoding(r.Header)
-	if x.route.Filter != nil {
+	if x.route.Guard.filter != nil {
 		encoding = plain // a filter's answer is small, and read whole
 	}
 	out.Header["Accept-Encoding"] = encoding
@@ -160,7 +158,7 @@ func (t transport) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	kind := upstream.Streamed
-	if x.route.Filter != nil {
+	if x.route.Guard.filter != nil {
 		kind = upstream.Filtered
 	}
 	resp, err := t.client.Send(x.scoped.r, kind)
@@ -200,7 +198,7 @@ func (p *Proxy) handOver(resp *http.Response) error {
 	if err := p.narrow(resp, x); err != nil {
 		return err
 	}
-	if x.route.Filter == nil { // a filtered answer is ready as far as it is held
+	if x.route.Guard.filter == nil { // a filtered answer is ready as far as it is held
 		if err := answer.Hold(resp); err != nil {
 			return cutShort(err)
 		}

@@ -96,6 +96,14 @@ func newMatcher(p policy.Matcher) (*labels.Matcher, error) {
 	return labels.NewMatcher(several, p.Label, strings.Join(values, "|"))
 }
 
+// Labels is the label policy; the zero Labels for the zero Enforcer and for none.
+func (e *Enforcer) Labels() policy.Labels {
+	if e == nil {
+		return policy.Labels{}
+	}
+	return e.labels
+}
+
 // Everything is the selector of all that the label policy allows; "" for the zero
 // Enforcer.
 func (e *Enforcer) Everything() string { return e.everything }

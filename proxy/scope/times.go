@@ -1,4 +1,4 @@
-package proxy
+package scope
 
 import (
 	"math"
@@ -6,12 +6,14 @@ import (
 	"time"
 
 	"github.com/prometheus/common/model"
+
+	"github.com/promfence/promfence/proxy/apierr"
 )
 
 // time reads a parameter as Prometheus reads times: seconds since 1970 with a
 // fraction, or RFC 3339. A number beyond all reason is no time.
-func (ps params) time(name string) (time.Time, error) {
-	v, _ := ps.lookup(name)
+func (ps Params) time(name string) (time.Time, error) {
+	v, _ := ps.Lookup(name)
 	if s, err := strconv.ParseFloat(v, 64); err == nil && math.Abs(s) < math.MaxInt64/1e3 {
 		whole, fraction := math.Modf(s)
 		return time.Unix(int64(whole), int64(math.Round(fraction*1e3)*1e6)), nil
@@ -19,38 +21,38 @@ func (ps params) time(name string) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339Nano, v); err == nil {
 		return t, nil
 	}
-	return time.Time{}, badData("invalid parameter %q: cannot parse %q to a valid timestamp", name, clip(v))
+	return time.Time{}, apierr.BadData("invalid parameter %q: cannot parse %q to a valid timestamp", name, clip(v))
 }
 
 // duration reads a parameter as Prometheus reads durations: seconds with a
 // fraction, or a number with a unit such as 5m.
-func (ps params) duration(name string) (time.Duration, error) {
-	v, _ := ps.lookup(name)
+func (ps Params) duration(name string) (time.Duration, error) {
+	v, _ := ps.Lookup(name)
 	if s, err := strconv.ParseFloat(v, 64); err == nil {
 		if math.Abs(s) >= math.MaxInt64/1e9 || math.IsNaN(s) {
-			return 0, badData("invalid parameter %q: cannot parse %q to a valid duration. It overflows int64", name, clip(v))
+			return 0, apierr.BadData("invalid parameter %q: cannot parse %q to a valid duration. It overflows int64", name, clip(v))
 		}
 		return time.Duration(s * float64(time.Second)), nil
 	}
 	d, err := model.ParseDuration(v)
 	if err != nil {
-		return 0, badData("invalid parameter %q: cannot parse %q to a valid duration", name, clip(v))
+		return 0, apierr.BadData("invalid parameter %q: cannot parse %q to a valid duration", name, clip(v))
 	}
 	return time.Duration(d), nil
 }
 
-func (ps params) step() (time.Duration, error) {
+func (ps Params) step() (time.Duration, error) {
 	d, err := ps.duration("step")
 	if err == nil && d <= 0 {
-		err = badData(`invalid parameter "step": zero or negative query resolution step widths are not accepted. Try a positive integer`)
+		err = apierr.BadData(`invalid parameter "step": zero or negative query resolution step widths are not accepted. Try a positive integer`)
 	}
 	return d, err
 }
 
 // lookback is how far back instant selectors look if the caller says so, or
 // zero: then, as with a negative one, the upstream has its own.
-func (ps params) lookback() (time.Duration, error) {
-	if v, _ := ps.lookup("lookback_delta"); v == "" {
+func (ps Params) lookback() (time.Duration, error) {
+	if v, _ := ps.Lookup("lookback_delta"); v == "" {
 		return 0, nil
 	}
 	d, err := ps.duration("lookback_delta")

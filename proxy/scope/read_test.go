@@ -1,4 +1,4 @@
-package proxy
+package scope
 
 import (
 	"net/url"

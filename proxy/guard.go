@@ -1,0 +1,56 @@
+package proxy
+
+import (
+	"errors"
+	"net/url"
+
+	"github.com/promfence/promfence/proxy/filter"
+	"github.com/promfence/promfence/proxy/scope"
+)
+
+// A Guard says why no answer of a row holds somebody else's data. There are four
+// ways to make one, and the zero Guard refuses every request.
+type Guard struct {
+	rule     narrower
+	filter   filter.Filter
+	body     bool // the rule narrows a remote-read body
+	dataless bool
+}
+
+// A narrower is one of the sealed rules of package scope.
+type narrower interface {
+	Narrow(in scope.Input) (scope.Request, error)
+}
+
+// narrowed is for rows whose request says whose series are read.
+func narrowed(r scope.Rule) Guard { return Guard{rule: r, body: r.IsBody()} }
+
+// filtered is for rows that no selector narrows. The request is checked, leaves out
+// what the filter applies itself, and the filter shows the caller's part of the answer.
+func filtered(f filter.Filter, check func(url.Values) error, applied ...string) Guard {
+	return Guard{rule: scope.LeaveToFilter(check, applied...), filter: f}
+}
+
+// both is for rows whose answer is filtered although their request is narrowed.
+func both(r scope.Rule, f filter.Filter) Guard { return Guard{rule: r, filter: f} }
+
+// holdsNoTenantData is for rows that answer every caller with the same.
+func holdsNoTenantData(d scope.Dataless) Guard { return Guard{rule: d, dataless: true} }
+
+var errUnguarded = errors.New("a row without a guard")
+
+// narrow makes the request that is sent. What the rule left to a filter is refused
+// where there is none.
+func (g Guard) narrow(in scope.Input) (scope.Request, error) {
+	if g.rule == nil {
+		return scope.Request{}, internal(errUnguarded)
+	}
+	req, err := g.rule.Narrow(in)
+	switch {
+	case err != nil:
+		return scope.Request{}, err
+	case req.IsZero(), req.NeedsFilter() && g.filter == nil:
+		return scope.Request{}, internal(errUnguarded)
+	}
+	return req, nil
+}

@@ -1,0 +1,86 @@
+package scope
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"github.com/promfence/promfence/proxy/apierr"
+	"github.com/promfence/promfence/proxy/promql"
+)
+
+// checkTimes holds a request against limits.max_range and limits.max_points.
+// With a limit set, times must be spelled as Prometheus takes them: some
+// upstreams read more, and what we cannot read we cannot bound. Rows that look
+// up series without evaluating anything may leave times out, and are then
+// given the longest range that they may have.
+func checkTimes(ps Params, in Input, b *promql.Budget) (Params, error) {
+	l := in.Limits
+	if l.MaxRange == 0 && l.MaxPoints == 0 {
+		return ps, nil
+	}
+	if slices.Contains(in.Known, "start") && !slices.Contains(in.Known, "step") {
+		return checkLookup(ps, l, b) // whatever the query of exemplars has, it is not evaluated
+	}
+	if err := b.CheckReach(); err != nil {
+		return nil, err
+	}
+	lookback, err := ps.lookback()
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Contains(in.Known, "start") {
+		return ps, b.CheckEvaluation(0, lookback)
+	}
+	return ps, checkSteps(ps, lookback, l, b)
+}
+
+// checkSteps is for rows that evaluate a query from start to end.
+func checkSteps(ps Params, lookback time.Duration, l Limits, b *promql.Budget) error {
+	start, err := ps.time("start")
+	if err != nil {
+		return err
+	}
+	end, err := ps.time("end")
+	if err != nil {
+		return err
+	}
+	step, err := ps.step()
+	if err != nil {
+		return err
+	}
+	span := end.Sub(start) // saturates
+	if err := b.CheckEvaluation(span, lookback); err != nil {
+		return err
+	}
+	// As Prometheus counts for its own limit.
+	if points := int64(span / step); l.MaxPoints > 0 && points > int64(l.MaxPoints) {
+		return apierr.OverLimit("max_points", http.StatusBadRequest, "the query has %d points per series: at most %d are accepted (limits.max_points); use a longer step", points, l.MaxPoints)
+	}
+	return nil
+}
+
+// checkLookup is for rows where the upstream takes a missing time for the
+// beginning or the end of all.
+func checkLookup(ps Params, l Limits, b *promql.Budget) (Params, error) {
+	if l.MaxRange == 0 {
+		return ps, nil
+	}
+	end := time.Now()
+	if v, _ := ps.Lookup("end"); v != "" {
+		var err error
+		if end, err = ps.time("end"); err != nil {
+			return nil, err
+		}
+	}
+	if v, _ := ps.Lookup("start"); v == "" {
+		from := end.Add(-l.MaxRange)
+		return append(ps.without("start"), Param{"start", strconv.FormatFloat(float64(from.UnixMilli())/1000, 'f', 3, 64)}), nil
+	}
+	start, err := ps.time("start")
+	if err != nil {
+		return nil, err
+	}
+	return ps, b.CheckSpan(end.Sub(start))
+}

@@ -1,0 +1,120 @@
+package scope
+
+import (
+	"errors"
+	"net/url"
+
+	"github.com/promfence/promfence/proxy/apierr"
+	"github.com/promfence/promfence/proxy/promql"
+)
+
+// maxSelectors bounds the match[] parameters of one request.
+const maxSelectors = 100
+
+// Expression narrows the parameter query, a PromQL expression.
+func Expression() Rule { return Rule{params: narrowExpression} }
+
+func narrowExpression(ps Params, in Input, b *promql.Budget) (Params, error) {
+	found := false
+	for i, p := range ps {
+		if p.Name != "query" {
+			continue
+		}
+		enforced, err := in.Enforcer.Expression(p.Value, b)
+		if err != nil {
+			return nil, inParameter("query", err)
+		}
+		ps[i].Value, found = enforced, true
+	}
+	if !found {
+		_, err := in.Enforcer.Expression("", b) // refused as an empty one is
+		return nil, inParameter("query", err)
+	}
+	return ps, nil
+}
+
+// inParameter says which parameter a refusal is about, as Prometheus does.
+func inParameter(name string, err error) error {
+	if e, ok := errors.AsType[*apierr.Error](err); ok && e.Type == "bad_data" {
+		e.Message = `invalid parameter "` + name + `": ` + e.Message
+	}
+	return err
+}
+
+// Absent is what a row does when no match[] was sent.
+type Absent int
+
+// The zero Absent refuses.
+const (
+	Required  Absent = iota // it is refused, as the upstream would
+	Added                   // the label policy's own selector is sent
+	Federated               // nothing is selected, so nothing is sent
+)
+
+// Selectors narrows every match[] parameter.
+func Selectors(absent Absent) Rule {
+	return Rule{params: func(ps Params, in Input, b *promql.Budget) (Params, error) {
+		return narrowSelectors(absent, ps, in.Enforcer, b)
+	}}
+}
+
+func narrowSelectors(absent Absent, ps Params, e *promql.Enforcer, b *promql.Budget) (Params, error) {
+	enforce := e.Selector
+	if absent == Federated {
+		enforce = e.FederatedSelector
+	}
+	kept := make(Params, 0, len(ps)+1)
+	count := 0
+	for _, p := range ps {
+		if p.Name == "match[]" {
+			if count++; count > maxSelectors {
+				return nil, apierr.BadData("too many match[] parameters: at most %d are accepted", maxSelectors)
+			}
+			enforced, err := enforce(p.Value, b)
+			if err != nil {
+				return nil, inParameter("match[]", err)
+			}
+			if enforced == "" {
+				continue
+			}
+			p.Value = enforced
+		}
+		kept = append(kept, p)
+	}
+	if count > 0 {
+		return kept, nil
+	}
+	switch absent {
+	case Added:
+		return append(kept, Param{"match[]", e.Everything()}), nil
+	case Federated:
+		return kept, nil
+	default:
+		return nil, apierr.BadData("no match[] parameter provided")
+	}
+}
+
+// TargetSelector narrows match_target, the selector of targets, and adds it where it
+// is missing. It refuses what check refuses. The answer is filtered as well; but an
+// upstream that says "not found" must not say it of somebody else's targets.
+func TargetSelector(check func(url.Values) error) Rule {
+	return Rule{params: func(ps Params, in Input, b *promql.Budget) (Params, error) {
+		if err := check(ps.Values()); err != nil {
+			return nil, err
+		}
+		selector := ""
+		if chosen, _ := ps.Lookup("match_target"); chosen != "" {
+			var err error
+			if selector, err = in.Enforcer.FederatedSelector(chosen, b); err != nil { // targets are chosen by what they lack, too
+				return nil, inParameter("match_target", err)
+			}
+		}
+		if selector == "" {
+			selector = in.Enforcer.Everything()
+		}
+		return append(ps.without("limit", "match_target"), Param{"match_target", selector}), nil
+	}}
+}
+
+// RemoteRead narrows the body of a remote-read request. Such a row knows no parameters.
+func RemoteRead() Rule { return Rule{body: true} }
