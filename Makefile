@@ -17,13 +17,36 @@ help: ## this list
 build: redoc console ## bin/promfence, static and stripped
 	CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o bin/promfence ./cmd/promfence
 
-release: redoc console ## bin/release: promfence for Linux on amd64 and arm64, the same bytes from the same commit, with sha256 sums
-	@[ -e $(REDOC_FILE) ] && [ -e $(CONSOLE_FILE) ] || { echo 'make release: it takes npm, because without Redoc and the console the bytes are others'; exit 1; }
-	rm -rf bin/release && mkdir -p bin/release
-	for arch in amd64 arm64; do \
-		CGO_ENABLED=0 GOOS=linux GOARCH=$$arch GOFLAGS= go build -trimpath -buildvcs=true -ldflags='-s -w -buildid=' -o bin/release/promfence-linux-$$arch ./cmd/promfence || exit 1; \
+# Version, commit and its time, for what is published.
+VERSION   = $(shell git describe --tags --always --dirty --match 'v*')
+COMMIT    = $(shell git rev-parse HEAD)
+COMMITTED = $(shell TZ=UTC git log -1 --date=format-local:%Y-%m-%dT%H:%M:%SZ --format=%cd)
+
+# What is published holds Redoc and the console: without npm the bytes are others.
+binaries: redoc console
+	@[ -e $(REDOC_FILE) ] && [ -e $(CONSOLE_FILE) ] || { echo 'make: what is published takes npm: apt-get install npm'; exit 1; }
+	@for platform in linux-amd64 linux-arm64 darwin-amd64 darwin-arm64; do \
+		CGO_ENABLED=0 GOOS=$${platform%-*} GOARCH=$${platform#*-} GOFLAGS= go build -trimpath -buildvcs=true -ldflags='-s -w -buildid=' -o bin/binaries/promfence-$$platform ./cmd/promfence || exit 1; \
 	done
-	cd bin/release && sha256sum promfence-linux-* >SHA256SUMS && cat SHA256SUMS
+
+image: binaries ## bin/image: the container image for Linux on amd64 and arm64, as an OCI layout, without a daemon
+	rm -rf bin/image
+	cd test && go run ./harness/image -out ../bin/image -binaries ../bin/binaries/promfence-linux- -version $(VERSION) -revision $(COMMIT) -created $(COMMITTED)
+	@echo "sha256:$$(sha256sum <bin/image/index.json | cut -d' ' -f1)"
+
+release: image ## bin/release: archives, image and checksums, the same bytes from the same commit; KEY=FILE signs them
+	rm -rf bin/release && mkdir -p bin/release
+	@for platform in linux-amd64 linux-arm64 darwin-amd64 darwin-arm64; do \
+		dir=promfence-$(VERSION)-$$platform && mkdir -p bin/archive/$$dir && \
+		cp bin/binaries/promfence-$$platform bin/archive/$$dir/promfence && cp LICENSE CHANGELOG.md README.md cmd/promfence/deploy/promfence.service bin/archive/$$dir && \
+		$(ARCHIVE) -C bin/archive $$dir | gzip -9 -n >bin/release/$$dir.tar.gz && rm -rf bin/archive || exit 1; \
+	done
+	@$(ARCHIVE) -C bin/image . | gzip -9 -n >bin/release/promfence-$(VERSION)-image.tar.gz
+	@cd bin/release && sha256sum * >../SHA256SUMS && mv ../SHA256SUMS . && cat SHA256SUMS
+	@[ -z '$(KEY)' ] || ssh-keygen -q -Y sign -n promfence -f '$(KEY)' bin/release/SHA256SUMS
+
+# GNU tar, without anything of this machine in it.
+ARCHIVE = tar --create --sort=name --mtime=$(COMMITTED) --owner=0 --group=0 --numeric-owner --mode=go+rX,go-w --format=gnu
 
 demo: build ## promfence in front of a Prometheus with two tenants, on DEMO_ADDRESS (127.0.0.1:8080)
 	@cd test && CGO_ENABLED=0 go run ./harness/prebuild ./demo ../bin/demo
@@ -63,4 +86,4 @@ bench: build ## what promfence costs, in ratios to other proxies (4 minutes)
 include openapi/redoc.mk
 include openapi/console.mk
 
-.PHONY: help build release demo test lint fuzz bench
+.PHONY: help build binaries image release demo test lint fuzz bench

@@ -1,104 +1,137 @@
 package operate_test
 
 import (
-	"bufio"
+	"archive/tar"
 	"bytes"
-	"encoding/json"
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/registry"
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	"github.com/google/go-containerregistry/pkg/v1/layout"
+	"github.com/google/go-containerregistry/pkg/v1/mutate"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/google/go-containerregistry/pkg/v1/validate"
 
 	"github.com/promfence/promfence/config"
 	"github.com/promfence/promfence/test/harness/fence"
 )
 
-// instructions are those of the Dockerfile, by stage.
-func instructions(t *testing.T) (stages [][][2]string) {
+// buildImages writes the image of this program twice, of the same binary for each
+// architecture, as make image does with released ones.
+func buildImages(t *testing.T) (dir, again string) {
 	t.Helper()
-	text, err := os.ReadFile("../../cmd/promfence/Dockerfile")
+	at := t.TempDir()
+	sh(t, "..", "CGO_ENABLED=0 go build -trimpath -o '"+at+"/promfence-amd64' ../cmd/promfence && cp '"+at+"/promfence-amd64' '"+at+"/promfence-arm64'")
+	sh(t, "..", "go build -o '"+at+"/image' ./harness/image")
+	for _, name := range []string{"one", "two"} {
+		sh(t, at, "./image -out "+name+" -binaries promfence- -version v0.0.0-test -revision 0123456789 -created 2026-11-01T00:00:00+02:00")
+	}
+	return filepath.Join(at, "one"), filepath.Join(at, "two")
+}
+
+// The image needs no daemon: what a registry takes and gives back is checked here,
+// and its root is a folder in which the program runs, as nobody, with nothing else
+// there and nothing that it could write to.
+func TestImage(t *testing.T) {
+	t.Parallel() // beside those that wait
+	dir, again := buildImages(t)
+	index, err := layout.ImageIndexFromPath(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := bufio.NewScanner(bytes.NewReader(bytes.ReplaceAll(text, []byte("\\\n"), nil)))
-	for lines.Scan() {
-		name, args, ok := strings.Cut(lines.Text(), " ")
-		if !ok || strings.HasPrefix(name, "#") {
-			continue
-		}
-		if name == "FROM" {
-			stages = append(stages, nil)
-		}
-		last := &stages[len(stages)-1]
-		*last = append(*last, [2]string{name, strings.TrimSpace(args)})
-	}
-	return stages
-}
-
-// The image is made as the Dockerfile says, as a folder: no engine is needed to
-// see that the program runs in it, as nobody, with nothing else there and
-// nothing that it could write to.
-func TestImage(t *testing.T) {
-	t.Parallel() // beside those that wait
-	stages := instructions(t)
-	if len(stages) != 2 || stages[1][0] != [2]string{"FROM", "scratch"} {
-		t.Fatalf("the image is made of %q", stages)
-	}
-	built, root := t.TempDir(), t.TempDir()
-	for _, in := range stages[0] {
-		if in[0] == "RUN" && strings.Contains(in[1], "go build") {
-			command := strings.Replace(in[1], " -o /promfence ", " -o '"+built+"/promfence' ", 1)
-			cmd := exec.CommandContext(t.Context(), "sh", "-c", command)
-			cmd.Dir, cmd.Env = "../..", append(os.Environ(), "TARGETOS=linux", "TARGETARCH=")
-			if out, err := cmd.CombinedOutput(); err != nil {
-				t.Fatalf("%s: %v\n%s", command, err, out)
-			}
-		}
-	}
-	cmd := exec.Command("")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
-	var own []string // settings of the image
-	for _, in := range stages[1][1:] {
-		switch in[0] {
-		case "COPY":
-			paths := strings.Fields(in[1])
-			if len(paths) != 3 || paths[0] != "--from=build" {
-				t.Fatalf("what is copied into the image is %q", paths)
-			}
-			fill(t, built, root, paths[1], paths[2])
-		case "USER":
-			switchUser(t, cmd.SysProcAttr, in[1])
-		case "ENTRYPOINT":
-			if err := json.Unmarshal([]byte(in[1]), &cmd.Args); err != nil || len(cmd.Args) != 1 {
-				t.Fatalf("ENTRYPOINT %s: want one program and no shell: %v", in[1], err)
-			}
-			cmd.Path = cmd.Args[0]
-		case "ENV":
-			own = append(own, in[1])
-		case "EXPOSE":
-			if in[1] != "8080 8081" {
-				t.Errorf("EXPOSE %s", in[1])
-			}
-		default:
-			t.Errorf("%s in an image that has no shell and needs nothing", in[0])
-		}
-	}
-	if !slices.Equal(own, []string{"PROMFENCE_ADMIN_ADDRESS=:8081"}) {
-		t.Errorf("the image's own settings are %q", own)
-	}
-	if _, err := config.Load(nil, append(own, "PROMFENCE_UPSTREAM_URL=http://x", "PROMFENCE_AUTH_ISSUER=http://x", "PROMFENCE_AUTH_AUDIENCE=x")); err != nil {
+	if err := validate.Index(index); err != nil {
 		t.Error(err)
 	}
+	first, second := digest(t, dir), digest(t, again)
+	if published, err := index.Digest(); err != nil || published.String() != first || first != second {
+		t.Errorf("the digest is %s (%v), index.json is %s and, built again, %s", published, err, first, second)
+	}
+	logs := log.New(io.Discard, "", 0)
+	server := httptest.NewServer(registry.New(registry.Logger(logs)))
+	t.Cleanup(server.Close)
+	ref, err := name.ParseReference(strings.TrimPrefix(server.URL, "http://") + "/promfence/promfence:test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := remote.WriteIndex(ref, index); err != nil {
+		t.Fatal(err)
+	}
+	for _, arch := range []string{"amd64", "arm64"} {
+		image, err := remote.Image(ref, remote.WithPlatform(v1.Platform{OS: "linux", Architecture: arch}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := image.ConfigFile()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := v1.Config{
+			User: "65532:65532", Entrypoint: []string{"/promfence"}, Env: []string{"PROMFENCE_ADMIN_ADDRESS=:8081"},
+			ExposedPorts: map[string]struct{}{"8080/tcp": {}, "8081/tcp": {}}, Labels: c.Config.Labels,
+		}
+		if diff := cmp.Diff(want, c.Config); diff != "" || c.Architecture != arch {
+			t.Errorf("%s %s (-want +got):\n%s", arch, c.Architecture, diff)
+		}
+		manifest, err := image.Manifest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, about := range []map[string]string{c.Config.Labels, manifest.Annotations} {
+			if about["org.opencontainers.image.version"] != "v0.0.0-test" || about["org.opencontainers.image.created"] != "2026-10-31T22:00:00Z" || len(about) != 7 {
+				t.Errorf("%s: %v", arch, about)
+			}
+		}
+		if arch == runtime.GOARCH {
+			runImage(t, image, c.Config)
+		}
+	}
+}
+
+func digest(t *testing.T, dir string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join(dir, "index.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("sha256:%x", sha256.Sum256(b))
+}
+
+// runImage runs the image's program in the image's root until it has served and
+// drained.
+func runImage(t *testing.T, image v1.Image, c v1.Config) {
+	t.Helper()
+	if _, err := config.Load(nil, append(slices.Clone(c.Env), "PROMFENCE_UPSTREAM_URL=http://x", "PROMFENCE_AUTH_ISSUER=http://x", "PROMFENCE_AUTH_AUDIENCE=x")); err != nil {
+		t.Error(err)
+	}
+	root := t.TempDir()
+	unpack(t, image, root)
 	if err := os.Chmod(root, 0o555); err != nil { // read-only, as the examples run it
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.Chmod(root, 0o755) }) // so that it can be removed
+	cmd := exec.Command("")
+	cmd.Path, cmd.Args = c.Entrypoint[0], c.Entrypoint
+	cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root}
+	switchUser(t, cmd.SysProcAttr, c.User)
 	f := run(t, cmd, stub(t, nil))
 	f.wants(t, "acme", "up", http.StatusOK)
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", f.Cmd.Process.Pid))
@@ -110,24 +143,53 @@ func TestImage(t *testing.T) {
 			t.Errorf("no %s in\n%s", want, status)
 		}
 	}
+	if err := f.Cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	f.Await(t, func() error {
+		if !strings.Contains(f.Log(), `"message":"drained"`) {
+			return errors.New("it has not drained")
+		}
+		return nil
+	})
 }
 
-// fill puts what the image has into its folder.
-func fill(t *testing.T, built, root, from, to string) {
+// unpack writes what the image holds, which is known to the last file.
+func unpack(t *testing.T, image v1.Image, root string) {
 	t.Helper()
-	if strings.HasSuffix(to, "/") {
-		to += filepath.Base(from)
+	var names []string
+	files := mutate.Extract(image)
+	defer files.Close()
+	for r := tar.NewReader(files); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, fmt.Sprintf("%s %o %d", h.Name, h.Mode, h.Uid))
+		path := filepath.Join(root, h.Name)
+		if h.Typeflag == tar.TypeDir {
+			if err := os.MkdirAll(path, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		b, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasSuffix(h.Name, ".crt") && !x509.NewCertPool().AppendCertsFromPEM(b) {
+			t.Errorf("%s holds no certificates", h.Name)
+		}
+		if err := os.WriteFile(path, b, os.FileMode(h.Mode)); err != nil {
+			t.Fatal(err)
+		}
 	}
-	source := map[string]string{"/promfence": built + "/promfence", "/etc/ssl/certs/ca-certificates.crt": "image_test.go"}[from] // no certificate is needed here
-	b, err := os.ReadFile(source)
-	if err != nil {
-		t.Fatalf("the image has %s: %v", from, err)
-	}
-	if err := os.MkdirAll(filepath.Dir(root+to), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(root+to, b, 0o755); err != nil {
-		t.Fatal(err)
+	want := []string{"etc 755 0", "etc/ssl 755 0", "etc/ssl/certs 755 0", "etc/ssl/certs/ca-certificates.crt 444 0", "promfence 555 0"}
+	if diff := cmp.Diff(want, names); diff != "" {
+		t.Errorf("the image holds (-want +got):\n%s", diff)
 	}
 }
 
@@ -162,8 +224,34 @@ func TestSystemdUnit(t *testing.T) {
 	if out, err := exec.CommandContext(t.Context(), analyze, "verify", "--man=no", path).CombinedOutput(); err != nil || len(bytes.TrimSpace(out)) > 0 {
 		t.Errorf("%v\n%s", err, out)
 	}
-	out, err := exec.CommandContext(t.Context(), analyze, "security", "--offline=true", "--threshold=20", path).CombinedOutput()
+	checkUnitMemory(t, unit)
+	out, err := exec.CommandContext(t.Context(), analyze, "security", "--offline=true", "--threshold=15", path).CombinedOutput()
 	if err != nil {
 		t.Errorf("it may do more than it needs: %v\n%s", err, out)
+	}
+}
+
+// checkUnitMemory checks the unit's limits as those of the Kubernetes examples.
+func checkUnitMemory(t *testing.T, unit string) {
+	t.Helper()
+	var settings []string
+	for _, line := range regexp.MustCompile(`(?m)^Environment=(PROMFENCE_.*)$`).FindAllStringSubmatch(unit, -1) {
+		settings = append(settings, strings.Fields(line[1])...)
+	}
+	c, err := config.Load(nil, append(settings, "PROMFENCE_UPSTREAM_URL=http://x", "PROMFENCE_AUTH_ISSUER=http://x", "PROMFENCE_AUTH_AUDIENCE=x"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	number := func(pattern string) int64 {
+		m := regexp.MustCompile(pattern).FindStringSubmatch(unit)
+		if m == nil {
+			t.Fatalf("no %s", pattern)
+		}
+		n, _ := strconv.ParseInt(m[1], 10, 64)
+		return n * mib
+	}
+	goal, limit := number(`(?m)^Environment=GOMEMLIMIT=(\d+)MiB$`), number(`(?m)^MemoryMax=(\d+)M$`)
+	if worst := c.WorstCaseMemory(); worst > goal || goal > limit/8*7 {
+		t.Errorf("the settings allow %d MiB, GOMEMLIMIT is %d MiB and the limit %d MiB", worst/mib, goal/mib, limit/mib)
 	}
 }

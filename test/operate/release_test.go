@@ -12,34 +12,44 @@ import (
 	"github.com/promfence/promfence/test/harness/fence"
 )
 
-// Whoever builds the same commit elsewhere gets the same bytes.
+// Whoever builds the same commit elsewhere gets the same bytes: archives, image and
+// checksums.
 func TestReleasesAreTheSameBytes(t *testing.T) {
-	t.Parallel()                                         // beside those that wait
-	const redoc = "openapi/redoc/redoc.standalone.js.gz" // not in the repository
-	script, err := os.ReadFile(filepath.Join("../..", redoc))
-	if err != nil {
-		fence.LeaveOut(t, "no Redoc: make redoc")
+	t.Parallel()                                                                                    // beside those that wait
+	pages := []string{"openapi/redoc/redoc.standalone.js.gz", "openapi/console/dist/console.js.gz"} // not in the repository
+	for _, page := range pages {
+		if _, err := os.Stat(filepath.Join("../..", page)); err != nil {
+			fence.LeaveOut(t, "no Redoc or no console: make redoc console")
+		}
 	}
 	at, commit := t.TempDir(), strings.TrimSpace(sh(t, ".", "git rev-parse HEAD"))
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sh(t, at, "ssh-keygen -q -t ed25519 -N '' -f key")
 	var sums []string
 	for _, folder := range []string{"a", "another/folder"} {
 		dir := filepath.Join(at, folder)
 		sh(t, ".", "git clone --quiet ../.. '"+dir+"' && git -C '"+dir+"' checkout --quiet "+commit)
-		if err := os.WriteFile(filepath.Join(dir, redoc), script, 0o600); err != nil {
-			t.Fatal(err)
+		for _, page := range pages {
+			sh(t, dir, "cp '"+filepath.Join(root, page)+"' "+page)
 		}
-		sh(t, dir, "make release && cd bin/release && sha256sum --check --quiet SHA256SUMS")
+		sh(t, dir, "make release KEY='"+at+"/key' && cd bin/release && sha256sum --check --quiet SHA256SUMS")
+		sh(t, filepath.Join(dir, "bin/release"), `echo "release $(cat '`+at+`/key.pub')" >../signers && ssh-keygen -Y verify -f ../signers -I release -n promfence -s SHA256SUMS.sig <SHA256SUMS`)
 		b, err := os.ReadFile(filepath.Join(dir, "bin/release/SHA256SUMS"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		sums = append(sums, string(b))
+		sums = append(sums, string(b)+digest(t, filepath.Join(dir, "bin/image")))
 	}
-	if sums[0] != sums[1] || strings.Count(sums[0], "\n") != 2 {
-		t.Errorf("built in one folder\n%sand in another\n%s", sums[0], sums[1])
+	if sums[0] != sums[1] || strings.Count(sums[0], "\n") != 5 {
+		t.Errorf("built in one folder\n%s\nand in another\n%s", sums[0], sums[1])
 	}
+	t.Log(sums[0])
 	for arch, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
-		path := filepath.Join(at, "a/bin/release/promfence-linux-"+arch)
+		sh(t, at, "mkdir "+arch+" && tar -xzf a/bin/release/promfence-*-linux-"+arch+".tar.gz --strip-components=1 -C "+arch)
+		path := filepath.Join(at, arch, "promfence")
 		wantStatic(t, path, machine)
 		info, err := buildinfo.ReadFile(path)
 		if err != nil {
