@@ -64,7 +64,19 @@ test: redoc console ## all tests of both modules, with the race detector
 	@command -v systemd-analyze >/dev/null || echo 'left out: the systemd unit, for want of systemd-analyze: apt-get install systemd'
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || [ -n '$(CHROMIUM)' ] || echo 'left out: /docs and CORS in a browser, for want of one: apt-get install chromium'
 
-lint: ## gofumpt, go vet, golangci-lint and go mod tidy, nothing changed
+# The database is a module too, so that the answer is the same everywhere and
+# offline. govulncheck fails on what it finds: the list decides here.
+VULN = go tool -modfile=$(CURDIR)/.vuln.mod govulncheck
+
+vuln: ## known vulnerabilities in what promfence calls; .ci/vulnerabilities lists those that may be there
+	@go mod download -modfile=.vuln.mod golang.org/x/vulndb
+	@db=$$(go list -modfile=.vuln.mod -m -f '{{.Dir}}' golang.org/x/vulndb) && out=$$(mktemp) && trap 'rm -f "$$out"' EXIT && \
+	{ $(VULN) -db "file://$$db/data/osv" ./... >"$$out" 2>&1 || [ $$? = 3 ] || { cat "$$out"; exit 1; }; } && \
+	for id in $$(sed -n 's/^Vulnerability #[0-9]*: //p' "$$out"); do \
+		grep -q "^$$id go" .ci/vulnerabilities || { echo "make vuln: $$id is not in .ci/vulnerabilities: update what it is in"; sed -n "/: $$id\$$/,/^$$/p" "$$out"; exit 1; }; \
+	done && echo "vuln: $$(grep -c '^Vulnerability #' "$$out") known, all of them listed"
+
+lint: vuln ## gofumpt, go vet, golangci-lint, go mod tidy and known vulnerabilities, nothing changed
 	@unformatted="$$($(TOOL) gofumpt -l .)" && { [ -z "$$unformatted" ] || { echo "make lint: run gofumpt on"; echo "$$unformatted"; exit 1; }; }
 	go mod tidy -diff
 	go vet ./...
@@ -86,4 +98,4 @@ bench: build ## what promfence costs, in ratios to other proxies (4 minutes)
 include openapi/redoc.mk
 include openapi/console.mk
 
-.PHONY: help build binaries image release demo test lint fuzz bench
+.PHONY: help build binaries image release demo test vuln lint fuzz bench
