@@ -160,3 +160,38 @@ func expressions(t *testing.T) (all []string) {
 	}
 	return all
 }
+
+// Whoever is woken by an alert finds what to do about it.
+func TestAlertsLeadToWhatToDo(t *testing.T) {
+	var rules struct {
+		Groups []struct {
+			Rules []struct {
+				Alert       string
+				Annotations map[string]string
+			}
+		}
+	}
+	if err := yaml.Unmarshal(file(t, "alerts.yaml"), &rules); err != nil {
+		t.Fatal(err)
+	}
+	page, err := os.ReadFile("../../cmd/promfence/README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := map[string]bool{}
+	for _, m := range regexp.MustCompile(`(?m)^### (\w+)$`).FindAllSubmatch(page, -1) {
+		known[strings.ToLower(string(m[1]))] = true
+	}
+	for _, g := range rules.Groups {
+		for _, r := range g.Rules {
+			_, anchor, ok := strings.Cut(r.Annotations["runbook_url"], "/blob/main/cmd/promfence/README.md#")
+			if !ok || !known[anchor] {
+				t.Errorf("%s leads to %q", r.Alert, r.Annotations["runbook_url"])
+			}
+			delete(known, anchor)
+		}
+	}
+	if len(known) > 0 {
+		t.Errorf("no alert leads to %v", known)
+	}
+}
