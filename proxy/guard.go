@@ -37,6 +37,12 @@ func both(r scope.Rule, f filter.Filter) Guard { return Guard{rule: r, filter: f
 // holdsNoTenantData is for rows that answer every caller with the same.
 func holdsNoTenantData(d scope.Dataless) Guard { return Guard{rule: d, dataless: true} }
 
+// Filters reports whether the row's answer is filtered.
+func (g Guard) Filters() bool { return g.filter != nil }
+
+// ReadsBody reports whether the row narrows a remote-read body.
+func (g Guard) ReadsBody() bool { return g.body }
+
 var errUnguarded = errors.New("a row without a guard")
 
 // narrow makes the request that is sent. What the rule left to a filter is refused

@@ -111,10 +111,10 @@ func endpointsTable(t *testing.T) string {
 	var lines []tableLine
 	for _, row := range proxy.Routes {
 		text := enforcement[row.Path]
-		if (row.Filter != nil) != strings.HasPrefix(text, "answer filtered") ||
+		if row.Guard.Filters() != strings.HasPrefix(text, "answer filtered") ||
 			(row.Answer != nil) != strings.HasPrefix(text, "answered by") ||
-			(row.Body != nil) != strings.HasPrefix(text, "body ") ||
-			slices.Contains(row.Params, "match[]") && row.Filter == nil && !strings.HasPrefix(text, "every `match[]`") {
+			row.Guard.ReadsBody() != strings.HasPrefix(text, "body ") ||
+			slices.Contains(row.Params, "match[]") && !row.Guard.Filters() && !strings.HasPrefix(text, "every `match[]`") {
 			t.Errorf("%s: is it true that %q?", row.Path, text)
 		}
 		base := "/api/v1" // and the other one, as the text above the table says
@@ -192,7 +192,7 @@ func TestREADMEExplainsEveryLineAndReason(t *testing.T) {
 	for name, pattern := range map[string]string{
 		"line":   `\.(?:Msg|Info|Warn|Error)\("([a-z][^"]+)"`,
 		"reason": ` Reason = "(\w+)"`,
-		"limit":  `overLimit\("(\w+)"`,
+		"limit":  `[oO]verLimit\("(\w+)"`,
 	} {
 		found := namesIn(t, regexp.MustCompile(pattern), ours)
 		if len(found) < 5 {

@@ -15,7 +15,7 @@ import (
 // whose address it returns.
 func Promfence(t testing.TB, idp *authtest.Issuer, upstreamURL string) string {
 	t.Helper()
-	f := fence.Start(t, append(fence.Trust(idp), "UPSTREAM_URL="+upstreamURL)...)
+	f := fence.Start(t, append(fence.Trust(idp), "UPSTREAM_URL="+upstreamURL, "CONSOLE_ENABLED=true")...)
 	u, err := url.Parse(f.URL)
 	if err != nil {
 		t.Fatal(err)
