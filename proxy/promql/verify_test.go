@@ -117,6 +117,7 @@ func TestTheVerificationNoticesAWrongText(t *testing.T) {
 		{"another number", `x + 1`, `x{T} + 2`},
 		{"zero below zero", `1 / 0`, `1 / -0`},
 		{"no number", `1`, `"1"`},
+		{"a number for a string", `"1"`, `1`},
 		{"a number for a duration", `vector(1s)`, `vector(1)`},
 		{"a duration expression of another kind", `rate(x[5m*2])`, `rate(x{T}[5m/2])`},
 		{"one with something else on the left", `rate(x[5m*2])`, `rate(x{T}[6m*2])`},
