@@ -2,6 +2,7 @@ package harness
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,136 +10,95 @@ import (
 	"github.com/promfence/promfence/test/harness/upstream"
 )
 
-// Marker is in every name, label, value and text that is not acme's, so that
+// Stranger is in every name, label, value and text that is not acme's, so that
 // one look at an answer's bytes tells whether any of it got out.
-const Marker = "GLOBEX"
+const Stranger = "stranger"
 
-// A World is one moment of two Prometheus servers: Crowd holds everybody's series
-// and Alone only acme's. What acme sees of Crowd must be what Alone answers.
+// A World is one moment of two Prometheus servers: Alone holds acme's data, Crowd
+// the same data to the last byte and that of strangers. What acme sees of Crowd
+// must be what Alone answers.
 type World struct {
-	Crowd, Alone *upstream.Upstream
+	Alone, Crowd *upstream.Upstream
 	Now          time.Time // the last sample
 }
 
-// sharedSeries are those that everybody has; %s is a tenant and %d where the
-// values begin, so that a sum tells whose they are.
-const sharedSeries = `
-	requests_total{job="shop", instance="a", code="200"%s} %d+30x20
-	requests_total{job="shop", instance="a", code="500"%s} %d+3x20
-	requests_total{job="shop", instance="b", code="200"%s} %d+60x20
-	errors_total{job="shop", instance="a"%s} %d+1x20
-	memory_bytes{job="shop", instance="a"%s} %d+5x20
-	latency_seconds_bucket{job="shop", le="0.1"%s} %d+10x20
-	latency_seconds_bucket{job="shop", le="1"%s} %d+20x20
-	latency_seconds_bucket{job="shop", le="+Inf"%s} %d+25x20
-	limit{job="shop"%s} %d+0x20
-	{"lat.ency", "host.name"="web-1"%s} %d+2x20
-	target_info{job="shop", instance="a", version="1"%s} %d+0x20
-	`
+// Step lies between two samples, of which each series has 40 before World.Now.
+const Step = 15 * time.Second
 
-// strangersSeries are those that only others have; none is called like acme's.
-const strangersSeries = `
-	GLOBEX_secret_total{tenant_id="globex", job="GLOBEX"} 7+13x20
-	requests_total{tenant_id="globex", job="GLOBEX", GLOBEX_label="GLOBEX"} 7+17x20
-	{"GLOBEX.dot", "GLOBEX.host"="GLOBEX", tenant_id="globex"} 7+19x20
-	requests_total{job="GLOBEX-of-nobody"} 7+23x20
-	requests_total{tenant_id="GLOBEX|acme", job="GLOBEX"} 7+29x20
-	requests_total{tenant_id="acme2", job="GLOBEX"} 7+31x20
-	requests_total{tenant_id="ACME", job="GLOBEX"} 7+37x20
-	requests_total{tenant_id="xacme", job="GLOBEX"} 7+41x20
-	requests_total{tenant_id="", job="GLOBEX"} 7+43x20
-	GLOBEX_histogram{tenant_id="globex"} {{schema:0 count:4 sum:5 buckets:[1 2 1]}}x20
-	`
+// bounded makes some queries fail in the engine.
+var bounded = []string{"--query.max-samples=3000"}
 
-// ownSeries are those that only acme has.
-const ownSeries = `
-	native_seconds{tenant_id="acme", job="shop"} {{schema:0 count:4 sum:5 buckets:[1 2 1]}}+{{schema:0 count:4 sum:5 buckets:[1 2 1]}}x20
-	only_acme{tenant_id="acme", job="shop"} 1+1x20
-	`
-
-// of fills the shared series in for a tenant; "" is nobody.
-func of(tenant string, from int) string {
-	label := ""
-	if tenant != "" {
-		label = fmt.Sprintf(", tenant_id=%q", tenant)
-	}
-	lines := strings.ReplaceAll(sharedSeries, "%s", label)
-	return strings.ReplaceAll(lines, "%d", fmt.Sprint(from))
-}
-
-// NewWorld starts both servers and loads them.
+// NewWorld starts both servers, loads them, and waits for their first scrapes and
+// evaluations.
 func NewWorld(t testing.TB) *World {
 	t.Helper()
+	acme, all := targets(t)
 	w := &World{
-		Crowd: upstream.Start(t, upstream.Options{Rules: crowdRules, Targets: crowdTargets}),
-		Alone: upstream.Start(t, upstream.Options{Rules: aloneRules, Targets: aloneTargets}),
-		Now:   time.Now().Truncate(time.Minute),
+		Alone: upstream.Start(t, upstream.Options{Rules: map[string]string{"acme": acmeRules}, Targets: acme, Args: bounded}),
+		Crowd: upstream.Start(t, upstream.Options{Rules: map[string]string{"acme": acmeRules, "strangers": strangersRules}, Targets: all, Args: bounded}),
+		Now:   time.Now().Truncate(time.Minute).Add(-time.Minute),
 	}
-	const step = 30 * time.Second
-	start := w.Now.Add(-20 * step)
-	for _, u := range []*upstream.Upstream{w.Crowd, w.Alone} {
-		u.Load(t, start, step, of("acme", 1)+ownSeries)
-		u.Write(t, upstream.Traced("trace-of-acme", w.Now, "tenant_id", "acme"))
+	start := w.Now.Add(-40 * Step)
+	for _, u := range []*upstream.Upstream{w.Alone, w.Crowd} {
+		u.Load(t, start, Step, acmeSeries)
+		u.Write(t, upstream.Traced("trace-1", w.Now.Add(-time.Minute), "tenant_id", "acme"), upstream.Traced("trace-2", w.Now, "tenant_id", "acme"))
 	}
-	w.Crowd.Load(t, start, step, of("globex", 5000)+of("beta", 900)+of("", 70000)+strangersSeries)
-	w.Crowd.Write(t, upstream.Traced("trace-of-GLOBEX", w.Now, "tenant_id", "globex"))
+	w.Crowd.Load(t, start, Step, like(acmeSeries, "globex", 5000)+like(acmeSeries, "beta", 900)+like(acmeSeries, "", 70000)+strangersSeries)
+	w.Crowd.Write(t, upstream.Traced("trace-of-a-stranger", w.Now, "tenant_id", "globex"))
+	settle(t, w.Alone, "What acme says.")
+	settle(t, w.Crowd, "What acme says.", "What a stranger says.")
 	return w
 }
 
-// Settle waits until everybody's rules were evaluated and targets scraped.
-func (w *World) Settle(t testing.TB) {
-	t.Helper()
-	for u, signs := range map[*upstream.Upstream][]string{
-		w.Crowd: {`scraped_total{tenant_id="acme"}`, "GLOBEX_only", "node_GLOBEX", `ALERTS{alertname="GLOBEXBurns"}`, "acme:recorded", `up{job="GLOBEX-down"}`},
-		w.Alone: {"scraped_total", `ALERTS{alertname="AcmeBurns"}`, "acme:recorded"},
-	} {
-		for _, sign := range signs {
-			err := upstream.Poll(t.Context(), 20*time.Second, func() error {
-				_, body := Fetch(t, u.URL+"/api/v1/query", "", Form("query", sign))
-				if len(Result(t, body)) == 0 {
-					return fmt.Errorf("still no %s", sign)
-				}
-				return nil
-			})
-			if err != nil {
-				t.Fatal(err)
-			}
+// like gives another tenant what acme has, with every value of a series of plain
+// numbers so much higher that a sum tells whose they are. "" is nobody.
+func like(series, tenant string, higher int) string {
+	var lines []string
+	for line := range strings.Lines(series) {
+		name, values, ok := strings.Cut(strings.TrimSpace(line), "} ")
+		var first, change, times int
+		if _, err := fmt.Sscanf(values, "%d%dx%d", &first, &change, &times); !ok || err != nil {
+			continue
 		}
+		label := fmt.Sprintf("tenant_id=%q, ", tenant)
+		if tenant == "" {
+			label = ""
+		}
+		lines = append(lines, fmt.Sprintf("%s} %d%+dx%d", strings.Replace(name, `tenant_id="acme", `, label, 1), first+higher, change, times))
 	}
+	return strings.Join(lines, "\n") + "\n"
 }
 
-var (
-	acmeRules = `
-- name: acme
-  rules:
-  - {alert: AcmeBurns, expr: 'vector(1)', labels: {tenant_id: acme}}
-  - {record: 'acme:recorded', expr: 'vector(1)', labels: {tenant_id: acme}}
-`
-	strangersRules = `
-- name: mixed
-  rules:
-  - {alert: GLOBEXBurns, expr: 'vector(1)', labels: {tenant_id: globex}, annotations: {text: GLOBEX}}
-  - {alert: OfNobodyGLOBEX, expr: 'vector(1)'}
-- name: GLOBEX
-  rules:
-  - {record: 'GLOBEX:recorded', expr: 'sum(GLOBEX_secret_total)', labels: {tenant_id: globex}}
-`
-	aloneRules = map[string]string{"rules": "groups:" + acmeRules}
-	crowdRules = map[string]string{"rules": "groups:" + acmeRules + strangersRules}
-
-	acmeTarget = upstream.Target{
-		Job: "shop", Labels: map[string]string{"tenant_id": "acme"},
-		Metrics: "# HELP scraped_total What acme says.\n# TYPE scraped_total counter\nscraped_total 1\n",
+// settle waits for the first scrapes and evaluations. What is not loaded yet is
+// not listed as unfinished either, so it waits for what must be there as well.
+func settle(t testing.TB, u *upstream.Upstream, helps ...string) {
+	t.Helper()
+	wanted := map[string][]string{
+		"/api/v1/rules":   {`"name":"third"`},
+		"/api/v1/targets": {`"job":"down"`, `"job":"cart"`, `"job":"shop"`},
+		"/api/v1/series?match[]=%7Balertname=~%22Pending|Burning%22%7D": {`"alertstate":"pending"`, `"alertstate":"firing"`, "ALERTS_FOR_STATE"},
+		"/api/v1/metadata?metric=scraped_total":                         helps,
+		"/api/v1/metadata?metric=scraped_seconds":                       {"How long."},
+		"/api/v1/query?query=three":                                     {`"three"`},
 	}
-	aloneTargets = []upstream.Target{acmeTarget}
-	crowdTargets = []upstream.Target{
-		acmeTarget,
-		{
-			Job: "GLOBEX", Labels: map[string]string{"tenant_id": "globex"},
-			Metrics: "# HELP scraped_total What GLOBEX says.\n# TYPE scraped_total counter\nscraped_total 1\n" +
-				"# HELP GLOBEX_only GLOBEX.\n# TYPE GLOBEX_only gauge\nGLOBEX_only 1\n",
-		},
-		{Job: "GLOBEX-of-nobody", Metrics: "# HELP node_GLOBEX GLOBEX.\n# TYPE node_GLOBEX gauge\nnode_GLOBEX 1\n"},
-		{Job: "GLOBEX-down", Address: "127.0.0.1:1", Labels: map[string]string{"tenant_id": "globex"}},
+	if slices.Contains(helps, "What a stranger says.") {
+		wanted["/api/v1/query?query=stranger_only"] = []string{`"stranger_only"`}
 	}
-)
+	err := upstream.Poll(t.Context(), 30*time.Second, func() error {
+		for path, texts := range wanted {
+			_, body := Fetch(t, u.URL+path, "", nil)
+			if strings.Contains(body, `"health":"unknown"`) {
+				return fmt.Errorf("%s has something without a first result", path)
+			}
+			for _, text := range texts {
+				if !strings.Contains(body, text) {
+					return fmt.Errorf("%s lacks %s", path, text)
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

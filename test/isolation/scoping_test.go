@@ -62,11 +62,11 @@ var ways = map[string]string{
 	"a ratio by label":             `errors_total / ignoring(code) group_right requests_total`,
 	"on a label":                   `requests_total * on (job) group_left limit`,
 	"joined with info":             `requests_total * on (job, instance) group_left(version) target_info`,
-	"or":                           `only_acme or GLOBEX_secret_total`,
-	"or, the other way round":      `GLOBEX_secret_total or only_acme`,
+	"or":                           `only_acme or stranger_secret_total`,
+	"or, the other way round":      `stranger_secret_total or only_acme`,
 	"and":                          `requests_total and on (job) errors_total`,
-	"unless":                       `requests_total unless on () GLOBEX_secret_total`,
-	"unless what others have":      `requests_total unless on () requests_total{job="GLOBEX"}`,
+	"unless":                       `requests_total unless on () stranger_secret_total`,
+	"unless what others have":      `requests_total unless on () requests_total{job="stranger"}`,
 	"a comparison":                 `requests_total > bool on (job, instance, code) requests_total offset 1m`,
 	"a fill":                       `requests_total + on (job, instance, code) fill(0) requests_total offset 1m`,
 	"compared with what others do": `sum(requests_total) >= bool scalar(sum(limit))`,
@@ -83,7 +83,7 @@ var ways = map[string]string{
 	"nothing: another in a regexp":  `requests_total{tenant_id=~"globex|beta"}`,
 	"nothing: another in quotes":    `{"requests_total", "tenant_id"="globex"}`,
 	"nothing: who is not acme":      `requests_total{tenant_id!="acme"}`,
-	"nothing: another's own metric": `GLOBEX_secret_total`,
+	"nothing: another's own metric": `stranger_secret_total`,
 
 	"a histogram's quantile":          `histogram_quantile(0.9, sum by (le) (rate(latency_seconds_bucket[5m])))`,
 	"a native histogram":              `histogram_count(native_seconds)`,
@@ -96,11 +96,11 @@ var ways = map[string]string{
 	"a prediction":                    `predict_linear(memory_bytes[5m], 60)`,
 	"a smoothing":                     `double_exponential_smoothing(memory_bytes[5m], scalar(limit) * 0 + 0.5, 0.5)`,
 	"what is there":                   `present_over_time(requests_total[5m])`,
-	"what is not there":               `count(absent(GLOBEX_secret_total))`,
+	"what is not there":               `count(absent(stranger_secret_total))`,
 	"a scalar":                        `scalar(sum(requests_total))`,
 	"a scalar in a function":          `clamp_max(requests_total, scalar(sum(limit)))`,
 	"no series at all":                `vector(1)`,
-	"comments and blanks":             "# GLOBEX_secret_total\n requests_total # {tenant_id=\"globex\"}\n",
+	"comments and blanks":             "# stranger_secret_total\n requests_total # {tenant_id=\"globex\"}\n",
 	"a string that looks like PromQL": `count_values("v", label_replace(requests_total, "x", "{tenant_id=\"globex\"}", "", ""))`,
 }
 
@@ -132,7 +132,7 @@ func TestAcmeSeesWhatAcmeWouldSeeAloneHoweverTheQueryIsWritten(t *testing.T) {
 						if diff := cmp.Diff(harness.Result(t, want), harness.Result(t, got.Body)); diff != "" {
 							t.Errorf("%s %s (-alone +crowd):\n%s", method, base+path, diff)
 						}
-						if strings.Contains(got.Body, harness.Marker) {
+						if strings.Contains(got.Body, harness.Stranger) {
 							t.Errorf("%s %s tells: %s", method, base+path, got.Body)
 						}
 					}
@@ -195,7 +195,7 @@ func TestSeveralTenantsInOneTokenSeeTheirUnionAndNoMore(t *testing.T) {
 		}
 		got += fmt.Sprint(e.Metric["tenant_id"], " has ", e.Value[1], ". ")
 	}
-	if got != "acme has 1. beta has 900. " {
+	if got != "acme has 2. beta has 902. " {
 		t.Errorf("%q in %s", got, body)
 	}
 	_, body = harness.Fetch(t, f.URL+"/api/v1/metrics/label/tenant_id/values", token, nil)
@@ -228,7 +228,7 @@ func TestAConflictIsEmptyOrRefusedNeverSomebodyElses(t *testing.T) {
 				"/labels": harness.Form("match[]", `{tenant_id="globex"}`),
 			} {
 				status, body := harness.Fetch(t, f.URL+"/api/v1"+path, token, params)
-				if status != tt.status || strings.Contains(body, harness.Marker) {
+				if status != tt.status || strings.Contains(body, harness.Stranger) {
 					t.Errorf("%s: %d, want %d: %s", path, status, tt.status, body)
 				}
 				if status == 200 && len(harness.Result(t, body)) != 0 {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/promfence/promfence/test/harness"
 	"github.com/promfence/promfence/test/harness/compare"
 	"github.com/promfence/promfence/test/harness/fence"
 )
@@ -60,13 +61,13 @@ const (
 // Whether acme asks Prometheus alone or through promfence, among strangers: the
 // answers are the same but for the differences above.
 func TestPromfenceIsTransparent(t *testing.T) {
-	w := newTwinWorld(t)
-	f := fence.Before(t, w.crowd.URL)
+	w := harness.NewWorld(t)
+	f := fence.Before(t, w.Crowd.URL)
 	token := f.Token(t, "acme")
 	seen := map[difference]int{}
 	told := 0
 	for _, q := range questions(t, w) {
-		want, got := q.Ask(t, w.alone.URL, "", w.now), q.Ask(t, f.URL, token, w.now)
+		want, got := q.Ask(t, w.Alone.URL, "", w.Now), q.Ask(t, f.URL, token, w.Now)
 		if want.Status == http.StatusOK && !strings.Contains(fmt.Sprint(want.Body), "[data:[]") {
 			told++
 		}

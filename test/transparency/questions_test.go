@@ -63,10 +63,10 @@ var failing = map[string]difference{
 
 // questions are a few hundred requests: endpoints × parameters × methods ×
 // encodings × mistakes.
-func questions(t *testing.T, w *twinWorld) []question {
+func questions(t *testing.T, w *harness.World) []question {
 	t.Helper()
-	at := fmt.Sprint(w.now.Unix())
-	start, end := fmt.Sprint(w.now.Add(-10*time.Minute).Unix()), at
+	at := fmt.Sprint(w.Now.Unix())
+	start, end := fmt.Sprint(w.Now.Add(-10*time.Minute).Unix()), at
 	var all []question
 	// each asks with both methods and encodings.
 	each := func(q question, methods ...string) {
@@ -140,8 +140,8 @@ func (q question) compressed() question {
 }
 
 // times are all spellings of a time, a step and a range, right and wrong.
-func times(w *twinWorld, at, start, end string) (all []question) {
-	rfc := w.now.UTC().Format(time.RFC3339)
+func times(w *harness.World, at, start, end string) (all []question) {
+	rfc := w.Now.UTC().Format(time.RFC3339)
 	for _, v := range []string{at, at + ".5", rfc, "2026-13-45", "x", "1e400", "NaN", "", "-1", " " + at} {
 		all = append(all, question{Question: compare.Question{Method: http.MethodGet, Path: "/api/v1/query", Params: harness.Form("query", "limit", "time", v), Unordered: true, Clock: v == ""}})
 	}
@@ -252,7 +252,7 @@ func filtered() (all []question) {
 }
 
 // reads are remote reads, sampled and in chunks.
-func reads(t *testing.T, w *twinWorld) (all []question) {
+func reads(t *testing.T, w *harness.World) (all []question) {
 	t.Helper()
 	for name, matchers := range map[string][]*labels.Matcher{
 		"a name":       {labels.MustNewMatcher(labels.MatchEqual, "__name__", "requests_total")},
@@ -260,7 +260,7 @@ func reads(t *testing.T, w *twinWorld) (all []question) {
 		"a stranger's": {labels.MustNewMatcher(labels.MatchEqual, "__name__", "only_stranger")},
 	} {
 		for _, kind := range []prompb.ReadRequest_ResponseType{prompb.ReadRequest_SAMPLES, prompb.ReadRequest_STREAMED_XOR_CHUNKS} {
-			query, err := remote.ToQuery(w.now.Add(-5*time.Minute).UnixMilli(), w.now.UnixMilli(), matchers, nil)
+			query, err := remote.ToQuery(w.Now.Add(-5*time.Minute).UnixMilli(), w.Now.UnixMilli(), matchers, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/api"
 	v1 "github.com/prometheus/client_golang/api/prometheus/v1"
 
+	"github.com/promfence/promfence/test/harness"
 	"github.com/promfence/promfence/test/harness/contract"
 	"github.com/promfence/promfence/test/harness/upstream"
 )
@@ -155,9 +156,9 @@ func client(t *testing.T, base string, c *http.Client) v1.API {
 }
 
 func clientGolangCannotTell(t *testing.T, w *world) {
-	alone, fenced := client(t, w.alone, http.DefaultClient), client(t, w.fence, w.fenced)
+	alone, fenced := client(t, w.Alone.URL, http.DefaultClient), client(t, w.fence, w.fenced)
 	covered := map[string]bool{}
-	for name, call := range calls(w.now) {
+	for name, call := range calls(w.Now) {
 		method, _, _ := strings.Cut(name, " ")
 		covered[strings.TrimSuffix(method, ",")] = true
 		want, got := call(t.Context(), alone), call(t.Context(), fenced)
@@ -169,7 +170,7 @@ func clientGolangCannotTell(t *testing.T, w *world) {
 		if diff := cmp.Diff(want, got, moments, sameError); diff != "" {
 			t.Errorf("%s (-alone +promfence):\n%s", name, diff)
 		}
-		if strings.Contains(fmt.Sprintf("%+v", got), stranger) && !strings.Contains(name, stranger) {
+		if strings.Contains(fmt.Sprintf("%+v", got), harness.Stranger) && !strings.Contains(name, harness.Stranger) {
 			t.Errorf("%s tells of a stranger: %+v", name, got)
 		}
 	}
@@ -202,9 +203,9 @@ func clientGolangReadsRefusals(t *testing.T, w *world) {
 		"a failing query":   {w.fenced, "same + on () same", v1.ErrExec, "found duplicate series for the match group"},
 		"too long a query":  {w.fenced, "up + " + strings.Repeat("u", 1<<16), v1.ErrBadData, "65536"},
 		"too deep, though":  {w.fenced, strings.Repeat("(", 200) + "up" + strings.Repeat(")", 200), v1.ErrBadData, "100"},
-		"an expired token,": {&http.Client{Transport: bearer{w.idp.Token(t, "acme", map[string]any{"exp": w.now.Unix() - 3600})}}, "up", v1.ErrClient, "client error: 401"},
+		"an expired token,": {&http.Client{Transport: bearer{w.idp.Token(t, "acme", map[string]any{"exp": w.Now.Unix() - 3600})}}, "up", v1.ErrClient, "client error: 401"},
 	} {
-		_, _, err := client(t, w.fence, tt.client).Query(t.Context(), tt.query, w.now)
+		_, _, err := client(t, w.fence, tt.client).Query(t.Context(), tt.query, w.Now)
 		var e *v1.Error
 		if !errors.As(err, &e) || e.Type != tt.kind || !strings.Contains(e.Msg, tt.text) {
 			t.Errorf("%s: %v, want %s with %q", name, err, tt.kind, tt.text)
@@ -214,7 +215,7 @@ func clientGolangReadsRefusals(t *testing.T, w *world) {
 
 // The client asks again with GET when a server refuses its POST.
 func clientGolangFallsBackToGET(t *testing.T, w *world) {
-	target, err := url.Parse(w.crowd)
+	target, err := url.Parse(w.Crowd.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -229,11 +230,11 @@ func clientGolangFallsBackToGET(t *testing.T, w *world) {
 			pass.ServeHTTP(rw, r)
 		}))
 		fenced := client(t, contract.Promfence(t, w.idp, reader.URL), w.fenced)
-		want, _, err := client(t, w.alone, http.DefaultClient).Query(t.Context(), "sum(requests_total)", w.now)
+		want, _, err := client(t, w.Alone.URL, http.DefaultClient).Query(t.Context(), "sum(requests_total)", w.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, _, err := fenced.Query(t.Context(), "sum(requests_total)", w.now)
+		got, _, err := fenced.Query(t.Context(), "sum(requests_total)", w.Now)
 		if diff := cmp.Diff(want, got); diff != "" || err != nil {
 			t.Errorf("%d: %v\n%s", status, err, diff)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/promfence/promfence/test/harness"
 	"github.com/promfence/promfence/test/harness/compare"
 	"github.com/promfence/promfence/test/harness/contract"
 	"github.com/promfence/promfence/test/harness/upstream"
@@ -61,7 +62,7 @@ func conversation(now time.Time) []compare.Question {
 		get("metadata of one", "/api/v1/metadata", url.Values{"metric": {"scraped_total"}}),
 		post("exemplars", "/api/v1/query_exemplars", span("query", "traced_total")),
 		get("rules of the alert list", "/api/v1/rules", nil),
-		get("rules of a group", "/api/v1/rules", url.Values{"rule_group[]": {"own"}}),
+		get("rules of a group", "/api/v1/rules", url.Values{"rule_group[]": {"first"}}),
 		post("a panel", "/api/v1/query_range", span("query", "sum by (job) (rate(requests_total[1m0s]))", "step", "30")),
 		post("a panel of a variable with several values", "/api/v1/query_range", span("query", `requests_total{job=~"shop|cart",instance=~"(a|b)"}`, "step", "15")),
 		post("a table", "/api/v1/query", url.Values{"query": {"topk(5, requests_total)"}, "time": {end + ".123"}}),
@@ -78,13 +79,13 @@ func conversation(now time.Time) []compare.Question {
 }
 
 func grafanaCannotTell(t *testing.T, w *world) {
-	asked := upstream.Record(t, w.crowd)
+	asked := upstream.Record(t, w.Crowd.URL)
 	fence := contract.Promfence(t, w.idp, asked.URL)
-	for _, q := range conversation(w.now) {
+	for _, q := range conversation(w.Now) {
 		bare := q
 		q.Header = grafanas(w.token)
 		maps.Copy(q.Header, bare.Header)
-		want, got := bare.Ask(t, w.alone, "", w.now), q.Ask(t, fence, w.token, w.now)
+		want, got := bare.Ask(t, w.Alone.URL, "", w.Now), q.Ask(t, fence, w.token, w.Now)
 		for _, a := range []*compare.Answer{&want, &got} {
 			delete(a.Header, "Content-Encoding")
 			if body, ok := a.Body.(map[string]any); ok && a.Status == http.StatusBadRequest {
@@ -94,7 +95,7 @@ func grafanaCannotTell(t *testing.T, w *world) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-alone +promfence):\n%s", q.Name, diff)
 		}
-		if strings.Contains(fmt.Sprint(got), stranger) {
+		if strings.Contains(fmt.Sprint(got), harness.Stranger) {
 			t.Errorf("%s tells of a stranger: %v", q.Name, got)
 		}
 	}
@@ -114,7 +115,7 @@ func grafanaCannotTell(t *testing.T, w *world) {
 // Grafana shows the sentence of an error's body with the statuses below, and the
 // status's own name with the others.
 func grafanaShowsASentenceForARefusal(t *testing.T, w *world) {
-	expired := w.idp.Token(t, "acme", map[string]any{"exp": w.now.Unix() - 3600})
+	expired := w.idp.Token(t, "acme", map[string]any{"exp": w.Now.Unix() - 3600})
 	for name, tt := range map[string]struct {
 		token, method, path, body string
 		status                    int
@@ -140,7 +141,8 @@ func grafanaShowsASentenceForARefusal(t *testing.T, w *world) {
 		if tt.method == http.MethodPost {
 			req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		}
-		status, text := do(t, http.DefaultClient, req)
+		got := harness.Do(t, req)
+		status, text := got.Status, got.Body
 		var body struct{ Status, ErrorType, Error string }
 		if err := json.Unmarshal([]byte(text), &body); err != nil {
 			t.Errorf("%s: %v in %s", name, err, text)

@@ -35,11 +35,11 @@ func theEditorsClientCannotTell(t *testing.T, w *world) {
 		}
 		return all
 	}
-	want, got := ask(w.alone, ""), ask(w.fence, w.token)
+	want, got := ask(w.Alone.URL, ""), ask(w.fence, w.token)
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-alone +promfence):\n%s", diff)
 	}
-	if len(want.Errors) != 2 || want.Answers["POST"]["series"] != 3.0 {
+	if len(want.Errors) != 2 || want.Answers["POST"]["series"] != 4.0 {
 		t.Errorf("the script asks too little: %v", want)
 	}
 	if refused := ask(w.fence, ""); len(refused.Errors) != 18 || refused.Errors[0] != "Unauthorized" {

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/promfence/promfence/test/harness"
 	"github.com/promfence/promfence/test/harness/upstream"
 )
 
@@ -52,16 +53,16 @@ remote_read:
 // same compares what a second Prometheus answers when it reads from either.
 func same(t *testing.T, w *world, config func(server, token string) string, queries ...string) {
 	t.Helper()
-	alone := upstream.Start(t, upstream.Options{Config: config(w.alone, "none")}).URL
+	alone := upstream.Start(t, upstream.Options{Config: config(w.Alone.URL, "none")}).URL
 	fenced := upstream.Start(t, upstream.Options{Config: config(w.fence, w.token)}).URL
 	for _, query := range queries {
 		want, got := "", ""
 		err := upstream.Poll(t.Context(), 20*time.Second, func() error {
-			want, got = instant(t, alone, query, w.now), instant(t, fenced, query, w.now)
+			want, got = instant(t, alone, query, w.Now), instant(t, fenced, query, w.Now)
 			if diff := cmp.Diff(want, got); diff != "" {
 				return fmt.Errorf("(-alone +promfence):\n%s", diff)
 			}
-			if want == "[]" && !strings.Contains(query, "=\""+stranger) {
+			if want == "[]" && !strings.Contains(query, "=\""+harness.Stranger) {
 				return fmt.Errorf("nothing there")
 			}
 			return nil
@@ -69,7 +70,7 @@ func same(t *testing.T, w *world, config func(server, token string) string, quer
 		if err != nil {
 			t.Errorf("%s: %v", query, err)
 		}
-		if strings.Contains(got, stranger) {
+		if strings.Contains(got, harness.Stranger) {
 			t.Errorf("%s tells of a stranger: %s", query, got)
 		}
 	}
@@ -82,7 +83,7 @@ func instant(t *testing.T, base, query string, at time.Time) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, body := do(t, http.DefaultClient, req)
+	body := harness.Do(t, req).Body
 	var answer struct {
 		Error string
 		Data  struct{ Result json.RawMessage }

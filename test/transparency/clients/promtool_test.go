@@ -26,7 +26,7 @@ func promtoolCannotTell(t *testing.T, w *world) {
 	if err := os.WriteFile(file, []byte("authorization: {credentials: "+w.token+"}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	start, end := fmt.Sprint(w.now.Add(-10*time.Minute).Unix()), fmt.Sprint(w.now.Unix())
+	start, end := fmt.Sprint(w.Now.Add(-10*time.Minute).Unix()), fmt.Sprint(w.Now.Unix())
 	for _, args := range [][]string{
 		{"query", "instant", "--time=" + end, "SERVER", "sort_by_label(requests_total, 'job', 'code')"},
 		{"query", "-o", "json", "instant", "--time=" + end, "SERVER", "sum by (job) (rate(requests_total[5m]))"},
@@ -42,7 +42,7 @@ func promtoolCannotTell(t *testing.T, w *world) {
 		{"query", "labels", "--match=requests_total", "--start=" + start, "--end=" + end, "SERVER", "code"},
 		{"query", "analyze", "--server=SERVER", "--type=histogram", "--duration=5m", "--time=" + end, "--match=latency_seconds_bucket"},
 	} {
-		want := promtool(t, binary, "", w.alone, args)
+		want := promtool(t, binary, "", w.Alone.URL, args)
 		got := promtool(t, binary, file, w.fence, args)
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%v (-alone +promfence):\n%s", args, diff)
