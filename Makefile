@@ -7,6 +7,8 @@
 TOOL     = go tool -modfile=$(CURDIR)/.tools.mod
 FUZZTIME = 20s
 
+DEMO_ADDRESS ?= 127.0.0.1:8080
+
 # The race detector needs a C compiler and the C library's headers.
 HASH := \#
 RACE := $(shell printf '$(HASH)include <stdlib.h>\nint main(void) { return 0; }\n' | $$(go env CC) -x c - -o /dev/null 2>/dev/null && echo -race)
@@ -48,21 +50,34 @@ release: image ## bin/release: archives, image and checksums, the same bytes fro
 # GNU tar, without anything of this machine in it.
 ARCHIVE = tar --create --sort=name --mtime=$(COMMITTED) --owner=0 --group=0 --numeric-owner --mode=go+rX,go-w --format=gnu
 
-demo: build ## promfence in front of a Prometheus with two tenants, on DEMO_ADDRESS (127.0.0.1:8080)
-	@cd test && CGO_ENABLED=0 go run ./harness/prebuild ./demo ../bin/demo
-	@bin/demo
+demo: ## promfence in front of a Prometheus with two tenants, on DEMO_ADDRESS (127.0.0.1:8080)
+	@cd test && CGO_ENABLED=0 DEMO_ADDRESS=$(DEMO_ADDRESS) go run ./harness/prebuild free
+	@$(MAKE) --no-print-directory redoc console
+	@cd test && CGO_ENABLED=0 go run ./harness/prebuild demo
+	@DEMO_ADDRESS=$(DEMO_ADDRESS) bin/demo
 
 test: redoc console ## all tests of both modules, with the race detector
 	@[ -n '$(RACE)' ] || [ -z "$$CI" ] || { echo 'make test: no C compiler for -race: apt-get install gcc libc6-dev'; exit 1; }
+	@cd test && CGO_ENABLED=0 go run ./harness/prebuild plan
+	@$(MAKE) --no-print-directory left-out
 	go test $(RACE) -shuffle=on ./...
 	cd test && CGO_ENABLED=0 go run ./harness/prebuild
 	cd test && go test $(RACE) -shuffle=on -timeout 20m ./...
+	@$(MAKE) --no-print-directory left-out
+
+quick: ## the tests beside the code, without the race detector, in a minute
+	go test ./...
+
+left-out:
 	@[ -n '$(RACE)' ] || echo 'left out: the race detector, for want of a C compiler: apt-get install gcc libc6-dev'
 	@command -v curl >/dev/null || echo 'left out: the lines of the demo, for want of curl: apt-get install curl'
 	@command -v openssl >/dev/null || echo "left out: the README's way to mint a token, for want of openssl: apt-get install openssl"
 	@command -v npm >/dev/null || echo 'left out: the typed client, for want of npm: apt-get install npm'
 	@command -v systemd-analyze >/dev/null || echo 'left out: the systemd unit, for want of systemd-analyze: apt-get install systemd'
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || [ -n '$(CHROMIUM)' ] || echo 'left out: /docs and CORS in a browser, for want of one: apt-get install chromium'
+
+mutants: redoc ## takes every guard out, one at a time: does the test beside it notice? (5 minutes)
+	cd test && go run ./mutants
 
 # The database is a module too, so that the answer is the same everywhere and
 # offline. govulncheck fails on what it finds: the list decides here.
@@ -98,4 +113,4 @@ bench: build ## what promfence costs, in ratios to other proxies (4 minutes)
 include openapi/redoc.mk
 include openapi/console.mk
 
-.PHONY: help build binaries image release demo test vuln lint fuzz bench
+.PHONY: help build binaries image release demo test quick left-out mutants vuln lint fuzz bench

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -60,7 +61,16 @@ func TestThePrintedLinesShowWhatTheyPromise(t *testing.T) {
 		}
 	}
 
+	for _, page := range []string{"/docs", "/api/v1/query?query=up"} {
+		if !regexp.MustCompile(`http://127\.0\.0\.1:\d+` + regexp.QuoteMeta(page)).MatchString(screen) {
+			t.Errorf("the screen names no address of %s:\n%s", page, screen)
+		}
+	}
+
 	code, said := d.interrupt(t)
+	if n := strings.Count(said, "req_id="); n != len(lines) {
+		t.Errorf("%d requests are in the log, want those of the %d lines:\n%s", n, len(lines), said)
+	}
 	if code != 0 || strings.Contains(said, "goroutine ") {
 		t.Errorf("after Ctrl-C: exit code %d, and it said\n%s", code, said)
 	}

@@ -1,6 +1,6 @@
-// Demo shows promfence at work with nothing but Go: a Prometheus in this process
-// that keeps receiving samples of two tenants and of nobody, an issuer that signs
-// their tokens, and bin/promfence in front, run as an operator would run it.
+// Demo shows promfence at work with nothing but Go: Prometheus's query engine in this
+// process over series of two tenants and of nobody, an issuer that signs their
+// tokens, and bin/promfence in front, run as an operator would run it.
 //
 // It prints curl lines to paste and runs until Ctrl-C.
 package main
@@ -53,10 +53,7 @@ func run(ctx context.Context, out, progress io.Writer, binary, address string) e
 	say := func(what string) { _, _ = fmt.Fprintln(progress, what) }
 
 	say("starting a Prometheus with series of acme, of globex and of nobody")
-	prometheus, err := startPrometheus(ctx)
-	if err != nil {
-		return err
-	}
+	prometheus := startPrometheus()
 	defer prometheus.stop()
 
 	say("starting an issuer of tokens")
@@ -67,21 +64,21 @@ func run(ctx context.Context, out, progress io.Writer, binary, address string) e
 	defer issuer.stop()
 
 	say("starting promfence on " + address)
-	program, err := startPromfence(ctx, binary, address, prometheus.url(), issuer)
+	program, err := startPromfence(ctx, binary, address, prometheus.front.URL, issuer)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = program.stop() }()
 
-	if err := show(ctx, out, program.url, issuer, prometheus.recorder); err != nil {
+	if err := show(ctx, out, program.url, issuer, prometheus); err != nil {
 		return err
 	}
-	program.speak(progress)
+	program.speak(ctx, progress)
 	select {
 	case <-ctx.Done():
 		say("\nstopping")
 		return program.stop()
-	case <-program.Exited:
+	case <-program.exited:
 		return fmt.Errorf("promfence ended by itself: %s", program.lastWords())
 	}
 }

@@ -1,157 +1,207 @@
 package main
 
 import (
-	"context"
+	"encoding/json"
 	"errors"
-	"net"
+	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"os"
+	"strconv"
+	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/common/promslog"
-	"github.com/prometheus/prometheus/config"
-	"github.com/prometheus/prometheus/notifier"
+	"github.com/prometheus/common/model"
+	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
-	"github.com/prometheus/prometheus/rules"
-	"github.com/prometheus/prometheus/scrape"
-	"github.com/prometheus/prometheus/tsdb"
-	"github.com/prometheus/prometheus/util/features"
-	"github.com/prometheus/prometheus/web"
-
-	"github.com/promfence/promfence/test/harness/upstream"
 )
 
-const (
-	backfill = 15 * time.Minute // so that a rate over five minutes has something to go by at once
-	interval = 5 * time.Second
-)
+// A server is Prometheus's query engine over the demo's series, behind as much of
+// its HTTP API as the demo and a curious reader ask for. All of Prometheus would be
+// twice as much to compile.
+type server struct {
+	engine  *promql.Engine
+	parser  parser.Parser
+	history history
+	front   *httptest.Server
 
-// An embedded Prometheus is the real storage, query engine and web API, in this
-// process and behind a hop that notes what it is asked.
-type embedded struct {
-	recorder *upstream.Recorder
-
-	front *httptest.Server
-	end   context.CancelFunc
-	ended chan struct{}
-	db    *tsdb.DB
-	dir   string
+	mu    sync.Mutex
+	asked []string // queries, as they came
 }
 
-func startPrometheus(ctx context.Context) (*embedded, error) {
-	dir, err := os.MkdirTemp("", "promfence-demo-")
-	if err != nil {
-		return nil, err
-	}
-	db, err := tsdb.Open(dir, promslog.NewNopLogger(), nil, tsdb.DefaultOptions(), nil)
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	now := time.Now().Truncate(interval)
-	for at := now.Add(-backfill); !at.After(now); at = at.Add(interval) {
-		if err := appendSamples(ctx, db, at, now.Add(-backfill)); err != nil {
-			return nil, errors.Join(err, db.Close(), os.RemoveAll(dir))
-		}
-	}
-	e := &embedded{db: db, dir: dir, ended: make(chan struct{})}
-	if err := e.serve(now); err != nil {
-		return nil, errors.Join(err, db.Close(), os.RemoveAll(dir))
-	}
-	return e, nil
-}
-
-// serve opens the web API and keeps the samples coming until stop.
-func (e *embedded) serve(last time.Time) error {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	target := &url.URL{Scheme: "http", Host: l.Addr().String()}
-	ctx, cancel := context.WithCancel(context.Background())
-	handler, err := webHandler(ctx, e.db, e.dir, target)
-	if err != nil {
-		cancel()
-		return errors.Join(err, l.Close())
-	}
-	go func() { _ = handler.Run(ctx, []net.Listener{l}, "") }()
-	go func() {
-		defer close(e.ended)
-		e.live(ctx, last.Add(-backfill))
-	}()
-	e.recorder = upstream.NewRecorder(upstream.PassOn(target))
-	e.front = httptest.NewServer(e.recorder)
-	e.end = cancel
-	return nil
-}
-
-// live appends what a scrape every few seconds would bring.
-func (e *embedded) live(ctx context.Context, born time.Time) {
-	tick := time.NewTicker(interval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case at := <-tick.C:
-			_ = appendSamples(ctx, e.db, at, born) // A sample that is lost is a gap in a graph.
-		}
-	}
-}
-
-func (e *embedded) url() string { return e.front.URL }
-
-func (e *embedded) stop() {
-	e.front.Close()
-	e.end()
-	<-e.ended
-	_ = e.db.Close()
-	_ = os.RemoveAll(e.dir)
-}
-
-// localStorage lets the web API see the database as the server's own.
-type localStorage struct{ *tsdb.DB }
-
-func (s localStorage) Stats(statsByLabelName string, limit int) (*tsdb.Stats, error) {
-	return s.Head().Stats(statsByLabelName, limit), nil
-}
-
-func (s localStorage) BlockMetas() ([]tsdb.BlockMeta, error) { return s.DB.BlockMetas(), nil }
-
-func (localStorage) WALReplayStatus() (tsdb.WALReplayStatus, error) {
-	return tsdb.WALReplayStatus{}, nil
-}
-
-// webHandler is the server's own, with every part that an endpoint may ask for.
-func webHandler(ctx context.Context, db *tsdb.DB, dir string, self *url.URL) (*web.Handler, error) {
-	log := promslog.NewNopLogger()
-	registry := prometheus.NewRegistry()
-	promQL := parser.NewParser(parser.Options{EnableExperimentalFunctions: true, EnableExtendedRangeSelectors: true})
-	engine := promql.NewEngine(promql.EngineOpts{
-		Logger: log, MaxSamples: 1e7, Timeout: time.Minute, LookbackDelta: 5 * time.Minute,
-		EnableAtModifier: true, EnableNegativeOffset: true, Parser: promQL,
+func startPrometheus() *server {
+	p := parser.NewParser(parser.Options{EnableExperimentalFunctions: true, EnableExtendedRangeSelectors: true})
+	s := &server{parser: p, history: history{born: time.Now().Add(-backfill).Truncate(interval)}}
+	s.engine = promql.NewEngine(promql.EngineOpts{
+		MaxSamples: 1e7, Timeout: time.Minute, LookbackDelta: 5 * time.Minute, Parser: p,
+		EnableAtModifier: true, EnableNegativeOffset: true,
 		NoStepSubqueryIntervalFn: func(int64) int64 { return time.Minute.Milliseconds() },
 	})
-	scrapes, err := scrape.NewManager(nil, log, nil, db, nil, registry)
+	mux := http.NewServeMux()
+	for path, answer := range map[string]func(url.Values) (any, error){
+		"query": s.query, "query_range": s.queryRange, "series": s.series, "labels": s.labels,
+		"query_exemplars":  func(url.Values) (any, error) { return []any{}, nil },
+		"metadata":         func(url.Values) (any, error) { return map[string]any{}, nil },
+		"rules":            func(url.Values) (any, error) { return map[string]any{"groups": []any{}}, nil },
+		"alerts":           func(url.Values) (any, error) { return map[string]any{"alerts": []any{}}, nil },
+		"status/buildinfo": func(url.Values) (any, error) { return map[string]any{"version": "demo"}, nil },
+	} {
+		mux.HandleFunc("/api/v1/"+path, func(w http.ResponseWriter, r *http.Request) { respond(w, r, answer) })
+	}
+	mux.HandleFunc("/api/v1/label/{name}/values", func(w http.ResponseWriter, r *http.Request) {
+		respond(w, r, func(v url.Values) (any, error) { return s.values(r.PathValue("name"), v) })
+	})
+	s.front = httptest.NewServer(mux)
+	return s
+}
+
+func (s *server) stop() { s.front.Close() }
+
+// take returns the queries that came so far, and forgets them.
+func (s *server) take() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	asked := s.asked
+	s.asked = nil
+	return asked
+}
+
+// respond writes data or an error as Prometheus does.
+func respond(w http.ResponseWriter, r *http.Request, answer func(url.Values) (any, error)) {
+	status, body := http.StatusOK, map[string]any{"status": "success"}
+	err := r.ParseForm()
+	if err == nil {
+		body["data"], err = answer(r.Form)
+	}
+	if err != nil {
+		status, body = http.StatusBadRequest, map[string]any{"status": "error", "errorType": "bad_data", "error": err.Error()}
+		if _, ok := errors.AsType[executionError](err); ok {
+			status, body["errorType"] = http.StatusUnprocessableEntity, "execution"
+		}
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body) // the caller may be gone
+}
+
+type executionError struct{ error }
+
+func (s *server) query(v url.Values) (any, error) {
+	at, err := moment(v.Get("time"), time.Now())
 	if err != nil {
 		return nil, err
 	}
-	h := web.New(log, &web.Options{
-		Context: ctx, AppName: "Prometheus", Version: &web.PrometheusVersion{Version: "demo"},
-		Storage: db, LocalStorage: localStorage{db}, ExemplarStorage: db, TSDBDir: dir,
-		QueryEngine: engine, Parser: promQL, LookbackDelta: 5 * time.Minute,
-		ScrapeManager:   scrapes,
-		RuleManager:     rules.NewManager(&rules.ManagerOptions{Context: ctx, Appendable: db, Queryable: db, Logger: log, ExternalURL: self, Parser: promQL}),
-		Notifier:        notifier.NewManager(&notifier.Options{QueueCapacity: 1}, config.DefaultGlobalConfig.MetricNameValidationScheme, log),
-		ListenAddresses: []string{self.Host}, ExternalURL: self, RoutePrefix: "/", ReadTimeout: time.Minute,
-		RemoteReadSampleLimit: 1e6, RemoteReadConcurrencyLimit: 4, RemoteReadBytesInFrame: 1 << 20,
-		Gatherer: registry, Registerer: registry, FeatureRegistry: features.DefaultRegistry,
-	})
-	if err := h.ApplyConfig(&config.DefaultConfig); err != nil {
+	q, err := s.engine.NewInstantQuery(background, s.history, nil, s.note(v), at)
+	return s.run(q, err)
+}
+
+func (s *server) queryRange(v url.Values) (any, error) {
+	start, err1 := moment(v.Get("start"), time.Time{})
+	end, err2 := moment(v.Get("end"), time.Time{})
+	step, err3 := duration(v.Get("step"))
+	if err := errors.Join(err1, err2, err3); err != nil {
 		return nil, err
 	}
-	h.SetReady(web.Ready)
-	return h, nil
+	q, err := s.engine.NewRangeQuery(background, s.history, nil, s.note(v), start, end, step)
+	return s.run(q, err)
+}
+
+func (s *server) note(v url.Values) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.asked = append(s.asked, v.Get("query"))
+	return v.Get("query")
+}
+
+func (s *server) run(q promql.Query, err error) (any, error) {
+	if err != nil {
+		return nil, err
+	}
+	defer q.Close()
+	r := q.Exec(background)
+	if r.Err != nil {
+		return nil, executionError{r.Err}
+	}
+	return map[string]any{"resultType": r.Value.Type(), "result": spelled(r.Value)}, nil
+}
+
+// spelled is a result as the API has it.
+func spelled(v parser.Value) any {
+	point := func(t int64, f float64) [2]any {
+		return [2]any{float64(t) / 1e3, strconv.FormatFloat(f, 'f', -1, 64)}
+	}
+	all := []map[string]any{}
+	switch v := v.(type) {
+	case promql.Vector:
+		for _, s := range v {
+			all = append(all, map[string]any{"metric": s.Metric, "value": point(s.T, s.F)})
+		}
+	case promql.Matrix:
+		for _, s := range v {
+			values := make([][2]any, len(s.Floats))
+			for i, p := range s.Floats {
+				values[i] = point(p.T, p.F)
+			}
+			all = append(all, map[string]any{"metric": s.Metric, "values": values})
+		}
+	case promql.Scalar:
+		return point(v.T, v.V)
+	case promql.String:
+		return [2]any{float64(v.T) / 1e3, v.V}
+	}
+	return all
+}
+
+// selected are the label sets that any of the selectors in match[] selects; all of
+// them without a selector.
+func (s *server) selected(v url.Values) ([]labels.Labels, error) {
+	if len(v["match[]"]) == 0 {
+		return s.history.names(), nil
+	}
+	var found []labels.Labels
+	for _, selector := range v["match[]"] {
+		ms, err := s.parser.ParseMetricSelector(selector)
+		if err != nil {
+			return nil, err
+		}
+		for _, ls := range s.history.names() {
+			if matches(ls, ms) {
+				found = append(found, ls)
+			}
+		}
+	}
+	return found, nil
+}
+
+func (s *server) series(v url.Values) (any, error) {
+	found, err := s.selected(v)
+	return append([]labels.Labels{}, found...), err
+}
+
+func (s *server) labels(v url.Values) (any, error) {
+	found, err := s.selected(v)
+	return namesOf(found), err
+}
+
+func (s *server) values(name string, v url.Values) (any, error) {
+	found, err := s.selected(v)
+	return valuesOf(found, name), err
+}
+
+func moment(text string, otherwise time.Time) (time.Time, error) {
+	if text == "" && !otherwise.IsZero() {
+		return otherwise, nil
+	}
+	if seconds, err := strconv.ParseFloat(text, 64); err == nil {
+		return time.UnixMilli(int64(seconds * 1e3)), nil
+	}
+	return time.Parse(time.RFC3339Nano, text)
+}
+
+func duration(text string) (time.Duration, error) {
+	if seconds, err := strconv.ParseFloat(text, 64); err == nil {
+		return time.Duration(seconds * float64(time.Second)), nil
+	}
+	d, err := model.ParseDuration(text)
+	return time.Duration(d), err
 }

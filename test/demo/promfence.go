@@ -2,53 +2,77 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/promfence/promfence/test/harness/fence"
-	"github.com/promfence/promfence/test/harness/upstream"
 )
 
 // A program is the promfence process.
 type program struct {
-	*upstream.Process
-
 	url    string
 	output *output
+	cmd    *exec.Cmd
+	exited chan struct{} // closed when it has ended
 }
 
 // startPromfence runs the binary with nothing but settings in its environment
 // and waits until it takes requests.
 func startPromfence(ctx context.Context, binary, address, upstreamURL string, i *issuer) (*program, error) {
-	p := &program{url: "http://" + reachable(address), output: &output{}}
-	cmd := exec.Command(binary, "serve")
-	cmd.Env = fence.Environment(
-		"SERVER_ADDRESS="+address,
+	p := &program{url: "http://" + reachable(address), output: &output{}, cmd: exec.Command(binary, "serve"), exited: make(chan struct{})}
+	p.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PROMFENCE_") })
+	for _, setting := range []string{
+		"SERVER_ADDRESS=" + address,
 		"SERVER_SHUTDOWN_TIMEOUT=5s",
 		"ADMIN_ADDRESS=off",
-		"UPSTREAM_URL="+upstreamURL,
-		"AUTH_ISSUER="+i.url,
-		"AUTH_AUDIENCE="+audience,
-		"AUTH_JWKS_URL="+i.jwksURL(),
+		"UPSTREAM_URL=" + upstreamURL,
+		"AUTH_ISSUER=" + i.url,
+		"AUTH_AUDIENCE=" + audience,
+		"AUTH_JWKS_URL=" + i.jwksURL(),
 		"LOG_FORMAT=console",
-	)
-	cmd.Stdout, cmd.Stderr = p.output, p.output
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C comes to us; we end it in order.
-	var err error
-	if p.Process, err = upstream.Run(cmd); err != nil {
+	} {
+		p.cmd.Env = append(p.cmd.Env, "PROMFENCE_"+setting)
+	}
+	p.cmd.Stdout, p.cmd.Stderr = p.output, p.output
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C comes to us; we end it in order.
+	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("cannot run %s: %w", binary, err)
 	}
-	if err := upstream.Poll(ctx, 15*time.Second, func() error { return upstream.Ready(ctx, p.url) }); err != nil {
+	go func() {
+		defer close(p.exited)
+		_ = p.cmd.Wait() // its state says how it ended
+	}()
+	if err := p.ready(ctx); err != nil {
 		_ = p.stop()
 		return nil, fmt.Errorf("promfence is not ready (%w): %s", err, p.lastWords())
 	}
 	return p, nil
+}
+
+// ready waits until the program takes requests, a quarter of a minute at most.
+func (p *program) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
+	defer cancel()
+	for {
+		there, err := served(ctx, p.url+"/-/ready")
+		if there && err == nil {
+			return nil
+		}
+		select {
+		case <-p.exited:
+			return errors.New("it has ended")
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
 }
 
 // reachable turns an address to listen on into one to call.
@@ -65,14 +89,30 @@ func reachable(address string) string {
 
 // stop ends the process in order, or by force when that takes too long.
 func (p *program) stop() error {
-	if err := p.Stop(10 * time.Second); err != nil {
-		return fmt.Errorf("%w: %s", err, p.lastWords())
+	_ = p.cmd.Process.Signal(syscall.SIGTERM) // fails when it has ended
+	select {
+	case <-p.exited:
+	case <-time.After(10 * time.Second):
+		_ = p.cmd.Process.Kill() // likewise
+		<-p.exited
+		return fmt.Errorf("promfence did not end: %s", p.lastWords())
+	}
+	if !p.cmd.ProcessState.Success() {
+		return fmt.Errorf("promfence ended with %s: %s", p.cmd.ProcessState, p.lastWords())
 	}
 	return nil
 }
 
-// speak shows what promfence logs from now on.
-func (p *program) speak(w io.Writer) { p.output.redirect(w) }
+// speak shows what promfence logs from now on, behind the lines of the demo's own
+// requests: these are written some time after the answers, that of the console last.
+func (p *program) speak(ctx context.Context, w io.Writer) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	for !strings.Contains(p.output.kept(), "route=/console") && ctx.Err() == nil {
+		time.Sleep(20 * time.Millisecond)
+	}
+	p.output.redirect(w)
+}
 
 func (p *program) lastWords() string {
 	lines := strings.Split(strings.TrimSpace(p.output.kept()), "\n")
@@ -90,7 +130,7 @@ func (o *output) Write(p []byte) (int, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.text = append(o.text, p...)
-	o.text = o.text[max(0, len(o.text)-4096):]
+	o.text = o.text[max(0, len(o.text)-64<<10):]
 	if o.to != nil {
 		_, _ = o.to.Write(p)
 	}

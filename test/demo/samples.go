@@ -1,14 +1,11 @@
 package main
 
 import (
-	"context"
 	"math"
 	"strconv"
 	"time"
 
-	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
-	"github.com/prometheus/prometheus/tsdb"
 )
 
 // A source is one group of series; those without a tenant are nobody's, as the
@@ -25,31 +22,17 @@ var sources = []source{
 	{"", "gateway", "gateway-0:80", 1000},
 }
 
-var bounds = []float64{0.005, 0.025, 0.1, 0.5, 2.5, math.Inf(1)}
+// codes are what requests end with, and how often; always in this order.
+var codes = []struct {
+	code  string
+	share float64
+}{{"200", 0.97}, {"404", 0.02}, {"500", 0.01}}
 
-// appendSamples adds what every source exposes at a moment. All of it is a
-// function of time, so backfilled and live samples continue each other.
-func appendSamples(ctx context.Context, db *tsdb.DB, at, born time.Time) error {
-	app := db.Appender(ctx)
-	var failed error
-	for _, s := range sources {
-		s.expose(at, born, func(name string, value float64, pairs ...string) {
-			_, err := app.Append(0, s.labels(name, pairs), at.UnixMilli(), value)
-			if err != nil && failed == nil {
-				failed = err
-			}
-		})
-	}
-	if failed != nil {
-		_ = app.Rollback()
-		return failed
-	}
-	return app.Commit()
-}
+var bounds = []float64{0.005, 0.025, 0.1, 0.5, 2.5, math.Inf(1)}
 
 func (s source) labels(name string, pairs []string) labels.Labels {
 	b := labels.NewBuilder(labels.FromStrings(pairs...))
-	b.Set(model.MetricNameLabel, name).Set("job", s.job).Set("instance", s.instance)
+	b.Set(labels.MetricName, name).Set("job", s.job).Set("instance", s.instance)
 	if s.tenant != "" {
 		b.Set("tenant_id", s.tenant)
 	}
@@ -64,8 +47,8 @@ func (s source) expose(at, born time.Time, add func(name string, value float64, 
 	total := s.perSecond * (age + period*(1-math.Cos(age/period))/3)
 	swing := math.Sin(age / period)
 
-	for code, share := range map[string]float64{"200": 0.97, "404": 0.02, "500": 0.01} {
-		add("http_requests_total", math.Floor(total*share), "code", code, "method", "GET")
+	for _, c := range codes {
+		add("http_requests_total", math.Floor(total*c.share), "code", c.code, "method", "GET")
 	}
 	for _, le := range bounds {
 		share := 1 - math.Exp(-le/0.08)

@@ -9,8 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/promfence/promfence/test/harness/upstream"
 )
 
 const requests = `sum by (tenant_id) (rate(http_requests_total[5m]))`
@@ -50,19 +48,19 @@ func calls(i *issuer) ([]call, error) {
 
 // show makes every call once, so that what is printed is known to work, prints
 // the lines, and tells what the Prometheus behind was really asked.
-func show(ctx context.Context, out io.Writer, base string, i *issuer, recorder *upstream.Recorder) error {
-	base += "/api/v1/metrics"
+func show(ctx context.Context, out io.Writer, address string, i *issuer, behind *server) error {
+	base := address + "/api/v1/metrics"
 	all, err := calls(i)
 	if err != nil {
 		return err
 	}
-	recorder.Take()
+	behind.take()
 	for _, c := range all {
 		if err := c.check(ctx, base); err != nil {
 			return err
 		}
 	}
-	asked := recorder.Take()
+	asked := behind.take()
 	if len(asked) == 0 {
 		return fmt.Errorf("promfence answered without asking the Prometheus behind it")
 	}
@@ -71,10 +69,28 @@ func show(ctx context.Context, out io.Writer, base string, i *issuer, recorder *
 	for _, c := range all {
 		fmt.Fprintf(&b, "\n# %s\n%s\n", c.title, c.curl(base))
 	}
-	fmt.Fprintf(&b, "\nThe query as acme sent it, and as the Prometheus behind received it:\n\n  sent      %s\n  received  %s\n", requests, asked[0].Params().Get("query"))
+	fmt.Fprintf(&b, "\nThe query as acme sent it, and as the Prometheus behind received it:\n\n  sent      %s\n  received  %s\n", requests, asked[0])
+	fmt.Fprintf(&b, "\nIn a browser:\n\n  the API's reference    %s/docs\n", address)
+	if there, err := served(ctx, address+"/console"); err == nil && there {
+		fmt.Fprintf(&b, "  the console            %s/console\n", address)
+	}
+	fmt.Fprintf(&b, "  the Prometheus behind  %s/api/v1/query?query=up (everybody's series, without a token)\n", behind.front.URL)
 	b.WriteString("\nCtrl-C ends it. What promfence logs follows.\n\n")
 	_, err = io.WriteString(out, b.String())
 	return err
+}
+
+// served reports whether there is a page.
+func served(ctx context.Context, address string) (bool, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, address, nil)
+	if err != nil {
+		return false, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false, err
+	}
+	return resp.StatusCode == http.StatusOK, resp.Body.Close()
 }
 
 // check makes the call and compares what comes back.

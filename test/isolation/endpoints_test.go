@@ -40,7 +40,7 @@ func asks(w *harness.World) map[string]ask {
 		"/label/U__host_2e_name/values": {params: harness.Form(), holds: []string{`["web-1"]`}, same: true},
 		"/label/tenant_id/values":       {params: harness.Form(), holds: []string{`["acme"]`}, same: true},
 		"/label/__name__/values":        {params: harness.Form("match[]", `{job="shop"}`), holds: []string{`"only_acme"`, `"latency_seconds_bucket"`}, same: true},
-		"/label/stranger_label/values":    {params: harness.Form(), holds: []string{`[]`}, same: true},
+		"/label/stranger_label/values":  {params: harness.Form(), holds: []string{`[]`}, same: true},
 		"/federate":                     {params: harness.Form("match[]", "requests_total", "match[]", `{__name__=~".+"}`), holds: []string{`requests_total{code="200",instance="a",job="shop",tenant_id="acme"}`, "only_acme"}},
 		"/rules":                        {params: harness.Form(), holds: []string{`"Burning"`, `"job:requests:sum"`}},
 		"/alerts":                       {params: harness.Form(), holds: []string{`"Burning"`}},

@@ -185,7 +185,7 @@ func TestAPreflightNeedsNoToken(t *testing.T) {
 		got := harness.Do(t, req)
 		h := got.Header
 		if got.Status != http.StatusNoContent || h.Get("Access-Control-Allow-Origin") != "*" ||
-			!strings.Contains(h.Get("Access-Control-Allow-Methods"), "POST") || !strings.Contains(h.Get("Access-Control-Allow-Headers"), "Authorization") {
+			!strings.Contains(h.Get("Access-Control-Allow-Methods"), "POST") || !strings.Contains(h.Get("Access-Control-Allow-Headers"), "authorization") {
 			t.Errorf("%s: %d %v", path, got.Status, h)
 		}
 	}

@@ -14,34 +14,60 @@ import (
 const module = "github.com/prometheus/prometheus"
 
 // Prometheus returns the path of the Prometheus server, building it first when this
-// machine hasn't yet (some two minutes), and tells progress as it does so. It
+// machine hasn't yet, and tells progress as it does so. It
 // must be called below the test module, whose go.mod names the version. Several
 // processes may call it at once: one builds, the others wait.
 func Prometheus(ctx context.Context, progress io.Writer) (string, error) {
 	return cached(ctx, progress, module, Program{
-		Name:    "Prometheus",
-		Package: module + "/cmd/prometheus",
-		Tags:    "remove_all_sd", // No cloud SDKs: half the build time, and no test discovers targets.
+		Name:     "Prometheus",
+		Packages: []string{module + "/cmd/prometheus"},
+		Tags:     "remove_all_sd", // No cloud SDKs: half the build time, and no test discovers targets.
 	})
 }
 
 // Promtool does the same for Prometheus's command line client.
 func Promtool(ctx context.Context, progress io.Writer) (string, error) {
-	return cached(ctx, progress, module, Program{Name: "Promtool", Package: module + "/cmd/promtool", Tags: "remove_all_sd"})
+	return cached(ctx, progress, module, Program{Name: "Promtool", Packages: []string{module + "/cmd/promtool"}, Tags: "remove_all_sd"})
 }
 
-// cached returns the path of a program, building it first when this machine
-// hasn't yet. Its module's version, which p's module file names, is in the path.
-func cached(ctx context.Context, progress io.Writer, module string, p Program) (string, error) {
+// Missing names the programs of the tests that this machine has not built yet, of
+// all of them.
+func Missing(ctx context.Context) (missing []string, all int, err error) {
+	for _, p := range []struct{ name, module, modfile string }{
+		{"prometheus", module, ""}, {"promtool", module, ""}, {"thanos", thanosModule, ".thanos.mod"},
+	} {
+		path, err := outputOf(ctx, p.module, Program{Name: p.name, Modfile: p.modfile})
+		if err != nil {
+			return nil, 0, err
+		}
+		all++
+		if _, err := os.Stat(path); err != nil {
+			missing = append(missing, p.name)
+		}
+	}
+	return missing, all, nil
+}
+
+// outputOf is where a program is kept. Its module's version, which p's module file
+// names, is in the path.
+func outputOf(ctx context.Context, module string, p Program) (string, error) {
 	version, err := Go(ctx, "list", "-C", cmp.Or(p.Dir, "."), "-modfile="+p.Modfile, "-m", "-f", "{{.Version}}", module)
 	if err != nil {
 		return "", err
 	}
-	dir := cacheDir()
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	return filepath.Join(cacheDir(), strings.Join([]string{strings.ToLower(p.Name), version, runtime.Version(), runtime.GOOS, runtime.GOARCH}, "-")), nil
+}
+
+// cached returns the path of a program, building it first when this machine hasn't
+// yet.
+func cached(ctx context.Context, progress io.Writer, module string, p Program) (string, error) {
+	var err error
+	if p.Output, err = outputOf(ctx, module, p); err != nil {
 		return "", err
 	}
-	p.Output = filepath.Join(dir, strings.Join([]string{strings.ToLower(p.Name), version, runtime.Version(), runtime.GOOS, runtime.GOARCH}, "-"))
+	if err := os.MkdirAll(filepath.Dir(p.Output), 0o750); err != nil {
+		return "", err
+	}
 	unlock, err := lock(p.Output + ".lock")
 	if err != nil {
 		return "", err
@@ -50,7 +76,6 @@ func cached(ctx context.Context, progress io.Writer, module string, p Program) (
 	if _, err := os.Stat(p.Output); err == nil {
 		return p.Output, nil
 	}
-	p.Name += " " + version
 	return p.Output, p.Build(ctx, progress)
 }
 

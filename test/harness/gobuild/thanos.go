@@ -7,8 +7,7 @@ import (
 
 const thanosModule = "github.com/thanos-io/thanos"
 
-// Thanos does for Thanos what Prometheus does for the Prometheus server (some
-// three minutes). Its version stands in a module file of its own, .thanos.mod
+// Thanos does for Thanos what Prometheus does for the Prometheus server. Its version stands in a module file of its own, .thanos.mod
 // beside the tests' go.mod: Thanos pins another Prometheus than ours.
 func Thanos(ctx context.Context, progress io.Writer) (string, error) {
 	root, err := Go(ctx, "list", "-m", "-f", "{{.Dir}}", "github.com/promfence/promfence/test")
@@ -16,10 +15,10 @@ func Thanos(ctx context.Context, progress io.Writer) (string, error) {
 		return "", err
 	}
 	return cached(ctx, progress, thanosModule, Program{
-		Name:    "Thanos",
-		Package: thanosModule + "/cmd/thanos",
-		Dir:     root,
-		Modfile: ".thanos.mod",
-		Tags:    "slicelabels", // Without it receive and sidecar panic.
+		Name:     "Thanos",
+		Packages: []string{thanosModule + "/cmd/thanos"},
+		Dir:      root,
+		Modfile:  ".thanos.mod",
+		Tags:     "slicelabels", // Without it receive and sidecar panic.
 	})
 }

@@ -1,16 +1,23 @@
-// Prebuild compiles the big programs, each two minutes the first time, and
-// shows how far it is. Without arguments these are the Prometheus server,
-// its command line client and the Thanos that the tests use (they would build them too, but go test holds
-// their output back); with two, a package and a file to make of it.
+// Prebuild compiles programs and shows how far it is. Without arguments these are
+// the Prometheus server, its command line client and the Thanos that the tests use
+// (they would build them too, but go test holds their output back). With the
+// argument demo these are promfence and the demo, side by side, in the folder bin
+// of the repository. With the argument free it builds nothing and says whether the
+// demo can have the address DEMO_ADDRESS. With the argument plan it says what make
+// test will do, and how long that takes.
 package main
 
 import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
-	"path"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
 
 	"github.com/promfence/promfence/test/harness/gobuild"
 )
@@ -25,8 +32,13 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
-	if len(args) == 2 {
-		return gobuild.Program{Name: "the " + path.Base(args[0]), Package: args[0], Output: args[1]}.Build(ctx, os.Stderr)
+	switch {
+	case slices.Equal(args, []string{"free"}):
+		return free(os.Getenv("DEMO_ADDRESS"))
+	case slices.Equal(args, []string{"demo"}):
+		return demo(ctx)
+	case slices.Equal(args, []string{"plan"}):
+		return plan(ctx)
 	}
 	for _, build := range []func(context.Context, io.Writer) (string, error){gobuild.Prometheus, gobuild.Promtool, gobuild.Thanos} {
 		if _, err := build(ctx, os.Stderr); err != nil {
@@ -34,4 +46,65 @@ func run(ctx context.Context, args []string) error {
 		}
 	}
 	return nil
+}
+
+// What the tests take on two processors, once everything is built, and what each
+// program takes to be built, in minutes of one processor.
+const testMinutes = 15
+
+var buildMinutes = map[string]int{"prometheus": 4, "promtool": 2, "thanos": 8}
+
+func plan(ctx context.Context) error {
+	missing, all, err := gobuild.Missing(ctx)
+	if err != nil {
+		return err
+	}
+	minutes := 0
+	for _, name := range missing {
+		minutes += buildMinutes[name]
+	}
+	processors := runtime.NumCPU()
+	builds := fmt.Sprintf("the %d programs that the tests run are built", all)
+	if len(missing) > 0 {
+		builds = fmt.Sprintf("%d of %d programs that the tests run are to be built (%s), some %d minutes", len(missing), all, strings.Join(missing, ", "), 1+minutes/processors)
+	}
+	_, err = fmt.Printf("make test: the tests beside the code, then those of the running program in test/.\n%s; the tests take some %d minutes on %d processors.\n",
+		builds, max(5, testMinutes*2/processors), processors)
+	return err
+}
+
+// free says so before minutes of compiling that the demo will not get its address.
+func free(address string) error {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return fmt.Errorf("cannot listen on %s (%w); end what listens there or choose another address: make demo DEMO_ADDRESS=127.0.0.1:18080", address, err)
+	}
+	return l.Close()
+}
+
+// demo builds both programs of the demo in one run of the go command, so that what
+// both need is compiled once and all processors have something to do.
+func demo(ctx context.Context) error {
+	root, err := filepath.Abs("..")
+	if err != nil {
+		return err
+	}
+	work, err := os.CreateTemp("", "promfence-demo-*.work")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		_ = os.Remove(work.Name())
+		_ = os.Remove(work.Name() + ".sum")
+	}()
+	if _, err := fmt.Fprintf(work, "go 1.26.0\n\nuse (\n\t%s\n\t%s\n)\n", root, filepath.Join(root, "test")); err != nil {
+		return err
+	}
+	if err := work.Close(); err != nil {
+		return err
+	}
+	return gobuild.Program{
+		Name: "promfence and the demo", Packages: []string{"./cmd/promfence", "./test/demo"},
+		Dir: root, Work: work.Name(), Output: filepath.Join(root, "bin") + "/",
+	}.Build(ctx, os.Stderr)
 }
