@@ -285,3 +285,18 @@ func TestHowFarAQueryReads(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestAnEnforcerHoldsItsMatchersAndNoOthers(t *testing.T) {
+	equal := func(name, value string) *labels.Matcher { return labels.MustNewMatcher(labels.MatchEqual, name, value) }
+	original := []*labels.Matcher{equal("a", "b")}
+	e := forTenants(t, Intersect, "acme")
+	if !e.Holds(original, []*labels.Matcher{equal("a", "b"), equal("tenant_id", "acme")}) {
+		t.Error("what it makes is refused")
+	}
+	if e.Holds(original, []*labels.Matcher{equal("a", "b"), equal("tenant_id", "acme"), equal("c", "d")}) {
+		t.Error("a matcher that nobody sent passes")
+	}
+	if (&Enforcer{}).Holds(nil, nil) {
+		t.Error("the zero Enforcer holds its matchers")
+	}
+}

@@ -18,7 +18,7 @@ import (
 )
 
 // limit is how long the one test of a mutant may take. What hangs has noticed.
-const limit = "60s"
+const limit = "20s"
 
 // A house is the module whose guards are taken out.
 type house struct {

@@ -41,8 +41,6 @@ const (
 	positionMoved difference = "the position is another"
 	// Which names a limit leaves depends on the order in which the upstream finds them.
 	anyOfThem difference = "as many, perhaps others"
-	// A family's TYPE is the one that all targets agree on, strangers' too.
-	typeUnknown difference = "an unknown type"
 	// How many targets a scrape pool drops is nobody's own.
 	noCounts difference = "no counts of dropped targets"
 	// The endpoint's own 405 and 404 are JSON; Prometheus's are text.
@@ -113,8 +111,6 @@ func (d difference) apply(want, got *compare.Answer) {
 		reword(got, positions)
 	case anyOfThem:
 		want.Body, got.Body = counted(want.Body), counted(got.Body)
-	case typeUnknown:
-		want.Body, got.Body = without(want.Body, "type"), without(got.Body, "type")
 	case noCounts:
 		want.Body = without(want.Body, "droppedTargetCounts")
 		got.Body = without(got.Body, "droppedTargetCounts")

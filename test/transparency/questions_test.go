@@ -242,8 +242,6 @@ func filtered() (all []question) {
 				q.differs = parserNamed
 			case path == "/api/v1/targets" && p.Get("state") != "active" && p.Get("state") != "x":
 				q.differs = noCounts
-			case path == "/api/v1/metadata" && (p.Get("metric") == "scraped_total" || len(p) == 0 || p.Has("limit_per_metric") && p.Get("limit_per_metric") == "1" || p.Get("limit") == "-1"):
-				q.differs = typeUnknown
 			}
 			all = append(all, q, q.compressed())
 		}
