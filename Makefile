@@ -65,8 +65,8 @@ test: redoc console ## all tests of both modules, with the race detector
 	cd test && go test $(RACE) -shuffle=on -timeout 20m ./...
 	@$(MAKE) --no-print-directory left-out
 
-quick: ## the tests beside the code, without the race detector, in a minute
-	go test ./...
+quick: ## the quick tests beside the code, without the race detector, in a minute
+	go test -short ./...
 
 left-out:
 	@[ -n '$(RACE)' ] || echo 'left out: the race detector, for want of a C compiler: apt-get install gcc libc6-dev'
