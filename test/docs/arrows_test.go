@@ -56,7 +56,7 @@ var keepers = map[string]keeper{
 	"github.com/golang/snappy":                                     {packages: []string{"proxy/remoteread"}, inTests: true},
 	"google.golang.org/protobuf/encoding/protowire":                {packages: []string{"proxy/remoteread"}},
 	"github.com/go-json-experiment/json/jsontext":                  {packages: []string{"proxy/filter", "auth", "auth/policy"}},
-	"net/http/httputil":                                            {packages: []string{"proxy/upstream"}, inTests: true},
+	"net/http/httputil":                                            {packages: []string{"proxy"}, inTests: true},
 }
 
 // dialers are the keepers of net.Dial and net.Dialer: whoever has another way to
