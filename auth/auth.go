@@ -13,7 +13,10 @@
 //     name) is refused.
 //   - One request has one credential, and nothing rescues a bad one.
 //   - A tenant is a name in the token, byte for byte. There is no default
-//     tenant, no wildcard, and no way to mean all of them.
+//     tenant and no wildcard; all tenants are a policy that says so, for an issuer
+//     that may.
+//   - A header by which a caller asks for less is understood or the request is
+//     refused, because one that was lost would show more.
 //   - When an issuer's keys cannot be fetched, those we have stay; when there never
 //     were any, nobody gets in with its tokens. Other issuers do not notice.
 //
@@ -22,7 +25,6 @@ package auth
 
 import (
 	"context"
-	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"net/textproto"
@@ -30,8 +32,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"github.com/promfence/promfence/auth/policy"
 )
 
 // An Authenticator proves who is calling. It is safe for concurrent use, and a
@@ -180,64 +180,62 @@ func (a *Authenticator) Lacks(previous *Authenticator) (issuers []string) {
 	return issuers
 }
 
-// Authenticate returns whom the request comes from. Every error is an [*Error].
+// Authenticate returns whom the request comes from, and what they may see of it.
+// Every error is an [*Error].
 func (a *Authenticator) Authenticate(r *http.Request) (Identity, error) {
 	raw, refusal := credential(r.Header, a.headers)
 	if refusal != nil {
 		return Identity{}, refusal
 	}
-	var room [2 << 10]byte // most tokens fit: no allocation for a copy
-	key := sha256.Sum256(append(room[:0], raw...))
-	if id, ok := a.cache.get(key, time.Now()); ok {
+	n, wrong := narrowing(r.Header, a.options.MaxTenants)
+	key := cacheKey(raw, n)
+	id, ok := a.cache.get(key, time.Now())
+	if ok {
 		a.metrics.hits.Inc()
-		return id, nil
+	} else {
+		a.metrics.misses.Inc()
+		v, claims, refusal := a.verify(r.Context(), raw)
+		if refusal != nil {
+			return Identity{}, refusal
+		}
+		if wrong == nil {
+			wrong = a.decide(&v.id, v.issuer, claims, n)
+		}
+		if id = v.id; wrong == nil {
+			a.cache.add(key, v)
+		}
 	}
-	a.metrics.misses.Inc()
-	v, refusal := a.verify(r.Context(), raw)
-	if refusal != nil {
-		return Identity{}, refusal
+	if wrong != nil { // said only to who has shown a good token
+		wrong.Subject, wrong.Issuer = id.Subject, id.Issuer
+		return Identity{}, wrong
 	}
-	a.cache.add(key, v)
-	return v.id, nil
+	return id, nil
 }
 
-// verify is the way of a token that we have not seen before.
-func (a *Authenticator) verify(ctx context.Context, raw string) (*verified, *Error) {
+// verify is the way of a token that we have not seen before. The claims that it
+// returns are the issuer's own words.
+func (a *Authenticator) verify(ctx context.Context, raw string) (*verified, object, *Error) {
 	t, err := parse(raw)
 	if err != nil {
-		return nil, refuse(Malformed, "the token is not well formed: %v", err)
+		return nil, nil, refuse(Malformed, "the token is not well formed: %v", err)
 	}
 	is, refusal := choose(a.issuers, t.claims)
 	if refusal != nil {
-		return nil, refusal
+		return nil, nil, refusal
 	}
 	keys, refusal := is.verify(ctx, t)
 	if refusal != nil {
-		return nil, refusal
+		return nil, nil, refusal
 	}
-	// From here on the claims are the issuer's own words.
 	exp, refusal := t.claims.checkTimes(time.Now(), a.options.Leeway)
 	if refusal != nil {
-		return nil, refusal
+		return nil, nil, refusal
 	}
 	subject, ok := t.claims.text("sub")
 	if _, present := t.claims["sub"]; present && !ok {
-		return nil, refuse(Malformed, "the token's sub is not a string")
+		return nil, nil, refuse(Malformed, "the token's sub is not a string")
 	}
-	tenants, refusal := is.tenants(t.claims)
-	if refusal != nil {
-		refusal.Subject, refusal.Issuer = clip(subject), is.name
-		return nil, refusal
-	}
-	labels, err := policy.ForTenants(a.options.TenantLabel, tenants.names...)
-	if err != nil {
-		return nil, refuse(BadTenant, "the token's tenants cannot be used: %v", err)
-	}
-	return &verified{
-		id:     Identity{Subject: clip(subject), Issuer: is.name, Tenants: tenants, Labels: labels, Expires: exp},
-		issuer: is,
-		keys:   keys,
-	}, nil
+	return &verified{id: Identity{Subject: clip(subject), Issuer: is.name, Expires: exp}, issuer: is, keys: keys}, t.claims, nil
 }
 
 // clip bounds what the cache keeps of a subject: OpenID Connect allows 255 bytes,

@@ -5,11 +5,13 @@ import (
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
+
+	"github.com/promfence/promfence/auth/policy"
 )
 
 // A cache remembers verified tokens, because a signature costs more than all
-// the rest of a request. It is keyed by the token's SHA-256, so that memory
-// holds no tokens and no two tokens share an entry, and bounded in number.
+// the rest of a request, and what they let their bearers see. It is keyed by
+// [cacheKey] and bounded in number.
 type cache struct {
 	entries *lru.Cache[[sha256.Size]byte, *verified]
 }
@@ -19,6 +21,17 @@ type verified struct {
 	id     Identity
 	issuer *issuer
 	keys   *keySet
+}
+
+// cacheKey is the SHA-256 of a token, so that memory holds no tokens and no two
+// tokens share an entry, and of the headers by which its bearer asks for less.
+func cacheKey(token string, n policy.Narrowing) [sha256.Size]byte {
+	var room [2 << 10]byte // most tokens fit: no allocation for a copy
+	key := sha256.Sum256(append(room[:0], token...))
+	if n.IsZero() {
+		return key
+	}
+	return sha256.Sum256(append(key[:], n.Key()...)) // longer than any token's hash, and so apart from tokens'
 }
 
 func newCache(size int) (*cache, error) {

@@ -100,10 +100,9 @@ func texts(v jsontext.Value) ([]string, bool) {
 
 // A tenantRule finds the tenants in a verified token's claims.
 type tenantRule struct {
-	claim  string // as configured, for messages
-	path   policy.Path
-	max    int    // how many tenants one token may name
-	header string // the upstream's tenant header: narrows the syntax
+	claim string // as configured, for messages
+	path  policy.Path
+	max   int // how many tenants one token may name
 }
 
 // find returns the tenants that the claims name, or why they name none. There
@@ -125,27 +124,25 @@ func (r tenantRule) find(claims object) (Tenants, *Error) {
 	case len(names) > r.max:
 		return Tenants{}, refuse(BadTenant, "the claim %s names more than %d tenants", r.claim, r.max)
 	}
-	tenants, err := parseTenantsFor(r.header, names)
+	tenants, err := ParseTenants(names...)
 	if err != nil {
 		return Tenants{}, refuse(BadTenant, "the claim %s cannot be used: %v", r.claim, err)
 	}
 	return tenants, nil
 }
 
-// parseTenantsFor is ParseTenants, narrowed to what the upstream's tenant header
-// can carry. Mimir reads "a|b" as two tenants, Thanos uses the name as a folder.
-func parseTenantsFor(header string, names []string) (Tenants, error) {
-	tenants, err := ParseTenants(names...)
-	if err != nil || header == "" {
-		return tenants, err
+// carries reports whether the upstream's tenant header can name the tenants. Mimir
+// reads "a|b" as two tenants, Thanos uses the name as a folder.
+func carries(header string, tenants []string) error {
+	switch {
+	case header == "":
+		return nil
+	case len(tenants) > 1 && http.CanonicalHeaderKey(header) != "X-Scope-Orgid":
+		return fmt.Errorf("the upstream's header %s carries one tenant only", header)
+	case slices.ContainsFunc(tenants, func(n string) bool { return !headerSafe(n) }):
+		return fmt.Errorf("the upstream's header %s carries only tenants of 1 to 150 letters, digits, _, . and -", header)
 	}
-	if len(tenants.names) > 1 && http.CanonicalHeaderKey(header) != "X-Scope-Orgid" {
-		return Tenants{}, fmt.Errorf("the upstream's header %s carries one tenant only", header)
-	}
-	if slices.ContainsFunc(tenants.names, func(n string) bool { return !headerSafe(n) }) {
-		return Tenants{}, fmt.Errorf("the upstream's header %s carries only tenants of 1 to 150 letters, digits, _, . and -", header)
-	}
-	return tenants, nil
+	return nil
 }
 
 func headerSafe(name string) bool {

@@ -9,9 +9,10 @@ import (
 // that it can be a metric's label.
 type Reason string
 
-// The reasons. [BadTenant] is a good token that may not read anything (403 in
-// HTTP), [Unavailable] is our own trouble (503), all others mean that the caller
-// hasn't shown who they are (401).
+// The reasons. [BadTenant] and [BadPolicy] are a good token that may not read what
+// was asked for (403 in HTTP), [BadHeader] is one with a request that must not be
+// guessed at (400), [Unavailable] is our own trouble (503), all others mean that the
+// caller hasn't shown who they are (401).
 const (
 	Missing        Reason = "missing"       // no credential at all
 	Malformed      Reason = "malformed"     // not a well-formed bearer token
@@ -23,6 +24,8 @@ const (
 	UnknownKey     Reason = "key"           // signed with a key that the issuer does not publish
 	BadSignature   Reason = "signature"     // not what the key signed
 	BadTenant      Reason = "tenant"        // verified, without a usable tenant
+	BadPolicy      Reason = "policy"        // verified, without a policy that applies, or with several that cannot be joined
+	BadHeader      Reason = "header"        // verified, with a header that asks for less in a way that is not understood
 	Unavailable    Reason = "unavailable"   // the issuer's keys were never loaded
 )
 

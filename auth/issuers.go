@@ -24,6 +24,7 @@ type issuer struct {
 	algs          []string
 	rule          tenantRule
 	fixed         Tenants // instead of rule, if not zero
+	allTenants    bool    // its tokens may get policies that grant all tenants
 
 	source source
 	remote *remote // nil without a key set to fetch
@@ -46,20 +47,24 @@ func newIssuer(o issuerSetting, all Options) (*issuer, OptionErrors) {
 	var errs OptionErrors
 	is := &issuer{
 		name: o.Issuer, audience: o.Audience, audienceClaim: o.AudienceClaim, anyAudience: o.InsecureAnyAudience, algs: o.algorithms(),
+		allTenants: o.AllowAllTenants,
 		source: source{
 			o.Issuer, o.JWKSURL, o.JWKSFile, o.PublicKeyFile, o.HMACSecretFile, o.CAFile, o.BearerTokenFile, strings.Join(o.algorithms(), " "),
 		},
 	}
 	is.audiencePath, _ = policy.ParsePath(o.AudienceClaim) // checked before
 	if len(o.Tenants) > 0 {
-		fixed, err := parseTenantsFor(all.TenantHeader, o.Tenants)
+		fixed, err := ParseTenants(o.Tenants...)
+		if err == nil {
+			err = carries(all.TenantHeader, fixed.names)
+		}
 		if err != nil {
 			errs.add(o.at+"Tenants", "%v", err)
 		}
 		is.fixed = fixed
 	} else {
 		path, _ := policy.ParsePath(o.TenantClaim) // checked before
-		is.rule = tenantRule{claim: o.TenantClaim, path: path, max: all.MaxTenants, header: all.TenantHeader}
+		is.rule = tenantRule{claim: o.TenantClaim, path: path, max: all.MaxTenants}
 	}
 
 	addFile := func(field, setting, path string, parse keyParser) {
@@ -250,4 +255,10 @@ func (is *issuer) tenants(claims object) (Tenants, *Error) {
 		return is.fixed, nil
 	}
 	return is.rule.find(claims)
+}
+
+// taken returns the audiences of a token for which its issuer takes it.
+func (is *issuer) taken(claims object) []string {
+	aud, _ := audience(claims, is.audiencePath) // read before
+	return slices.DeleteFunc(aud, func(a string) bool { return !slices.Contains(is.audience, a) })
 }

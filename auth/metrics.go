@@ -8,6 +8,7 @@ type metrics struct {
 	hits, misses prometheus.Counter
 	refreshes    *prometheus.CounterVec
 	keys         *prometheus.Desc
+	leftOut      *prometheus.CounterVec
 }
 
 func newMetrics() metrics {
@@ -27,6 +28,10 @@ func newMetrics() metrics {
 		keys: prometheus.NewDesc("promfence_issuer_keys",
 			"Keys that tokens of the issuer are verified with; 0: its tokens are refused with 503. Of several entries with this issuer, the one with the fewest.",
 			[]string{"issuer"}, nil),
+		leftOut: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "promfence_policy_left_out_values_total",
+			Help: "Values of claims that a policy could not use for a label, in tokens that were not verified before.",
+		}, []string{"policy", "label"}),
 	}
 }
 
@@ -36,6 +41,7 @@ func (a *Authenticator) Describe(ch chan<- *prometheus.Desc) {
 	a.metrics.misses.Describe(ch)
 	a.metrics.refreshes.Describe(ch)
 	ch <- a.metrics.keys
+	a.metrics.leftOut.Describe(ch)
 }
 
 // Collect implements [prometheus.Collector].
@@ -56,4 +62,5 @@ func (a *Authenticator) Collect(ch chan<- prometheus.Metric) {
 	for name, n := range fewest {
 		ch <- prometheus.MustNewConstMetric(a.metrics.keys, prometheus.GaugeValue, float64(n), name)
 	}
+	a.metrics.leftOut.Collect(ch)
 }

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/http"
 	"time"
+
+	"github.com/promfence/promfence/auth/policy"
 )
 
 // Options configures an [Authenticator]. The fields up to TenantClaim describe
@@ -47,6 +49,14 @@ type Options struct {
 	TenantClaim string
 	// TenantLabel is the label that names a series' tenant. Empty means tenant_id.
 	TenantLabel string
+	// Policies say what a token lets its bearer see, in the place of TenantClaim. Nil
+	// means that there are none.
+	Policies *policy.Rules
+	// AllowAllTenants lets tokens of the first issuer get policies that grant all
+	// tenants.
+	AllowAllTenants bool
+	// Limits are those of everybody, where Policies do not say otherwise.
+	Limits policy.Limits
 	// MaxTenants bounds how many tenants a token may name. 0 means 20.
 	MaxTenants int
 
@@ -90,6 +100,7 @@ type IssuerOptions struct {
 	BearerTokenFile     string
 	Algorithms          []string
 	TenantClaim         string
+	AllowAllTenants     bool
 	// Tenants are the tenants of everybody whom this issuer vouches for,
 	// whatever their tokens claim. It excludes TenantClaim.
 	Tenants []string
@@ -150,7 +161,7 @@ func (o Options) allIssuers() []issuerSetting {
 	first := IssuerOptions{
 		Issuer: o.Issuer, Audience: o.Audience, AudienceClaim: o.AudienceClaim, InsecureAnyAudience: o.InsecureAnyAudience,
 		JWKSURL: o.JWKSURL, JWKSFile: o.JWKSFile, PublicKeyFile: o.PublicKeyFile, HMACSecretFile: o.HMACSecretFile,
-		CAFile: o.CAFile, BearerTokenFile: o.BearerTokenFile, Algorithms: o.Algorithms,
+		CAFile: o.CAFile, BearerTokenFile: o.BearerTokenFile, Algorithms: o.Algorithms, AllowAllTenants: o.AllowAllTenants,
 	}
 	if !first.isEmpty() || len(o.Issuers) == 0 {
 		all = append(all, issuerSetting{first, ""})

@@ -96,10 +96,19 @@ type Identity struct {
 	Subject string
 	// Issuer is the configured issuer whose key verified the token.
 	Issuer string
-	// Tenants is whom the caller may read as.
+	// Tenants is whom the caller may read as, where no policies say what they may see.
 	Tenants Tenants
-	// Labels is what the caller may see: the same tenants, as a label policy.
+	// Labels is what the caller may see.
 	Labels policy.Labels
+	// Policies are the names of the policies that say so, sorted; nil without any.
+	Policies []string
+	// AllTenants says that one of them grants all tenants, even if the caller asked
+	// for fewer.
+	AllTenants bool
+	// Limits bound the caller's requests. Bucket is the key by which those of a time
+	// are counted: it does not depend on what the caller asked for.
+	Limits policy.Limits
+	Bucket string
 	// Expires is the claim "exp". With a leeway the token is taken until that
 	// much later.
 	Expires time.Time

@@ -23,6 +23,15 @@ type Decision struct {
 	// AllTenants says that a chosen policy grants all tenants, even if the caller
 	// asked for fewer.
 	AllTenants bool
+	// LeftOut counts the values of claims that could not be used. It is there with an
+	// error, too.
+	LeftOut []LeftOutCount
+}
+
+// A LeftOutCount is how many values of a claim a policy could not use for a label.
+type LeftOutCount struct {
+	Policy, Label string
+	Values        int
 }
 
 // Decide holds the policies against a token and narrows what they grant as the caller
@@ -31,20 +40,19 @@ type Decision struct {
 func (r *Rules) Decide(t Token, n Narrowing) (Decision, error) {
 	e := r.evaluate(t)
 	var grants []grant
+	var leftOut []LeftOutCount
 	for _, i := range r.index.candidates(e.values) {
 		rule := r.rules[i]
-		g, err := e.apply(rule, func(label string, values []LeftOut) { r.count(rule.name, label, len(values)) })
+		g, err := e.apply(rule, func(label string, values []LeftOut) {
+			leftOut = append(leftOut, LeftOutCount{rule.name, label, len(values)})
+		})
 		if err == nil {
 			grants = append(grants, g)
 		}
 	}
-	return r.decide(t, grants, n)
-}
-
-func (r *Rules) count(policy, label string, values int) {
-	if r.options.LeftOut != nil {
-		r.options.LeftOut(policy, label, values)
-	}
+	d, err := r.decide(t, grants, n)
+	d.LeftOut = leftOut
+	return d, err
 }
 
 // decide chooses, narrows and joins what the policies that apply grant.

@@ -232,21 +232,19 @@ func TestWhatTheProviderLeftOutIsSaid(t *testing.T) {
 
 // Every value of a claim that is not used is counted by policy and label.
 func TestWhatIsLeftOutIsCounted(t *testing.T) {
-	got := map[string]int{}
-	o := options(
+	r := rules(t,
 		granting("p", claimed("g", func(l *policy.Label) { l.StripPrefix = "/t/" }), policy.Label{Label: "region", Claim: "r", Allowed: []string{"eu"}}),
 		granting("q", claimed("g", func(l *policy.Label) { l.StripPrefix = "/none/" })),
 	)
-	o.LeftOut = func(policy, label string, values int) { got[policy+" "+label] += values }
-	r, err := policy.New(o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if d, err := r.Decide(token(t, `{"g":["/t/acme","/u/x","/u/y"],"r":["eu","us"]}`), policy.Narrowing{}); err != nil || d.Labels.String() != `{tenant_id="acme",region="eu"}` {
+	d, err := r.Decide(token(t, `{"g":["/t/acme","/u/x","/u/y"],"r":["eu","us"]}`), policy.Narrowing{})
+	if err != nil || d.Labels.String() != `{tenant_id="acme",region="eu"}` {
 		t.Fatalf("got %s, %v", d.Labels, err)
 	}
-	if diff := cmp.Diff(map[string]int{"p tenant_id": 2, "p region": 1, "q tenant_id": 3}, got); diff != "" {
+	if diff := cmp.Diff([]policy.LeftOutCount{{"p", "tenant_id", 2}, {"p", "region", 1}, {"q", "tenant_id", 3}}, d.LeftOut); diff != "" {
 		t.Errorf("counts (-want +got):\n%s", diff)
+	}
+	if d, err := r.Decide(token(t, `{"g":"/u/x","r":"eu"}`), policy.Narrowing{}); err == nil || len(d.LeftOut) != 2 {
+		t.Errorf("refused, and counted %v, %v", d.LeftOut, err)
 	}
 }
 

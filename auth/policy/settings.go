@@ -78,7 +78,4 @@ type Options struct {
 	// Audited says that there is an audit file: without one no policy may grant
 	// all tenants.
 	Audited bool
-	// LeftOut is called with the number of a claim's values that a policy could
-	// not use for a label. Nil means that nobody counts.
-	LeftOut func(policy, label string, values int)
 }

@@ -91,8 +91,10 @@ func From(err error) *Error {
 func fromAuth(e *auth.Error) *Error {
 	status := http.StatusUnauthorized
 	switch e.Reason {
-	case auth.BadTenant:
+	case auth.BadTenant, auth.BadPolicy:
 		status = http.StatusForbidden
+	case auth.BadHeader:
+		status = http.StatusBadRequest
 	case auth.Unavailable:
 		status = http.StatusServiceUnavailable
 	}
