@@ -121,6 +121,11 @@ func (a *Authenticator) ReadFiles() {
 
 // warn says at every start what the settings weaken.
 func (a *Authenticator) warn() {
+	if a.options.Policies != nil {
+		for _, name := range a.options.Policies.AllTenants() {
+			a.options.Logger.Warn("a policy grants all tenants", "policy", name)
+		}
+	}
 	for _, o := range a.options.allIssuers() {
 		if o.InsecureAnyAudience {
 			a.options.Logger.Warn("insecure_any_audience is on: tokens meant for other services are accepted", "issuer", o.Issuer)

@@ -62,6 +62,8 @@ func (o Options) check() (errs OptionErrors) {
 			errs.add("TokenHeaders", "want names of HTTP headers")
 		case c == "Host":
 			errs.add("TokenHeaders", "want headers other than Host, which is the server's name")
+		case isOurs(h): // a caller's wish to see less is no credential
+			errs.add("TokenHeaders", "want headers that do not begin with %s", ourPrefix)
 		case seen[c]:
 			errs.add("TokenHeaders", "want each header once")
 		}

@@ -170,6 +170,10 @@ func oneOf(names ...string) func(any) string {
 }
 
 func header(v any) string {
+	// A caller's own wish to see less must not become the upstream's tenant.
+	if strings.HasPrefix(strings.ToLower(v.(string)), "x-promfence-") {
+		return "want a header that does not begin with X-Promfence-"
+	}
 	if !httpguts.ValidHeaderFieldName(v.(string)) {
 		return "want the name of an HTTP header"
 	}

@@ -21,6 +21,7 @@ type Config struct {
 	Upstream Upstream `mapstructure:"upstream"`
 	Auth     Auth     `mapstructure:"auth"`
 	Tenancy  Tenancy  `mapstructure:"tenancy"`
+	Policies []Policy `mapstructure:"policies"`
 	Limits   Limits   `mapstructure:"limits"`
 	CORS     CORS     `mapstructure:"cors"`
 	Console  Console  `mapstructure:"console"`
@@ -89,6 +90,7 @@ type Auth struct {
 	Audience            []string      `mapstructure:"audience"`
 	AudienceClaim       string        `mapstructure:"audience_claim"`
 	InsecureAnyAudience bool          `mapstructure:"insecure_any_audience"`
+	AllowAllTenants     bool          `mapstructure:"allow_all_tenants"`
 	JWKSURL             string        `mapstructure:"jwks_url"`
 	JWKSFile            string        `mapstructure:"jwks_file"`
 	PublicKeyFile       string        `mapstructure:"public_key_file"`
@@ -110,6 +112,7 @@ type Issuer struct {
 	Audience            []string `mapstructure:"audience"`
 	AudienceClaim       string   `mapstructure:"audience_claim"`
 	InsecureAnyAudience bool     `mapstructure:"insecure_any_audience"`
+	AllowAllTenants     bool     `mapstructure:"allow_all_tenants"`
 	JWKSURL             string   `mapstructure:"jwks_url"`
 	JWKSFile            string   `mapstructure:"jwks_file"`
 	PublicKeyFile       string   `mapstructure:"public_key_file"`

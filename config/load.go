@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/go-viper/mapstructure/v2"
 	"github.com/spf13/pflag"
@@ -75,7 +76,8 @@ func Load(args, environ []string, checks ...func(*Config) []Mistake) (*Config, e
 func (c *Config) named(mistakes []Mistake, wrong map[string]bool) (errs []error) {
 	for _, m := range mistakes {
 		required := wrong[issuersKey] && (m.Key == issuerKey || m.Key == audienceKey) // or it stands in there
-		if !wrong[m.Key] && !required {
+		dependent := wrong[issuersKey] && strings.HasPrefix(m.Key, policyKey+"[")
+		if !wrong[m.Key] && !required && !dependent {
 			errs = append(errs, fmt.Errorf("%s: %s", c.Name(m.Key), m.Want))
 		}
 	}
@@ -133,8 +135,11 @@ func flags(args []string) (path string, err error) {
 
 // value reads what was given for the setting, or says what was wrong with it.
 func (s Setting) value(g given) (any, error) {
-	if s.Key == issuersKey {
+	switch s.Key {
+	case issuersKey:
 		return issuers(g)
+	case policyKey:
+		return policies(g)
 	}
 	v, want := s.parse(g.raw, g.source != s.Env())
 	if want != "" {

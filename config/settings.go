@@ -22,11 +22,14 @@ func (s Setting) Env() string {
 const (
 	prefix      = "PROMFENCE_"
 	configEnv   = prefix + "CONFIG" // the file, when there is no --config
-	issuersKey  = "auth.issuers"    // the one setting that a variable cannot hold
+	issuersKey  = "auth.issuers"    // this and the next one a variable cannot hold
+	policyKey   = "policies"
 	issuerKey   = "auth.issuer"
 	labelKey    = "tenancy.label"
 	originsKey  = "cors.allowed_origins" // the one setting for which an empty variable says something
 	audienceKey = "auth.audience"        // the one list whose elements may not be split at commas in the file
+
+	defaultTenantClaim = "tenant_id"
 )
 
 // Settings is everything that can be set, in the order of --help. A row is here
@@ -67,18 +70,21 @@ var Settings = []Setting{
 	{"auth.ca_file", "", "PEM file with the authorities that the certificates of the servers of discovery and keys may come from. Not set: the system's.", nil},
 	{"auth.bearer_token_file", "", "File with a token that the servers of discovery and keys want, such as a Kubernetes API server. It goes to them only, over https or loopback, and to no redirect.", nil},
 	{"auth.algorithms", []string{}, "Signature algorithms that are accepted. Not set: RS, PS and ES with 256, 384 and 512, and EdDSA; with an HMAC secret alone HS256, HS384 and HS512.", nil},
-	{"auth.tenant_claim", "tenant_id", "Claim that names the tenant, or the tenants as an array; integers count as their decimal text. Dots lead into nested claims, a name with dots of its own stands in double quotes, and `.*` at the end takes the names of an object's members.", plain},
+	{"auth.tenant_claim", defaultTenantClaim, "Claim that names the tenant, or the tenants as an array; integers count as their decimal text. Dots lead into nested claims, a name with dots of its own stands in double quotes, and `.*` at the end takes the names of an object's members.", plain},
 	{"auth.token_headers", []string{"Authorization"}, "Headers that may carry the token, in order; the first that is present counts, and no later one.", nonEmpty},
 	{"auth.leeway", 30 * time.Second, "Difference between the issuer's clock and ours that is tolerated; at most 5m.", nil},
 	{"auth.refresh_interval", 5 * time.Minute, "How often published keys are fetched; 1s or more.", nil},
 	{"auth.insecure_any_audience", false, "Take tokens that were issued for any other service as well. Logged as a warning at every start.", nil},
+	{"auth.allow_all_tenants", false, "Let tokens of `auth.issuer` get policies that grant all tenants. Logged as a warning at every start where there is such a policy.", nil},
 	{issuersKey, []Issuer{}, "More issuers, each a table of its own (see below). Only in the file.", nil},
 
 	{labelKey, "tenant_id", "Label of every series that names its tenant.", labelName},
 	{"tenancy.on_conflict", "intersect", "A query's own matcher on the label is kept beside ours (`intersect`: another tenant's name finds nothing) or refused with 403 (`reject`).", oneOf("intersect", "reject")},
-	{"tenancy.max_tenants", 20, "How many tenants one token may name.", positive},
+	{"tenancy.max_tenants", 20, "How many tenants one token may name, and how many values of each label a policy may list.", positive},
 	{"tenancy.shared_rules", false, "Show rules that carry no tenant label to every tenant. Of their alerts, each sees those with its own label.", nil},
 	{"tenancy.shared_metadata", false, "Show HELP and UNIT texts to every tenant that has a series of the metric, whoever wrote them.", nil},
+
+	{policyKey, []Policy{}, "Who may see what, each a table of its own (see below), in the place of `auth.tenant_claim`. Only in the file.", nil},
 
 	{"limits.max_query_bytes", 64 << 10, "Bytes of PromQL in one request.", positive},
 	{"limits.max_query_depth", 100, "Brackets that may be open at once in a query; at most 1000.", depth},
@@ -120,6 +126,7 @@ var IssuerSettings = []Setting{
 	{"ca_file", "", "As `auth.ca_file`, which does not count here.", nil},
 	{"bearer_token_file", "", "As `auth.bearer_token_file`, which does not count here.", nil},
 	{"algorithms", []string{}, "As `auth.algorithms`.", nil},
+	{"allow_all_tenants", false, "As `auth.allow_all_tenants`.", nil},
 	{"tenant_claim", "", "Claim that names the tenant. Not set: `auth.tenant_claim`.", plain},
 	{"tenant", "", "The tenant of every token of this issuer and audience, whatever it claims: for machines whose tokens name none.", plain},
 }

@@ -33,6 +33,9 @@ func (c *Config) together() (wrong []Mistake) {
 		refuse("limits.burst", "want limits.requests_per_second with it")
 	}
 	c.console(refuse)
+	if len(c.Policies) > 0 {
+		c.besidePolicies(refuse)
+	}
 	return wrong
 }
 

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -19,7 +20,7 @@ func WriteTable(w io.Writer) error {
 	b.WriteString("| setting | variable | default | meaning |\n|---|---|---|---|\n")
 	for _, s := range Settings {
 		variable := "`" + s.Env() + "`"
-		if s.Key == issuersKey {
+		if s.Key == issuersKey || s.Key == policyKey {
 			variable = "–"
 		}
 		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", s.Key, variable, s.shown("–", "`"), s.Doc)
@@ -27,6 +28,12 @@ func WriteTable(w io.Writer) error {
 	b.WriteString("\nEach entry of `auth.issuers`:\n\n| setting | meaning |\n|---|---|\n")
 	for _, s := range IssuerSettings {
 		fmt.Fprintf(&b, "| `%s` | %s |\n", s.Key, s.Doc)
+	}
+	for _, t := range policyTables {
+		fmt.Fprintf(&b, "\n%s:\n\n| setting | meaning |\n|---|---|\n", t.heading)
+		for _, s := range t.rows {
+			fmt.Fprintf(&b, "| `%s` | %s |\n", s.Key, s.Doc)
+		}
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
@@ -37,7 +44,7 @@ func WriteHelp(w io.Writer) error {
 	var b strings.Builder
 	for _, s := range Settings {
 		fmt.Fprintf(&b, "  %s", s.Key)
-		if s.Key != issuersKey {
+		if s.Key != issuersKey && s.Key != policyKey {
 			fmt.Fprintf(&b, "  %s", s.Env())
 		}
 		if d := s.shown("", ""); d != "" {
@@ -51,6 +58,13 @@ func WriteHelp(w io.Writer) error {
 		fmt.Fprintf(&b, "  %s\n", s.Key)
 		wrap(&b, strings.ReplaceAll(s.Doc, "`", ""))
 	}
+	for _, t := range policyTables {
+		fmt.Fprintf(&b, "\n%s:\n", strings.ReplaceAll(t.heading, "`", ""))
+		for _, s := range t.rows {
+			fmt.Fprintf(&b, "  %s\n", s.Key)
+			wrap(&b, strings.ReplaceAll(s.Doc, "`", ""))
+		}
+	}
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -61,7 +75,7 @@ func (s Setting) shown(none, quote string) string {
 	switch d := s.Default.(type) {
 	case []string:
 		text = strings.Join(d, ",")
-	case []Issuer:
+	case []Issuer, []Policy:
 	case time.Duration:
 		text = short(d)
 	default:
@@ -116,6 +130,9 @@ func (c *Config) WriteEffective(w io.Writer) error {
 		}
 		if list, ok := value.([]Issuer); ok {
 			value = issuerTables(list)
+		}
+		if list, ok := value.([]Policy); ok {
+			value = written(reflect.ValueOf(list))
 		}
 		text, err := json.Marshal(value)
 		if err != nil {

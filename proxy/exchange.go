@@ -27,6 +27,7 @@ type exchange struct {
 	idHeader  [1]string     // the record's id, as a header's value
 	origin    string        // the page that asks, for CORS
 	docs      bool          // the answer is the same for all, and may be kept
+	limits    Limits        // the identity's
 	params    scope.Params  // the caller's own, for the row's filter
 	scoped    scopedRequest // what goes to the upstream
 	forwarded time.Time

@@ -18,7 +18,7 @@ import (
 // context does.
 const ownTimeout = 2 * time.Minute
 
-// ownAnswer answers a question of promfence's own on behalf of an exchange's tenants. A
+// ownAnswer answers a question of promfence's own on behalf of an exchange's label policy. A
 // failure is one: what is not known must not be taken for what is not there.
 func ownAnswer[T any](ctx context.Context, l *lookup[T], x *exchange, fetch func(context.Context, *exchange) (T, error)) (T, error) {
 	// What is asked outlives the request that asks first, so it has its own exchange,

@@ -3,6 +3,7 @@ package proxy
 import (
 	"time"
 
+	"github.com/promfence/promfence/auth"
 	"github.com/promfence/promfence/proxy/promql"
 	"github.com/promfence/promfence/proxy/scope"
 )
@@ -25,10 +26,22 @@ type Limits struct {
 	MaxRange  time.Duration // how much time a query may read
 	MaxPoints int           // evaluations of one query, or of a subquery in it
 
-	// For each set of tenants by itself.
+	// For each set of tenants, or of policies with what they grant, by itself.
 	RequestsPerSecond  int
 	Burst              int // 0 = RequestsPerSecond
 	ConcurrentRequests int
+}
+
+// of returns the limits of an identity: where policies say what it may see, they say
+// how much of it, too.
+func (l Limits) of(id auth.Identity) Limits {
+	if id.Policies == nil {
+		return l
+	}
+	l.RequestsPerSecond, l.Burst, l.ConcurrentRequests = id.Limits.RequestsPerSecond, id.Limits.Burst, id.Limits.ConcurrentRequests
+	l.MaxRange, l.MaxPoints = id.Limits.MaxRange, id.Limits.MaxPoints
+	l.QueryBytes, l.QueryTerms = id.Limits.MaxQueryBytes, id.Limits.MaxQueryTerms
+	return l
 }
 
 func (l Limits) scope() scope.Limits {

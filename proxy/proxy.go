@@ -128,7 +128,7 @@ func New(o Options) (*Proxy, error) {
 		routes: newRouter(routeTable), target: o.Upstream,
 		prefix:       strings.TrimRight(o.Upstream.EscapedPath(), "/"),
 		tenantHeader: http.CanonicalHeaderKey(o.TenantHeader),
-		label:        o.Label, matchers: newMatcherCache(o.Label, o.OnConflict, m), limits: o.Limits, gate: newGate(o.Limits, o.Before), bodies: newBodyRoom(o.Limits.BodyBytes),
+		label:        o.Label, matchers: newMatcherCache(o.Label, o.OnConflict, m), limits: o.Limits, gate: newGate(o.Before), bodies: newBodyRoom(o.Limits.BodyBytes),
 		log: o.Logger, slowQuery: o.SlowQuery, deferred: o.Deferred, auditLog: o.Audit, auditRequired: o.AuditRequired,
 		metrics: m, spans: o.Spans, trustedProxies: o.TrustedProxies,
 		cors:    newCORS(o.CORSOrigins, o.TokenHeaders),
@@ -205,7 +205,8 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 		}
 		return err // 404, 405
 	}
-	leave, err := p.gate.enter(id.Tenants.Key())
+	x.limits = p.limits.of(id)
+	leave, err := p.gate.enter(id.Bucket, x.limits)
 	if err != nil {
 		return err // 429
 	}
@@ -227,16 +228,16 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 // narrowRequest makes what goes to the upstream of what the caller sent.
 func (p *Proxy) narrowRequest(x *exchange, r *http.Request) (scope.Request, error) {
 	defer p.bodies.giveBack(x)
-	in := scope.Input{Enforcer: x.matcher.enforcer, Limits: p.limits.scope(), Known: x.route.Params}
+	in := scope.Input{Enforcer: x.matcher.enforcer, Limits: x.limits.scope(), Known: x.route.Params}
 	var err error
 	if x.route.Guard.body {
-		if in.Body, err = readProtobuf(x, r, p.limits.BodyBytes); err != nil {
+		if in.Body, err = readProtobuf(x, r, x.limits.BodyBytes); err != nil {
 			return scope.Request{}, err
 		}
 		x.hashBody(in.Body)
 		return x.route.Guard.narrow(in)
 	}
-	if in.Params, err = readParams(x, r, x.route, p.limits.BodyBytes); err != nil {
+	if in.Params, err = readParams(x, r, x.route, x.limits.BodyBytes); err != nil {
 		return scope.Request{}, err
 	}
 	x.hash(in.Params)

@@ -4,20 +4,23 @@ import "time"
 
 // What the gate's tests, which are outside, look at.
 
-type Gate struct{ *gate }
+type Gate struct {
+	*gate
+	limits Limits
+}
 
-const TrackedTenants = trackedTenants
+const TrackedBuckets = trackedBuckets
 
-func NewGate(l Limits) Gate { return Gate{newGate(l, nil)} }
+func NewGate(l Limits) Gate { return Gate{newGate(nil), l} }
 
 // Enter admits a request, or says when to try again.
-func (g Gate) Enter(tenants string) (leave func(), wait time.Duration) {
-	leave, err := g.enter(tenants)
+func (g Gate) Enter(bucket string) (leave func(), wait time.Duration) {
+	leave, err := g.enter(bucket, g.limits)
 	if err != nil {
 		return nil, asAPIError(err).RetryAfter
 	}
 	return leave, 0
 }
 
-// State is the number of buckets and of sets of tenants with running requests.
+// State is the number of buckets and of those with running requests.
 func (g Gate) State() (buckets, running int) { return g.buckets.Len(), len(g.running) }

@@ -33,14 +33,14 @@ func TestGateGivesOneRequestForEachPartOfASecond(t *testing.T) {
 // A flood of tenants costs a bounded amount of memory.
 func TestGateForgets(t *testing.T) {
 	g := proxy.NewGate(proxy.Limits{RequestsPerSecond: 1, ConcurrentRequests: 1})
-	for i := range 3 * proxy.TrackedTenants {
+	for i := range 3 * proxy.TrackedBuckets {
 		leave, wait := g.Enter(strconv.Itoa(i))
 		if wait > 0 {
 			t.Fatal("a tenant's first request is refused")
 		}
 		leave()
 	}
-	if buckets, running := g.State(); buckets != proxy.TrackedTenants || running != 0 {
+	if buckets, running := g.State(); buckets != proxy.TrackedBuckets || running != 0 {
 		t.Errorf("%d buckets, %d running", buckets, running)
 	}
 }

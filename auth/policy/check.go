@@ -1,7 +1,6 @@
 package policy
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -16,20 +15,37 @@ const (
 	maxNameBytes = 64
 )
 
+// A Mistake says what is wrong at one place in the policies.
+type Mistake struct {
+	At   string // such as policies[1].labels[0].values
+	Want string // what was expected; it repeats no value
+}
+
+// Mistakes are all that is wrong, and what [New] returns of it.
+type Mistakes []Mistake
+
+func (ms Mistakes) Error() string {
+	lines := make([]string, len(ms))
+	for i, m := range ms {
+		lines[i] = m.At + ": " + m.Want
+	}
+	return strings.Join(lines, "\n")
+}
+
 // A checker collects mistakes.
 type checker struct {
 	Options
-	errs []error
+	wrong Mistakes
 }
 
 // bad adds a mistake at a place in the settings.
 func (c *checker) bad(at, format string, args ...any) {
-	c.errs = append(c.errs, fmt.Errorf("%s: %s", at, fmt.Sprintf(format, args...)))
+	c.wrong = append(c.wrong, Mistake{at, fmt.Sprintf(format, args...)})
 }
 
 // check finds all mistakes in the policies. Messages name places and rules, and
 // names that the operator chose.
-func check(o Options) error {
+func check(o Options) Mistakes {
 	c := &checker{Options: o}
 	if len(o.Policies) > maxPolicies {
 		c.bad("policies", "want at most %d", maxPolicies)
@@ -51,7 +67,7 @@ func check(o Options) error {
 		seen[p.Name] = true
 		c.policy(at, p)
 	}
-	return errors.Join(c.errs...)
+	return c.wrong
 }
 
 func isPolicyName(s string) bool {

@@ -52,10 +52,10 @@ type source struct {
 	like       string              // equal for equal sources
 }
 
-// New checks all policies and reports all mistakes at once.
+// New checks all policies and reports all mistakes at once, as [Mistakes].
 func New(o Options) (*Rules, error) {
-	if err := check(o); err != nil {
-		return nil, err
+	if wrong := check(o); len(wrong) > 0 {
+		return nil, wrong
 	}
 	r := &Rules{options: o}
 	for _, p := range o.Policies {

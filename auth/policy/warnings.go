@@ -14,12 +14,20 @@ const maxWarnings = 10
 // ten sentences of each kind.
 func (r *Rules) Warnings() []string {
 	var out []string
-	for _, rule := range r.rules {
-		if rule.allTenants {
-			out = append(out, fmt.Sprintf("the policy %s grants all tenants", rule.name))
-		}
+	for _, name := range r.AllTenants() {
+		out = append(out, fmt.Sprintf("the policy %s grants all tenants", name))
 	}
 	return slices.Concat(firstOf(out), firstOf(r.unconditional()), firstOf(r.beyondReach()), r.unjoinable())
+}
+
+// AllTenants names the policies that grant all tenants.
+func (r *Rules) AllTenants() (names []string) {
+	for _, rule := range r.rules {
+		if rule.allTenants {
+			names = append(names, rule.name)
+		}
+	}
+	return names
 }
 
 func firstOf(warnings []string) []string { return warnings[:min(len(warnings), maxWarnings)] }

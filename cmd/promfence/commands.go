@@ -120,6 +120,11 @@ func check(_ context.Context, in input) error {
 			return mistakes(cannotAudit(cfg, err))
 		}
 	}
+	if p.rules != nil {
+		for _, w := range p.rules.Warnings() {
+			fmt.Fprintln(in.stderr, "warning:", w)
+		}
+	}
 	for _, w := range cfg.Warnings() {
 		fmt.Fprintf(in.stderr, "warning: %s: %s\n", cfg.Name(w.Key), w.Want)
 	}

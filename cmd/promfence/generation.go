@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/cmd/promfence/logs"
 	"github.com/promfence/promfence/config"
 	"github.com/promfence/promfence/openapi"
@@ -51,6 +52,7 @@ func (k *keyring) run(ctx context.Context, ended func(error)) {
 // parts are made of the settings alone, and of the files that they name.
 type parts struct {
 	log            zerolog.Logger
+	rules          *policy.Rules // nil = tokens name their tenants
 	keys           *keyring
 	serverTLS      *tls.Config
 	upstreamTLS    *tls.Config
@@ -66,8 +68,11 @@ func newParts(cfg *config.Config, lines io.Writer, before *generation) (*parts, 
 	p.serverTLS = files.serverTLS(cfg.Server.TLS)
 	p.upstreamTLS, p.upstreamHeader = files.upstreamTLS(cfg.Upstream.TLS), files.upstreamHeader(cfg.Upstream)
 	wrong := files.wrong
+	var mistakes []config.Mistake
+	p.rules, mistakes = newRules(cfg)
+	wrong = append(wrong, mistakes...)
 	var err error
-	p.keys, err = newKeyring(cfg, p.log, before)
+	p.keys, err = newKeyring(cfg, p.rules, p.log, before)
 	if mistakes, ok := errors.AsType[auth.OptionErrors](err); ok {
 		for _, m := range mistakes {
 			wrong = append(wrong, config.Mistake{Key: optionKey(m.Field), Want: m.Want})
@@ -149,8 +154,9 @@ func newAuditFile(cfg *config.Config, log zerolog.Logger, metrics prometheus.Reg
 	return logs.NewAuditFile(cfg.Audit.File, log, func(records int) { lost.Add(float64(records)) })
 }
 
-func newKeyring(cfg *config.Config, log zerolog.Logger, before *generation) (*keyring, error) {
+func newKeyring(cfg *config.Config, rules *policy.Rules, log zerolog.Logger, before *generation) (*keyring, error) {
 	k := &keyring{options: authOptions(cfg, log), log: cfg.Log}
+	k.options.Policies = rules
 	if before != nil {
 		if before.keys.log == k.log && sameOptions(before.keys.options, k.options) {
 			return before.keys, nil

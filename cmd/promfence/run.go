@@ -76,6 +76,8 @@ func authOptions(cfg *config.Config, log zerolog.Logger) auth.Options {
 		Algorithms:          a.Algorithms,
 		TenantClaim:         a.TenantClaim,
 		TenantLabel:         cfg.Tenancy.Label,
+		AllowAllTenants:     a.AllowAllTenants,
+		Limits:              policyLimits(cfg.Limits),
 		MaxTenants:          cfg.Tenancy.MaxTenants,
 		TokenHeaders:        a.TokenHeaders,
 		Leeway:              a.Leeway,
@@ -97,6 +99,7 @@ func authOptions(cfg *config.Config, log zerolog.Logger) auth.Options {
 			BearerTokenFile:     is.BearerTokenFile,
 			Algorithms:          is.Algorithms,
 			TenantClaim:         is.TenantClaim,
+			AllowAllTenants:     is.AllowAllTenants,
 		}
 		if is.Tenant != "" {
 			entry.Tenants = []string{is.Tenant}

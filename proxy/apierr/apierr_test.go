@@ -27,6 +27,8 @@ func TestFromKeepsCausesFromTheCaller(t *testing.T) {
 		"beyond a limit":        {apierr.OverLimit("max_x", 413, "too large"), 413, "too_large", "too large"},
 		"no token":              {&auth.Error{Message: "no token", Err: errCause}, 401, "unauthorized", "no token; see /docs"},
 		"no tenant":             {&auth.Error{Reason: auth.BadTenant, Message: "no tenant", Err: errCause}, 403, "forbidden", "no tenant"},
+		"no policy":             {&auth.Error{Reason: auth.BadPolicy, Message: "no policy", Err: errCause}, 403, "forbidden", "no policy"},
+		"a bad header":          {&auth.Error{Reason: auth.BadHeader, Message: "no header", Err: errCause}, 400, "bad_data", "no header"},
 		"no keys":               {&auth.Error{Reason: auth.Unavailable, Message: "no keys", Err: errCause}, 503, "unavailable", "no keys"},
 		"an error of elsewhere": {errCause, 500, "internal", "promfence could not handle this request; its log has the cause under this X-Request-Id"},
 	} {
