@@ -154,7 +154,7 @@ func policyEntry(name string, entry any, rows []Setting) (map[string]any, error)
 	for _, key := range slices.Sorted(maps.Keys(given)) {
 		i := slices.IndexFunc(rows, func(s Setting) bool { return s.Key == key })
 		if i < 0 {
-			errs = append(errs, fmt.Errorf("%s.%s: no such setting%s", name, key, suggest(key, keys(rows))))
+			errs = append(errs, fmt.Errorf("%s.%s: no such setting%s", name, key, Suggest(key, keys(rows))))
 			continue
 		}
 		var err error

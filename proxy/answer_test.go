@@ -105,7 +105,7 @@ func TestAnswerHeaders(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]string{
-		"Cache-Control": "private, no-store", "Vary": "Authorization, Accept-Encoding", "Access-Control-Allow-Origin": "*", "X-Content-Type-Options": "nosniff",
+		"Cache-Control": "private, no-store", "Vary": "Authorization, X-Promfence-Tenant, X-Promfence-Policy, Accept-Encoding", "Access-Control-Allow-Origin": "*", "X-Content-Type-Options": "nosniff",
 	} {
 		if got := resp.Header.Values(name); len(got) != 1 || got[0] != want {
 			t.Errorf("%s: %q, want %q", name, got, want)

@@ -56,6 +56,19 @@ func (p *Proxy) appendRecord(fill func(e *zerolog.Event)) (written func() error)
 	return l.written
 }
 
+// recordTimeout bounds how long a request waits for a record that is required.
+const recordTimeout = time.Second
+
+var (
+	errNoAuditLog = errors.New("there is no audit log, which a view over all tenants requires")
+	errSlowRecord = errors.New("the record was not written in time")
+)
+
+// recordRequired reports whether a request must not be answered without a record:
+// always, if the settings say so, and for whoever may see all tenants, even if they
+// ask for fewer.
+func (p *Proxy) recordRequired(r *record) bool { return p.auditRequired || r.identity.AllTenants }
+
 // errUnrecorded is the cause of a 503 where audit.required is set.
 var errUnrecorded = errors.New("the decision could not be recorded")
 
@@ -69,16 +82,21 @@ func unrecorded(cause error) *apierr.Error {
 // moment, and in any case before the answer begins. Where a record is required, it
 // is there before the upstream is asked.
 func (p *Proxy) allow(x *exchange) error {
+	required := p.recordRequired(x.record)
 	x.decision.allowed = true
-	if p.auditLog == nil {
+	switch {
+	case p.auditLog == nil && required:
+		x.decision.allowed = false
+		return unrecorded(errNoAuditLog)
+	case p.auditLog == nil:
 		return nil
 	}
 	x.decision.recorded = true
 	x.decision.written = p.appendRecord(x.describe)
-	if !p.auditRequired {
+	if !required {
 		return nil
 	}
-	if err := x.awaitRecord(); err != nil {
+	if err := x.awaitRecordFor(recordTimeout); err != nil {
 		x.decision.allowed = false
 		return unrecorded(err)
 	}
@@ -96,7 +114,7 @@ func (p *Proxy) refuse(x *exchange, e *apierr.Error) *apierr.Error {
 		x.describe(line)
 		line.Int("status", e.Status).Dur("ms", time.Since(x.start)).Int("bytes", len(e.Body()))
 	})
-	if err := x.awaitRecord(); err != nil && p.auditRequired {
+	if err := x.awaitRecord(); err != nil && p.recordRequired(x.record) {
 		return unrecorded(err)
 	}
 	return e
@@ -110,6 +128,27 @@ func (r *record) awaitRecord() error {
 	}
 	r.decision.written = nil
 	err := written()
+	r.decision.lost = err != nil
+	return err
+}
+
+// awaitRecordFor is awaitRecord, and an error if that takes too long.
+func (r *record) awaitRecordFor(timeout time.Duration) error {
+	written := r.decision.written
+	if written == nil {
+		return nil
+	}
+	r.decision.written = nil
+	done := make(chan error, 1)
+	go func() { done <- written() }()
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	var err error
+	select {
+	case err = <-done:
+	case <-timer.C:
+		err = errSlowRecord
+	}
 	r.decision.lost = err != nil
 	return err
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+
+	"github.com/promfence/promfence/auth/policy"
 )
 
 // cors tells browsers which pages may read answer. That is no protection of
@@ -17,7 +19,7 @@ type cors struct {
 }
 
 func newCORS(origins, tokenHeaders []string) cors {
-	headers := slices.Concat([]string{"Accept", "Content-Type", "X-Request-Id"}, tokenHeaders)
+	headers := slices.Concat([]string{"Accept", "Content-Type", "X-Request-Id", policy.PolicyHeader, policy.TenantHeader}, tokenHeaders)
 	return cors{all: slices.Contains(origins, "*"), origins: origins, headers: []string{strings.Join(headers, ", ")}}
 }
 

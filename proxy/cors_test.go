@@ -8,7 +8,7 @@ import (
 
 // Tracing libraries add headers of theirs to every call of a page.
 func TestPreflightAllowsTheHeadersThatAPageAsksFor(t *testing.T) {
-	const fixed = "Accept, Content-Type, X-Request-Id, Authorization"
+	const fixed = "Accept, Content-Type, X-Request-Id, X-Promfence-Policy, X-Promfence-Tenant, Authorization"
 	many := strings.TrimSuffix(strings.Repeat("x-a,", 101), ",")
 	f := newFence(t, nil)
 	for _, tt := range []struct {

@@ -342,7 +342,7 @@ func TestExplainEndpoint(t *testing.T) {
 		f.Request(t, "GET", "/api/v1/metrics/explain?query=up", ""), f.Request(t, "POST", "/api/v1/metrics/explain", "query=up"),
 	} {
 		_, body := f.Do(t, r)
-		const want = `{"status":"success","data":{"query":"up","enforced":"up{tenant_id=\"acme\"}","label":"tenant_id","tenants":["acme"]}}`
+		const want = `{"status":"success","data":{"query":"up","enforced":"up{tenant_id=\"acme\"}","label":"tenant_id","tenants":["acme"],"policies":[],"selector":"{tenant_id=\"acme\"}"}}`
 		if body != want {
 			t.Errorf("got %s, want %s", body, want)
 		}

@@ -35,14 +35,25 @@ func explain(p *Proxy, x *exchange, req scope.Request) error {
 		Query    string   `json:"query"`
 		Enforced string   `json:"enforced"`
 		Label    string   `json:"label"`
-		Tenants  []string `json:"tenants"`
+		Tenants  any      `json:"tenants"` // their names, or "all"
+		Policies []string `json:"policies"`
+		Selector string   `json:"selector"`
+	}
+	names, all := x.identity.Labels.Tenants()
+	tenants := any(names)
+	if all {
+		tenants = allTenants
+	}
+	policies := x.identity.Policies
+	if policies == nil {
+		policies = []string{}
 	}
 	query, _ := x.params.Lookup("query")
 	enforced, _ := req.Param("query")
 	body, err := json.Marshal(struct {
 		Status string `json:"status"`
 		Data   data   `json:"data"`
-	}{"success", data{query, enforced, p.label, x.identity.Tenants.Names()}})
+	}{"success", data{query, enforced, p.label, tenants, policies, x.matcher.enforcer.Everything()}})
 	if err != nil {
 		return internal(err)
 	}

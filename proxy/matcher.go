@@ -27,6 +27,7 @@ type tenantMatcher struct {
 	*labels.Matcher // on the tenant label: one value or several
 	enforcer        *promql.Enforcer
 	labels          policy.Labels
+	all             bool // tenants, none of which is named
 	list            []string
 	names           string // joined
 }
@@ -60,10 +61,10 @@ func (c *matcherCache) of(l policy.Labels) (*tenantMatcher, error) {
 	if err != nil {
 		return nil, err
 	}
-	names, _ := l.Tenants()
+	names, all := l.Tenants()
 	m := &tenantMatcher{
 		Matcher:  &labels.Matcher{Type: labels.MatchEqual, Name: c.label, Value: strings.Join(names, "|")},
-		enforcer: e, labels: l, list: names, names: strings.Join(names, "|"),
+		enforcer: e, labels: l, all: all, list: names, names: strings.Join(names, "|"),
 	}
 	if len(names) != 1 {
 		m.Type = labels.MatchRegexp

@@ -25,6 +25,8 @@ type metrics struct {
 	cacheMisses  prometheus.Counter
 	rejected     *prometheus.CounterVec
 	tenants      *tenantMetrics
+	policies     *prometheus.CounterVec
+	allTenants   *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -61,6 +63,12 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "promfence_rejected_total", Help: "Requests refused because of a limit, by the setting in the section limits.",
 		}, []string{"limit"}),
 		tenants: newTenantMetrics(),
+		policies: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "promfence_policy_requests_total", Help: "Requests with a valid token, by each policy that applied to them and was chosen, and by class of the status code.",
+		}, []string{"policy", "class"}),
+		allTenants: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "promfence_all_tenants_requests_total", Help: "Requests that might see all tenants, narrowed ones included, by each policy that was chosen.",
+		}, []string{"policy"}),
 	}
 	for _, limit := range limitNames {
 		m.rejected.WithLabelValues(limit) // exists before it happens
@@ -77,6 +85,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		register(r, &m.cacheMisses)
 		register(r, &m.rejected)
 		register(r, &m.tenants)
+		register(r, &m.policies)
+		register(r, &m.allTenants)
 	}
 	return m
 }
@@ -123,8 +133,14 @@ func (m *metrics) request(r *record) {
 	if len(r.upstream.hidden) > 0 {
 		m.hidden.Inc()
 	}
+	for _, name := range r.identity.Policies {
+		m.policies.WithLabelValues(name, classes[classOf(r.answered.status)]).Inc()
+		if r.identity.AllTenants {
+			m.allTenants.WithLabelValues(name).Inc()
+		}
+	}
 	if r.matcher != nil {
-		m.tenants.request(r.matcher.Matcher, r.answered, r.failed.limit)
+		m.tenants.request(r.matcher, r.answered, r.failed.limit)
 	}
 }
 

@@ -21,7 +21,7 @@ const countedTenants = 100
 const (
 	otherTenants   = "other"   // those who came when countedTenants were there
 	severalTenants = "several" // tokens with more than one tenant, whatever their names
-	allTenants     = "all"     // kept free for identities that see every tenant
+	allTenants     = "all"     // identities that see every tenant
 )
 
 // tenantLabel is a tenant's value of the label tenant: its name, or its name in quotes
@@ -91,24 +91,31 @@ func (m *tenantMetrics) Collect(ch chan<- prometheus.Metric) {
 }
 
 // request counts a request that was proven to be the tenants' of who.
-func (m *tenantMetrics) request(who *labels.Matcher, a answered, limit string) {
+func (m *tenantMetrics) request(who *tenantMatcher, a answered, limit string) {
 	c := m.several
-	if who.Type == labels.MatchEqual {
+	switch {
+	case who.all:
+		c = m.counts(allTenants)
+	case who.Type == labels.MatchEqual:
 		c = m.of(who.Value)
 	}
-	class := 0
-	switch {
-	case a.status < http.StatusOK || a.status >= http.StatusInternalServerError: // below 200: no answer was begun
-		class = 2
-	case a.status >= http.StatusBadRequest:
-		class = 1
-	}
-	c.requests[class].Inc()
+	c.requests[classOf(a.status)].Inc()
 	c.seconds.Add(a.took.Seconds())
 	c.bytes.Add(float64(a.bytes))
 	if limit != "" {
 		m.rejected.WithLabelValues(c.name, limit).Inc()
 	}
+}
+
+// classOf is the position of a status code's class in classes.
+func classOf(status int) int {
+	switch {
+	case status < http.StatusOK || status >= http.StatusInternalServerError: // below 200: no answer was begun
+		return 2
+	case status >= http.StatusBadRequest:
+		return 1
+	}
+	return 0
 }
 
 func (m *tenantMetrics) of(tenant string) *tenantCounts {

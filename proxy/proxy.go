@@ -28,6 +28,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy/filter"
 	"github.com/promfence/promfence/proxy/scope"
 	"github.com/promfence/promfence/proxy/upstream"
@@ -133,7 +134,7 @@ func New(o Options) (*Proxy, error) {
 		metrics: m, spans: o.Spans, trustedProxies: o.TrustedProxies,
 		cors:    newCORS(o.CORSOrigins, o.TokenHeaders),
 		noStore: []string{"private, no-store"},
-		vary:    []string{strings.Join(slices.Concat(o.TokenHeaders, []string{"Accept-Encoding"}), ", ")},
+		vary:    []string{strings.Join(slices.Concat(o.TokenHeaders, []string{policy.TenantHeader, policy.PolicyHeader, "Accept-Encoding"}), ", ")},
 	}
 	p.ownHeader, p.stall = o.UpstreamHeader, cmp.Or(o.StallTimeout, stallTimeout)
 	p.shared.rules, p.shared.metadata = o.SharedRules, o.SharedMetadata

@@ -24,3 +24,17 @@ func (g Gate) Enter(bucket string) (leave func(), wait time.Duration) {
 
 // State is the number of buckets and of those with running requests.
 func (g Gate) State() (buckets, running int) { return g.buckets.Len(), len(g.running) }
+
+// With is the gate with other limits.
+func (g Gate) With(l Limits) Gate { return Gate{g.gate, l} }
+
+// A WaitingRecord is a record that is about to be written.
+type WaitingRecord struct{ r *record }
+
+// NewRecord makes one that is written when written returns.
+func NewRecord(written func() error) WaitingRecord {
+	return WaitingRecord{&record{decision: decision{written: written}}}
+}
+
+// Await waits so long for it to be written.
+func (w WaitingRecord) Await(timeout time.Duration) error { return w.r.awaitRecordFor(timeout) }

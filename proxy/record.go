@@ -137,10 +137,22 @@ func (r *record) describe(e *zerolog.Event) {
 	}
 }
 
-// describeTenants adds whose data it is about.
+// describeTenants adds whose data it is about, and which policies say so. Where all
+// tenants are meant it is a text and no array, so that it cannot be taken for a tenant
+// with this name.
 func (r *record) describeTenants(e *zerolog.Event) {
-	if r.matcher != nil {
+	switch {
+	case r.matcher == nil:
+		return
+	case r.matcher.all:
+		e.Str("tenants", allTenants)
+	case r.identity.AllTenants:
+		e.Strs("tenants", r.matcher.list).Str("narrowed_from", allTenants)
+	default:
 		e.Strs("tenants", r.matcher.list)
+	}
+	if r.identity.Policies != nil {
+		e.Strs("policy", r.identity.Policies)
 	}
 }
 

@@ -28,7 +28,7 @@ func (a acme) Authenticate(*http.Request) (auth.Identity, error) { return a.iden
 func scopedBy(p *Proxy, r *http.Request) *http.Request {
 	x := &exchange{ResponseWriter: httptest.NewRecorder(), record: &record{proxy: p, id: "x"}}
 	identity, _ := p.auth.Authenticate(r)
-	x.identity = identity
+	x.identity, x.limits = identity, p.limits.of(identity)
 	x.matcher, _ = p.matchers.of(identity.Labels)
 	route, name, err := p.routes.find(r)
 	if x.route = route; err != nil {

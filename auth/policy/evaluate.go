@@ -117,7 +117,7 @@ func isFor(e Entry, issuers, audiences []string) bool {
 		(len(audiences) == 0 || slices.ContainsFunc(e.Audiences, func(a string) bool { return slices.Contains(audiences, a) }))
 }
 
-func (r *Rules) pathOf(l labelled) Path { return r.paths[r.sources[l.source].path] }
+func (r *Rules) pathOf(l labeled) Path { return r.paths[r.sources[l.source].path] }
 
 // newBox makes a box of matchers, without those that allow everything.
 func newBox(ms []Matcher) box {

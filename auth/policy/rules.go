@@ -25,8 +25,8 @@ type rule struct {
 	when               []condition
 	onlyWhenNamed      bool
 	allTenants         bool
-	fixed              box        // the labels that do not depend on claims
-	claimed            []labelled // and those that do
+	fixed              box       // the labels that do not depend on claims
+	claimed            []labeled // and those that do
 	limits             Limits
 }
 
@@ -36,8 +36,8 @@ type condition struct {
 	anyOf []string
 }
 
-// A labelled source gives the values of one label.
-type labelled struct {
+// A labeled source gives the values of one label.
+type labeled struct {
 	label  string
 	source int // in Rules.sources
 }
@@ -94,7 +94,7 @@ func (r *Rules) compile(p Policy) (*rule, error) {
 		if err != nil {
 			return nil, err
 		}
-		out.claimed = append(out.claimed, labelled{l.Label, source})
+		out.claimed = append(out.claimed, labeled{l.Label, source})
 	}
 	return out, nil
 }

@@ -113,7 +113,7 @@ func authOptions(cfg *config.Config, log zerolog.Logger) auth.Options {
 var optionKeys = map[string]string{
 	"Issuer": "issuer", "Audience": "audience", "AudienceClaim": "audience_claim", "InsecureAnyAudience": "insecure_any_audience",
 	"JWKSURL": "jwks_url", "JWKSFile": "jwks_file", "PublicKeyFile": "public_key_file", "HMACSecretFile": "hmac_secret_file",
-	"CAFile": "ca_file", "BearerTokenFile": "bearer_token_file", "Algorithms": "algorithms", "TenantClaim": "tenant_claim",
+	"CAFile": "ca_file", "BearerTokenFile": "bearer_token_file", "Algorithms": "algorithms", "TenantClaim": "tenant_claim", "AllowAllTenants": "allow_all_tenants",
 	"Tenants": "tenant", "TokenHeaders": "token_headers", "Leeway": "leeway", "RefreshInterval": "refresh_interval",
 }
 

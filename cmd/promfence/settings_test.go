@@ -50,7 +50,7 @@ func TestMistakesAreToldAllAtOnceByTheNamesThatWereWritten(t *testing.T) {
 // A mistake in an option without a setting's name would be said of nothing.
 func TestEveryOptionOfAuthHasASetting(t *testing.T) {
 	ours := map[string]bool{ // those that run decides about
-		"TenantHeader": true, "TenantLabel": true, "Issuers": true, "CacheSize": true, "Previous": true, "Logger": true, "HTTPClient": true,
+		"TenantHeader": true, "TenantLabel": true, "Issuers": true, "CacheSize": true, "Previous": true, "Policies": true, "Limits": true, "Logger": true, "HTTPClient": true,
 	}
 	for field := range reflect.TypeFor[auth.Options]().Fields() {
 		if key := promfence.OptionKey(field.Name); !ours[field.Name] && strings.HasSuffix(key, ".") {

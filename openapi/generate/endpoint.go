@@ -21,6 +21,9 @@ func (e endpoint) pathItem(alias bool) *yaml.Node {
 	return item
 }
 
+// narrowing are the headers that every endpoint takes.
+var narrowing = []string{"narrowPolicy", "narrowTenant"}
+
 func (e endpoint) operation(method string, alias bool) *yaml.Node {
 	id, tag, summary := e.ID, e.Tag, e.Summary
 	if alias {
@@ -35,15 +38,16 @@ func (e endpoint) operation(method string, alias bool) *yaml.Node {
 	add(op, "tags", list(tag))
 	add(op, "summary", text(summary))
 	add(op, "description", text(strings.TrimSpace(e.Description)+"\n\n**Tenant:** "+strings.TrimSpace(e.Enforced)+"\n"))
-	var params []*yaml.Node
+	params := []*yaml.Node{}
+	for _, name := range narrowing {
+		params = append(params, ref("parameters", name))
+	}
 	if !asForm {
 		for _, name := range e.Parameters {
 			params = append(params, ref("parameters", name))
 		}
 	}
-	if len(params) > 0 {
-		add(op, "parameters", &yaml.Node{Kind: yaml.SequenceNode, Content: params})
-	}
+	add(op, "parameters", &yaml.Node{Kind: yaml.SequenceNode, Content: params})
 	if e.hasBody() && method == "post" {
 		add(op, "requestBody", ref("requestBodies", title(e.ID)))
 	}
