@@ -70,7 +70,8 @@ func (f *keyFile) complain(err error) {
 // readFile reads a file of the settings. Its errors leave the path out: some write
 // the secret itself there.
 func readFile(path string) ([]byte, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // or a pipe would wait for a writer
+	// A pipe would wait for a writer without O_NONBLOCK.
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // G304: the operator names the path
 	if err != nil {
 		if pe, ok := errors.AsType[*fs.PathError](err); ok {
 			err = pe.Err

@@ -227,7 +227,7 @@ func written(v reflect.Value) any {
 		}
 		return table
 	}
-	if d, ok := v.Interface().(time.Duration); ok {
+	if d, ok := reflect.TypeAssert[time.Duration](v); ok {
 		return short(d)
 	}
 	return v.Interface()

@@ -61,7 +61,13 @@ func explained(t *testing.T) (listener pipes, token string) {
 	listener = make(pipes)
 	done := make(chan error)
 	go func() { done <- s.Serve(listener) }()
-	t.Cleanup(func() { close(listener); <-done; _ = s.Close() })
+	t.Cleanup(func() {
+		close(listener)
+		if err := <-done; err == nil {
+			t.Error("the server ended without saying why")
+		}
+		_ = s.Close()
+	})
 	return listener, issuer.Token(t, "acme", nil)
 }
 

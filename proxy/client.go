@@ -17,8 +17,8 @@ func (p *Proxy) client(r *http.Request) netip.Addr {
 	}
 	client := peer.Addr().Unmap().WithZone("")
 	lines := r.Header["X-Forwarded-For"]
-	for i := len(lines) - 1; i >= 0; i-- {
-		for rest := lines[i]; rest != ""; {
+	for _, line := range slices.Backward(lines) {
+		for rest := line; rest != ""; {
 			if !p.trusts(client) {
 				return client
 			}

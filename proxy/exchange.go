@@ -141,7 +141,7 @@ func (p *Proxy) fail(x *exchange, err error) {
 	case x.answered.status != 0:
 	case errors.Is(err, context.Canceled): // the caller has left
 		x.answered.status, x.gone = e.Status, true
-		p.refuse(x, e)
+		_ = p.refuse(x, e) // nobody is there to be told otherwise
 	default:
 		told := p.refuse(x, e)
 		if told != e {

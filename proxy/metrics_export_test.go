@@ -13,5 +13,7 @@ const CountedTenants = countedTenants
 // CountTenants returns what counts a request for the tenants of a matcher.
 func CountTenants() func(who *labels.Matcher) {
 	m := newTenantMetrics()
-	return func(who *labels.Matcher) { m.request(&tenantMatcher{Matcher: who}, answered{status: http.StatusOK, took: time.Millisecond}, "") }
+	return func(who *labels.Matcher) {
+		m.request(&tenantMatcher{Matcher: who}, answered{status: http.StatusOK, took: time.Millisecond}, "")
+	}
 }

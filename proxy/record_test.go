@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -60,9 +61,7 @@ func TestWhatGrafanaAsksFor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFence(t, nil)
 			r := f.Request(t, http.MethodGet, "/api/v1/query?query=up", "")
-			for header, values := range tt.header {
-				r.Header[header] = values
-			}
+			maps.Copy(r.Header, tt.header)
 			f.Do(t, r)
 			got := map[string]any{}
 			for _, field := range []string{"dashboard", "panel", "rule"} {

@@ -159,7 +159,8 @@ func TestTheRecordIsThereWhenTheProcessIsKilled(t *testing.T) {
 		"SIGKILL": func(p *program) error { return p.Process.Kill() },
 		"SIGTERM twice": func(p *program) error {
 			_ = p.Process.Signal(syscall.SIGTERM)
-			for p.lines.Scan() && !strings.Contains(p.lines.Text(), "shutting down") {
+			for heard := false; !heard && p.lines.Scan(); {
+				heard = strings.Contains(p.lines.Text(), "shutting down")
 			}
 			return p.Process.Signal(syscall.SIGTERM)
 		},

@@ -27,7 +27,7 @@ func TestCheckTellsEveryMistakeInPolicies(t *testing.T) {
 		}},
 		"in how they are written": {`
   - {name: a, labels: [{label: tenant_id, values: [007]}]}
-  - {nmae: b}`, []string{"policies[0].labels[0].values: ", "policies[1].nmae: no such setting; did you mean name?", "PROMFENCE_AUTH_TOKEN_HEADERS: "}},
+  - {naem: b}`, []string{"policies[0].labels[0].values: ", "policies[1].naem: no such setting; did you mean name?", "PROMFENCE_AUTH_TOKEN_HEADERS: "}},
 		"all tenants": {`
   - {name: a, labels: [{label: tenant_id, any: true}]}`, []string{"policies[0].issuers: ", "audit.file", "allow_all_tenants", "PROMFENCE_AUTH_TENANT_CLAIM: "}},
 	} {

@@ -162,7 +162,7 @@ func TestAnErrorsBodyIsBounded(t *testing.T) {
 		}
 	}
 	src := &endless{}
-	answer.Error(&http.Response{StatusCode: 422, Header: http.Header{}, Body: io.NopCloser(src)})
+	_, _ = answer.Error(&http.Response{StatusCode: 422, Header: http.Header{}, Body: io.NopCloser(src)})
 	if src.read > 128<<10 {
 		t.Errorf("%d bytes were read", src.read)
 	}

@@ -3,6 +3,7 @@ package apierr_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -47,9 +48,7 @@ func TestFromKeepsCausesFromTheCaller(t *testing.T) {
 func TestErrorsAreWrittenAsPrometheusWritesThem(t *testing.T) {
 	common := func(length string, more http.Header) http.Header {
 		h := http.Header{"Content-Type": {"application/json"}, "Content-Length": {length}, "X-Content-Type-Options": {"nosniff"}}
-		for name, values := range more {
-			h[name] = values
-		}
+		maps.Copy(h, more)
 		return h
 	}
 	for name, tt := range map[string]struct {

@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/prometheus/common/model"
 	"github.com/prometheus/prometheus/model/labels"
 )
 
@@ -32,7 +33,7 @@ var bounds = []float64{0.005, 0.025, 0.1, 0.5, 2.5, math.Inf(1)}
 
 func (s source) labels(name string, pairs []string) labels.Labels {
 	b := labels.NewBuilder(labels.FromStrings(pairs...))
-	b.Set(labels.MetricName, name).Set("job", s.job).Set("instance", s.instance)
+	b.Set(model.MetricNameLabel, name).Set("job", s.job).Set("instance", s.instance)
 	if s.tenant != "" {
 		b.Set("tenant_id", s.tenant)
 	}

@@ -1,6 +1,7 @@
 package harness
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/promfence/promfence/test/harness/upstream"
@@ -112,7 +113,7 @@ func targets(t testing.TB) (acme, all []upstream.Target) {
 		of("acme", "cart", "# HELP scraped_seconds How long.\n# TYPE scraped_seconds histogram\nscraped_seconds_bucket{le=\"+Inf\"} 1\nscraped_seconds_sum 1\nscraped_seconds_count 1\n"),
 		{Job: "down", Address: "127.0.0.1:1", Labels: map[string]string{"tenant_id": "acme"}},
 	}
-	return acme, append(acme[:len(acme):len(acme)],
+	return acme, append(slices.Clip(acme),
 		of("stranger", "shop", "# HELP scraped_total What a stranger says.\n# TYPE scraped_total gauge\nscraped_total 1\n"),
 		of("globex", "stranger", "# HELP stranger_only stranger.\n# TYPE stranger_only gauge\nstranger_only 1\n"),
 		of("", "stranger", "# HELP stranger_total A stranger.\n# TYPE stranger_total counter\nstranger_total 1\n"),

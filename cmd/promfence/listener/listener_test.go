@@ -3,6 +3,7 @@ package listener_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -70,7 +71,9 @@ func serve(t *testing.T, o listener.Options) *server {
 		defer cancel()
 		_ = h.Close()
 		_ = h.Shutdown(ctx)
-		_ = <-done
+		if err := <-done; !errors.Is(err, http.ErrServerClosed) {
+			t.Errorf("the server ended with %v", err)
+		}
 	})
 	return s
 }
