@@ -55,6 +55,8 @@ type View struct {
 	// Texts returns what the targets of that identity say about their metrics.
 	// Without it HELP and UNIT stay empty.
 	Texts func() (Texts, error)
+	// Families returns what Metadata shows of that identity's metrics.
+	Families func() (Families, error)
 }
 
 // HiddenWarning stands in the place of warnings that do not speak of a query.

@@ -41,34 +41,50 @@ func limitParam(params url.Values, name string) (int, error) {
 // all with tenancy.shared_metadata. So is TYPE; a family that none of the tenants'
 // own targets describes has the TYPE that all of its entries agree on.
 func Metadata(dst io.Writer, src io.Reader, v View) error {
-	a, err := newAnswer(dst, src, v)
+	f, err := newMetadataFilter(dst, src, v)
 	if err != nil {
 		return err
 	}
+	f.show = func(e family) error {
+		f.comma(len(f.shown) - 1)
+		return f.writeFamily(e)
+	}
+	return f.run()
+}
+
+func newMetadataFilter(dst io.Writer, src io.Reader, v View) (*metadataFilter, error) {
+	a, err := newAnswer(dst, src, v)
+	if err != nil {
+		return nil, err
+	}
 	f := &metadataFilter{answer: a, shown: map[string]bool{}}
 	if f.limit, err = limitParam(v.Params, "limit"); err != nil {
-		return err
+		return nil, err
 	}
 	if f.perFamily, err = limitParam(v.Params, "limit_per_metric"); err != nil {
-		return err
+		return nil, err
 	}
 	if v.Names == nil {
-		return errors.New("Metadata was called without the identity's names")
+		return nil, errors.New("Metadata was called without the identity's names")
 	}
 	if f.series, err = v.Names(); err != nil {
-		return err
+		return nil, err
 	}
 	if v.Texts != nil {
 		texts, err := v.Texts()
 		if err != nil {
-			return err
+			return nil, err
 		}
 		f.texts, f.described = texts.families, seriesOf(texts.families)
 	}
-	return a.filter(func() error {
-		a.write(`{`)
-		err := a.members(maxName, f.family) // as many as there are, so only those shown are remembered
-		a.write(`}`)
+	return f, nil
+}
+
+func (f *metadataFilter) run() error {
+	return f.filter(func() error {
+		f.write(`{`)
+		err := f.members(maxName, f.family) // as many as there are, so only those shown are remembered
+		f.write(`}`)
 		return err
 	})
 }
@@ -80,6 +96,7 @@ type metadataFilter struct {
 	texts            map[string][]familyText // of the tenants' own targets
 	described        map[string]bool         // names of the series that these are about
 	shown            map[string]bool
+	show             func(family) error // takes each family that is shown
 
 	fields []member // of the entry that is read
 	joined []byte   // scratch: the name of a series
@@ -107,9 +124,8 @@ func (f *metadataFilter) family(unquoted []byte, whole bool) error {
 	if f.shown[name] {
 		return badAnswer("a family comes twice")
 	}
-	f.comma(len(f.shown))
 	f.shown[name] = true
-	return f.writeFamily(e)
+	return f.show(e)
 }
 
 // A family is what was read of a family's entries.
