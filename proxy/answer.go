@@ -40,6 +40,11 @@ func (p *Proxy) narrow(resp *http.Response, x *exchange) error {
 		e := failure(http.StatusBadGateway, "the upstream gave an answer that is not one of its query API")
 		e.Err = fmt.Errorf("status %d, Location %q", resp.StatusCode, clip(resp.Header.Get("Location")))
 		return e
+	case x.route.Streams:
+		if err := answer.HideWarnings(resp, false, &x.warnings); err != nil {
+			return err
+		}
+		return p.filterAnswer(resp, x)
 	case x.route.Guard.filter != nil:
 		return p.filterAnswer(resp, x)
 	}

@@ -79,12 +79,37 @@ func (p *Proxy) targetTexts(ctx context.Context, x *exchange) (filter.Texts, err
 	return filter.ReadTexts(src, filter.View{Labels: x.identity.Labels})
 }
 
-// noSuchPaths are how servers that do not know /targets/metadata say so with a
-// status 400, each with a path that ends in it. Prometheus says what is wrong with
-// a request in the same status.
+// metricFamilies asks for what /metadata shows of the tenants' metrics.
+func (p *Proxy) metricFamilies(ctx context.Context, x *exchange) (filter.Families, error) {
+	resp, err := p.ask(ctx, x, "/metadata", "")
+	if err != nil {
+		return filter.Families{}, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	switch {
+	case resp.StatusCode == http.StatusOK:
+	case resp.StatusCode == http.StatusNotFound, resp.StatusCode == http.StatusBadRequest && noSuchPath(string(readError(resp))):
+		return filter.Families{}, nil
+	default:
+		return filter.Families{}, fmt.Errorf("the metadata of the tenant's metrics: status %d", resp.StatusCode)
+	}
+	src, err := plainBody(resp)
+	if err != nil {
+		return filter.Families{}, err
+	}
+	return filter.ReadFamilies(src, filter.View{
+		Labels: x.identity.Labels, SharedMetadata: p.shared.metadata,
+		Names: func() (filter.Names, error) { return ownAnswer(ctx, p.names, x, p.metricNames) },
+		Texts: func() (filter.Texts, error) { return ownAnswer(ctx, p.texts, x, p.targetTexts) },
+	})
+}
+
+// noSuchPaths are how servers that do not know /targets/metadata or /metadata say so
+// with a status 400, each with a path that ends in it. Prometheus says what is wrong
+// with a request in the same status.
 var noSuchPaths = []*regexp.Regexp{
 	// VictoriaMetrics, in the older form with what it calls the request.
-	regexp.MustCompile(`^(remoteAddr: "[^;]*"; requestURI: [^ ;]*; )?unsupported path requested: "[^" ]*/api/v1/targets/metadata"$`),
+	regexp.MustCompile(`^(remoteAddr: "[^;]*"; requestURI: [^ ;]*; )?unsupported path requested: "[^" ]*/api/v1/(targets/)?metadata"$`),
 }
 
 func noSuchPath(text string) bool {

@@ -37,6 +37,7 @@ func (p *Proxy) filterAnswer(resp *http.Response, x *exchange) error {
 		Texts: func() (filter.Texts, error) {
 			return ownAnswer(ctx, p.texts, x, p.targetTexts)
 		},
+		Families: func() (filter.Families, error) { return ownAnswer(ctx, p.families, x, p.metricFamilies) },
 	}
 	r, w := io.Pipe()
 	done := make(chan struct{})
@@ -45,22 +46,39 @@ func (p *Proxy) filterAnswer(resp *http.Response, x *exchange) error {
 		w.CloseWithError(runFilter(x.route.Guard.filter, w, src, v))
 	}()
 	body := &filteredBody{pipe: r, upstream: resp.Body, cancel: cancel, done: done}
-	head, err := io.ReadAll(io.LimitReader(r, heldAnswer))
+	head, whole, err := readHead(r, x.route.Streams)
 	if err != nil {
 		_ = body.Close()
 		return unfilterable(err)
 	}
 	body.Reader = io.MultiReader(bytes.NewReader(head), &answerBody{ReadCloser: r, x: x})
 	resp.Body = body
-	resp.Header.Set("Content-Type", "application/json")
+	if !x.route.Streams {
+		resp.Header.Set("Content-Type", "application/json")
+	}
 	resp.Header.Del("Content-Encoding")
 	resp.Header.Del("Content-Length")
 	resp.ContentLength = -1
-	if len(head) < heldAnswer {
+	if whole {
 		resp.ContentLength = int64(len(head))
 		resp.Header.Set("Content-Length", strconv.Itoa(len(head)))
 	}
 	return nil
+}
+
+// readHead reads what has to be ready before the first byte is sent: up to
+// heldAnswer, or of an answer that streams its first line.
+func readHead(r io.Reader, streams bool) (head []byte, whole bool, err error) {
+	if !streams {
+		head, err = io.ReadAll(io.LimitReader(r, heldAnswer))
+		return head, len(head) < heldAnswer, err
+	}
+	head = make([]byte, 32<<10)
+	n, err := r.Read(head)
+	if errors.Is(err, io.EOF) {
+		return head[:n], true, nil
+	}
+	return head[:n], false, err
 }
 
 // runFilter turns a filter's panic into an error: it runs beside the request,

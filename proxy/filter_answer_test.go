@@ -43,7 +43,11 @@ var answers = map[string]struct{ answer, want string }{
 	},
 	"targets/metadata": {data(`[` + betaEntry + `,` + ownEntry + `]`), data(`[` + ownEntry + `]`)},
 	"metadata":         {data(`{"up":[{"type":"gauge","help":"HUGE","unit":""}],"MARKER":[{"type":"gauge","help":"HUGE","unit":""}]}`), data(`{"up":[{"type":"gauge","help":"","unit":""}]}`)},
-	"query_exemplars":  {data(`[` + betaExemplars + `,` + ownExemplars + `]`), data(`[` + ownExemplars + `]`)},
+	"search/metric_names": {
+		`{"results":[{"name":"up","type":"counter","help":"HUGE"}],"warnings":["MARKER"]}` + "\n" + `{"status":"error","errorType":"timeout","error":"MARKER"}` + "\n",
+		`{"results":[{"name":"up"}],"warnings":["the up"]}` + "\n" + `{"status":"error","errorType":"timeout","error":"the up"}` + "\n",
+	},
+	"query_exemplars": {data(`[` + betaExemplars + `,` + ownExemplars + `]`), data(`[` + ownExemplars + `]`)},
 }
 
 // filled is a text in which 9 MiB of x stand in the place of the first HUGE.
@@ -69,6 +73,9 @@ func TestRowsThatHoldOthersAreFiltered(t *testing.T) {
 		for _, encoding := range []string{"identity", "gzip"} {
 			f.Answer(func(w http.ResponseWriter, r *http.Request) {
 				w.Header().Set("Content-Type", "application/json")
+				if strings.HasPrefix(row, "search") {
+					w.Header().Set("Content-Type", "application/x-ndjson; charset=utf-8")
+				}
 				switch {
 				case strings.HasSuffix(r.URL.Path, "/values"):
 					_, _ = io.WriteString(w, `{"status":"success","data":["up"]}`)
@@ -182,4 +189,48 @@ func peakHeap(f func()) uint64 {
 	close(stop)
 	<-done
 	return peak.Load() - min(before, peak.Load())
+}
+
+// A search asks for what describes its metrics once, and not where nobody asked.
+func TestSearchIsDescribedByOwnTargets(t *testing.T) {
+	f := newFence(t, nil)
+	f.Answer(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path != "/api/v1/search/metric_names" {
+			metadataUpstream(data(`[`+strings.NewReplacer(`"up"`, `"lat"`, "gauge", "histogram").Replace(ownEntry)+`]`))(w, r)
+			return
+		}
+		w.Header().Set("Content-Type", "application/x-ndjson; charset=utf-8")
+		_, _ = io.WriteString(w, `{"results":[{"name":"up","help":"MARKER"},{"name":"lat"}]}`+"\n"+`{"status":"success","has_more":false}`+"\n")
+	})
+	const end = `]}` + "\n" + `{"status":"success","has_more":false}` + "\n"
+	for params, tt := range map[string]struct {
+		want  string
+		asked int
+	}{
+		"include_metadata=true":  {`{"results":[{"name":"up","type":"gauge"},{"name":"lat","type":"histogram","help":"own"}` + end, 4},
+		"include_metadata=false": {`{"results":[{"name":"up"},{"name":"lat"}` + end, 1},
+	} {
+		resp, body := f.Get(t, "/api/v1/search/metric_names?"+params)
+		if body != tt.want || resp.Header.Get("Content-Type") != "application/x-ndjson; charset=utf-8" {
+			t.Errorf("%s: %v %s", params, resp.Header, body)
+		}
+		asked := f.Asked()
+		if len(asked) != tt.asked || strings.Contains(asked[0].Query, "include_metadata") {
+			t.Errorf("%s: the upstream was asked %v", params, asked)
+		}
+	}
+	resp, body := f.Get(t, "/api/v1/search/metric_names?include_metadata=x")
+	wantError(t, resp, body, http.StatusBadRequest, "bad_data", `invalid include_metadata "x": must be boolean`)
+	f.Answer(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, "/api/v1/metadata") {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		_, _ = io.WriteString(w, `{"results":[{"name":"up"}]}`)
+	})
+	r := f.Request(t, http.MethodGet, "/api/v1/search/metric_names?include_metadata=true", "")
+	r.Header.Set("Authorization", "Bearer "+f.Issuer.Token(t, "beta", nil))
+	resp, body = f.Do(t, r)
+	wantError(t, resp, body, http.StatusBadGateway, "bad_gateway", "not passed on")
 }

@@ -107,8 +107,9 @@ type Proxy struct {
 	cors           cors
 	noStore        []string
 	vary           []string
-	names          *lookup[filter.Names] // for the filter of /metadata
-	texts          *lookup[filter.Texts] // likewise
+	names          *lookup[filter.Names]    // for the filter of /metadata
+	texts          *lookup[filter.Texts]    // likewise
+	families       *lookup[filter.Families] // for that of /search/metric_names
 	draining       atomic.Bool
 }
 
@@ -144,7 +145,7 @@ func New(o Options) (*Proxy, error) {
 		p.target, p.prefix = &url.URL{Scheme: "http", Host: "localhost"}, ""
 	}
 	p.reverse = p.newReverse()
-	p.names, p.texts = newLookup(filter.Names.Size), newLookup(filter.Texts.Size)
+	p.names, p.texts, p.families = newLookup(filter.Names.Size), newLookup(filter.Texts.Size), newLookup(filter.Families.Size)
 	return p, nil
 }
 

@@ -29,6 +29,7 @@ type Route struct {
 	Methods []string // everything else is a 405
 	Params  []string // those that are read; the others are dropped
 	Guard   Guard    // why no answer holds somebody else's data; without one the route serves nothing
+	Streams bool     // a filtered answer leaves line by line, and its lines may have warnings
 	Formats bool     // the answer is no JSON: it comes as the caller's Accept or body asks
 	Answer  answerer // answers in the upstream's place
 
@@ -52,8 +53,8 @@ var (
 	selected    = []string{"match[]", "start", "end", "limit", "partial_response"}
 	merged      = slices.Concat(selected, []string{"dedup", "replicaLabels[]"})
 
-	// searched are those of the search API, without include_metadata: it adds the
-	// HELP texts of everybody's targets.
+	// searched are those of the search API. include_metadata, which adds the HELP
+	// texts of everybody's targets, is never forwarded.
 	searched = []string{
 		"match[]", "search[]", "start", "end", "limit", "batch_size", "fuzz_threshold", "fuzz_alg",
 		"case_sensitive", "include_score", "sort_by", "sort_dir",
@@ -78,7 +79,7 @@ var Routes = []Route{
 	{Path: "/label/{name}/values", Methods: get, Params: selected, Guard: narrowed(scope.Selectors(scope.Added))},
 	{Path: "/query_explain", Methods: getPost, Params: instantPlan, Guard: narrowed(scope.Expression())},
 	{Path: "/query_range_explain", Methods: getPost, Params: rangePlan, Guard: narrowed(scope.Expression())},
-	{Path: "/search/metric_names", Methods: getPost, Params: searched, Guard: narrowed(scope.Selectors(scope.Added))},
+	{Path: "/search/metric_names", Methods: getPost, Params: append([]string{"include_metadata"}, searched...), Guard: both(scope.Selectors(scope.Added).LeavingOut(filter.CheckSearch, "include_metadata"), filter.MetricNames), Streams: true},
 	{Path: "/search/label_names", Methods: getPost, Params: searched, Guard: narrowed(scope.Selectors(scope.Added))},
 	{Path: "/search/label_values", Methods: getPost, Params: append([]string{"label"}, searched...), Guard: narrowed(scope.Selectors(scope.Added))},
 	{Path: "/rules", Methods: get, Params: ruled, Guard: filtered(filter.Rules, filter.CheckRules, "exclude_alerts", "group_limit", "group_next_token")},

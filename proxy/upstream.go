@@ -67,9 +67,13 @@ func (p *Proxy) spell(x *exchange, r *http.Request, labelName string, req scope.
 }
 
 // ownRequest spells a request on behalf of an exchange's tenants, in plain
-// encoding. Its only parameter is the tenants' own selector.
+// encoding. Its only parameter is the tenants' own selector; where a path has none,
+// selector is empty, and the answer must be read through a filter.
 func (p *Proxy) ownRequest(ctx context.Context, x *exchange, path, selector string) (scopedRequest, error) {
 	req, err := scope.Everything(x.matcher.enforcer, selector)
+	if selector == "" {
+		req, err = scope.LeaveToFilter(nil).Narrow(scope.Input{Enforcer: x.matcher.enforcer})
+	}
 	if err != nil {
 		return scopedRequest{}, err
 	}

@@ -53,7 +53,7 @@ func MetricNames(dst io.Writer, src io.Reader, v View) error {
 	}
 	for lines := 0; ; lines++ {
 		_, err := a.peek()
-		if lines > 0 && errors.Is(a.err, io.EOF) {
+		if err != nil && lines > 0 && errors.Is(a.err, io.EOF) {
 			return nil
 		}
 		if err == nil {

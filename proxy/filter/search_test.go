@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -31,7 +32,7 @@ func searched(t *testing.T, params, answer string) (string, error) {
 		return filter.ReadFamilies(strings.NewReader(data(`{"up":[{"type":"counter","help":"MARKER","unit":""}],"x":[{"type":"gauge","help":"MARKER","unit":"MARKER"}],"MARKER":[{"type":"gauge","help":"","unit":""}]}`)), v)
 	}
 	var out strings.Builder
-	err := filter.MetricNames(&out, strings.NewReader(answer), v)
+	err := filter.MetricNames(&out, iotest.DataErrReader(strings.NewReader(answer)), v)
 	if strings.Contains(out.String(), "MARKER") {
 		t.Errorf("somebody else's text in %s", out.String())
 	}

@@ -116,5 +116,19 @@ func TargetSelector(check func(url.Values) error) Rule {
 	}}
 }
 
+// LeavingOut is r for rows whose filter applies some parameters itself: it refuses
+// what check refuses, and does not forward them.
+func (r Rule) LeavingOut(check func(url.Values) error, applied ...string) Rule {
+	if r.params == nil {
+		return r
+	}
+	return Rule{params: func(ps Params, in Input, b *promql.Budget) (Params, error) {
+		if err := check(ps.Values()); err != nil {
+			return nil, err
+		}
+		return r.params(ps.without(applied...), in, b)
+	}}
+}
+
 // RemoteRead narrows the body of a remote-read request. Such a row knows no parameters.
 func RemoteRead() Rule { return Rule{body: true} }
