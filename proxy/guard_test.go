@@ -39,7 +39,7 @@ func TestHowRowsAreGuarded(t *testing.T) {
 		"/query": "narrowed", "/query_range": "narrowed", "/query_exemplars": "narrowed Exemplars",
 		"/series": "narrowed", "/labels": "narrowed", "/label/{name}/values": "narrowed",
 		"/query_explain": "narrowed", "/query_range_explain": "narrowed",
-		"/search/metric_names": "narrowed", "/search/label_names": "narrowed", "/search/label_values": "narrowed",
+		"/search/metric_names": "narrowed MetricNames", "/search/label_names": "narrowed", "/search/label_values": "narrowed",
 		"/read": "narrowed", "/federate": "narrowed", "/explain": "narrowed",
 
 		"/rules": "filtered Rules", "/alerts": "filtered Alerts", "/metadata": "filtered Metadata",

@@ -75,7 +75,7 @@ func TestRules(t *testing.T) {
 		{"an empty selector of targets", scope.TargetSelector(accept), `match_target={}`, `match_target={tenant_id="acme"}`},
 		{"a broken selector of targets", scope.TargetSelector(accept), `match_target={`, `!invalid parameter "match_target"`},
 		{"a selector of targets beside what is refused", scope.TargetSelector(refuse), `match_target={}`, `!refused by the check`},
-		{"what the filter applies is left out", scope.Selectors(scope.Added).LeavingOut(accept, "limit"), `match[]=up&limit=1`, `match[]=up{tenant_id="acme"}`},
+		{"what the filter applies is left out", scope.Selectors(scope.Added).LeavingOut(accept, "limit"), `match[]=up&limit=1`, `match[]={__name__="up",tenant_id="acme"}`},
 		{"what the filter applies, refused", scope.Selectors(scope.Added).LeavingOut(refuse, "limit"), `match[]=up`, `!refused by the check`},
 		{"left to a filter", scope.LeaveToFilter(nil, "limit"), `state=active&limit=1`, `state=active`},
 		{"left to a filter, refused", scope.LeaveToFilter(refuse), `state=active`, `!refused by the check`},

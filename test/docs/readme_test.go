@@ -84,7 +84,7 @@ var enforcement = map[string]string{
 	"/series":              "every `match[]`; without any a 400, as upstream",
 	"/labels":              "every `match[]`; one is added when there is none",
 	"/label/{name}/values": "every `match[]`; one is added when there is none",
-	"/search/metric_names": "every `match[]`; one is added when there is none (Prometheus 3.12 and later)",
+	"/search/metric_names": "answer filtered, as `/metadata`, where `include_metadata` is asked for, beside every `match[]` (Prometheus 3.12 and later)",
 	"/search/label_names":  "every `match[]`; one is added when there is none (Prometheus 3.12 and later)",
 	"/search/label_values": "every `match[]`; one is added when there is none (Prometheus 3.12 and later)",
 	"/federate":            "every `match[]`; without any an empty answer, as upstream",
