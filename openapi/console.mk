@@ -23,4 +23,16 @@ $(CONSOLE_FILE): $(CONSOLE_SOURCES)
 	{ [ "$$sum" = "$(CONSOLE_SHA256)" ] || [ -n "$(CONSOLE_ANY)" ] || { echo "console: the bundle is $$sum, pinned is $(CONSOLE_SHA256): if the change is meant, write the new sum into openapi/console.mk"; exit 1; }; } && \
 	gzip -9 -n "$$tmp/console.js" && mv "$$tmp/console.js.gz" "$(CURDIR)/$@" && echo "console: $$(wc -c < "$(CURDIR)/$@") bytes compressed, $$sum"
 
-.PHONY: console
+# The picture in the README is the demo's console, as a browser shows it.
+PICTURE = openapi/console/console.png
+
+picture: build ## take the picture of the console that the README shows
+	@cd test && CGO_ENABLED=0 go build -o ../bin/demo ./demo
+	@tmp=$$(mktemp -d) && DEMO_ADDRESS=127.0.0.1:18080 bin/demo >"$$tmp/log" 2>&1 & demo=$$!; trap 'kill $$demo' EXIT; \
+	for i in 1 2 3 4 5 6 7 8 9 10; do curl -sSf -o /dev/null http://127.0.0.1:18080/console 2>/dev/null && break; sleep 1; done; \
+	$${CHROMIUM:-chromium} --headless --no-sandbox --disable-gpu --hide-scrollbars --no-first-run --disable-background-networking \
+		--window-size=1200,1130 --virtual-time-budget=8000 --screenshot=$(PICTURE) \
+		'http://127.0.0.1:18080/console#q=sum+by+%28tenant_id%29+%28rate%28http_requests_total%5B5m%5D%29%29&range=15m' 2>/dev/null && \
+	[ $$(wc -c <$(PICTURE)) -le 102400 ] && echo "$(PICTURE): $$(wc -c <$(PICTURE)) bytes"
+
+.PHONY: console picture

@@ -173,7 +173,7 @@ func hostileTokens(evil *authtest.Issuer, ec authtest.Key) map[string]hostile {
 		"another audience": {claims(map[string]any{"aud": []string{"grafana", "thanos"}}), claims(map[string]any{"aud": []string{"grafana", audience}})},
 		"our audience among others in one string": {claims(map[string]any{"aud": audience + " grafana"}), nil},
 		"no audience":                  {claims(map[string]any{"aud": nil}), nil},
-		"longer than any honest token": {claims(map[string]any{"x": strings.Repeat("x", 13<<10)}), claims(map[string]any{"x": strings.Repeat("x", 8<<10)})},
+		"longer than any honest token": {claims(map[string]any{"x": strings.Repeat("x", 50<<10)}), claims(map[string]any{"x": strings.Repeat("x", 45<<10)})},
 	}
 }
 

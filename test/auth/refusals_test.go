@@ -50,7 +50,7 @@ func TestWhoProvesNoTenantIsTurnedAwayBeforeTheUpstream(t *testing.T) {
 		"two tokens in one line":             {"Bearer " + valid + ", Bearer " + valid, 401},
 		"no tenant":                          {"Bearer " + key.Token(t, nil, claims(nil, nil)), 403},
 		"an empty tenant":                    {"Bearer " + key.Token(t, nil, claims("", nil)), 403},
-		"a number for a tenant":              {"Bearer " + key.Token(t, nil, claims(7, nil)), 403},
+		"a fraction for a tenant":            {"Bearer " + key.Token(t, nil, claims(7.5, nil)), 403},
 		"no tenant in the list":              {"Bearer " + key.Token(t, nil, claims([]string{}, nil)), 403},
 		"an empty tenant in the list":        {"Bearer " + key.Token(t, nil, claims([]string{"acme", ""}, nil)), 403},
 		"a line break in the tenant":         {"Bearer " + key.Token(t, nil, claims("acme\nglobex", nil)), 403},
@@ -70,7 +70,7 @@ func TestWhoProvesNoTenantIsTurnedAwayBeforeTheUpstream(t *testing.T) {
 				if got.Status != tt.status {
 					t.Errorf("%s %s: %d, want %d: %s", method, path, got.Status, tt.status, got.Body)
 				}
-				if challenge := got.Header.Get("WWW-Authenticate"); (tt.status == 401) != strings.HasPrefix(challenge, "Bearer ") {
+				if challenge := got.Header.Get("WWW-Authenticate"); (tt.status == 401) != strings.HasPrefix(challenge, "Bearer") {
 					t.Errorf("%s %s: WWW-Authenticate: %q", method, path, challenge)
 				}
 			}

@@ -3,17 +3,21 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/promfence/promfence/test/harness"
 	"github.com/promfence/promfence/test/harness/fence"
 )
 
@@ -79,6 +83,48 @@ func TestThePrintedLinesShowWhatTheyPromise(t *testing.T) {
 		t.Fatalf("promfence is still there: %v", err)
 	}
 	_ = l.Close()
+}
+
+// The console of the demo asks as both tenants, and shows what the Prometheus got.
+func TestTheConsoleGetsATokenForEachTenant(t *testing.T) {
+	address := freeAddress(t)
+	d := start(t, address, fence.Binary(t, false))
+	d.read(t, "Ctrl-C ends it")
+	var settings struct {
+		Demo struct {
+			Identities []struct{ Name, Token string }
+			Received   string
+		}
+	}
+	get(t, "http://"+address+"/console/settings.json", "", &settings)
+	if len(settings.Demo.Identities) != 2 || settings.Demo.Received == "" {
+		t.Fatalf("settings %+v", settings)
+	}
+	for _, id := range settings.Demo.Identities {
+		var answer struct{ Data []string }
+		get(t, "http://"+address+"/api/v1/label/tenant_id/values", id.Token, &answer)
+		if !slices.Equal(answer.Data, []string{id.Name}) {
+			t.Errorf("the token of %s sees the tenants %q", id.Name, answer.Data)
+		}
+		get(t, "http://"+address+"/api/v1/query?query=up", id.Token, &struct{}{})
+	}
+	var received []string
+	get(t, "http://"+address+"/"+settings.Demo.Received, "", &received)
+	if want := []string{`up{tenant_id="acme"}`, `up{tenant_id="globex"}`}; !slices.Equal(received, want) {
+		t.Errorf("received %q, want %q", received, want)
+	}
+	if code, said := d.interrupt(t); code != 0 {
+		t.Errorf("after Ctrl-C: exit code %d, and it said\n%s", code, said)
+	}
+}
+
+// get reads an answer as JSON.
+func get(t *testing.T, address, token string, into any) {
+	t.Helper()
+	status, body := harness.Fetch(t, address, token, nil)
+	if err := json.Unmarshal([]byte(body), into); status != http.StatusOK || err != nil {
+		t.Fatalf("%s: %d %v %s", address, status, err, body)
+	}
 }
 
 func TestWhatIsMissingIsSaidInASentence(t *testing.T) {

@@ -47,9 +47,11 @@ func beside(name string) string {
 
 // run starts the parts in the order in which they need each other.
 func run(ctx context.Context, out, progress io.Writer, binary, address string) error {
-	if err := ready(binary, address); err != nil {
+	listener, err := ready(ctx, binary, address)
+	if err != nil {
 		return err
 	}
+	defer func() { _ = listener.Close() }() // the front has closed it, if there was one
 	say := func(what string) { _, _ = fmt.Fprintln(progress, what) }
 
 	say("starting a Prometheus with series of acme, of globex and of nobody")
@@ -64,13 +66,18 @@ func run(ctx context.Context, out, progress io.Writer, binary, address string) e
 	defer issuer.stop()
 
 	say("starting promfence on " + address)
-	program, err := startPromfence(ctx, binary, address, prometheus.front.URL, issuer)
+	program, err := startPromfence(ctx, binary, prometheus.front.URL, issuer)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = program.stop() }()
+	front, err := startFront(listener, program.url, issuer, prometheus)
+	if err != nil {
+		return err
+	}
+	defer front.stop()
 
-	if err := show(ctx, out, program.url, issuer, prometheus); err != nil {
+	if err := show(ctx, out, front.url, issuer, prometheus); err != nil {
 		return err
 	}
 	program.speak(ctx, progress)
@@ -83,17 +90,18 @@ func run(ctx context.Context, out, progress io.Writer, binary, address string) e
 	}
 }
 
-// ready finds what would fail later, and says what to do about it.
-func ready(binary, address string) error {
+// ready takes the address, finds what else would fail later, and says what to do
+// about it.
+func ready(ctx context.Context, binary, address string) (net.Listener, error) {
 	if _, err := os.Stat(binary); err != nil {
-		return fmt.Errorf("there is no %s; run make build first", binary)
+		return nil, fmt.Errorf("there is no %s; run make build first", binary)
 	}
-	l, err := net.Listen("tcp", address)
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", address)
 	switch {
 	case errors.Is(err, syscall.EADDRINUSE):
-		return fmt.Errorf("%s is taken; end what listens there or choose another address: make demo DEMO_ADDRESS=127.0.0.1:18080", address)
+		return nil, fmt.Errorf("%s is taken; end what listens there or choose another address: make demo DEMO_ADDRESS=127.0.0.1:18080", address)
 	case err != nil:
-		return fmt.Errorf("cannot listen on %s (%w); choose another address: make demo DEMO_ADDRESS=127.0.0.1:18080", address, err)
+		return nil, fmt.Errorf("cannot listen on %s (%w); choose another address: make demo DEMO_ADDRESS=127.0.0.1:18080", address, err)
 	}
-	return l.Close()
+	return l, nil
 }

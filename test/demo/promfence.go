@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -17,7 +19,7 @@ import (
 
 // A program is the promfence process.
 type program struct {
-	url    string
+	url    *url.URL
 	output *output
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when it has ended
@@ -25,11 +27,11 @@ type program struct {
 
 // startPromfence runs the binary with nothing but settings in its environment
 // and waits until it takes requests.
-func startPromfence(ctx context.Context, binary, address, upstreamURL string, i *issuer) (*program, error) {
-	p := &program{url: "http://" + reachable(address), output: &output{}, cmd: exec.Command(binary, "serve"), exited: make(chan struct{})}
+func startPromfence(ctx context.Context, binary, upstreamURL string, i *issuer) (*program, error) {
+	p := &program{output: &output{}, cmd: exec.Command(binary, "serve"), exited: make(chan struct{})}
 	p.cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PROMFENCE_") })
 	for _, setting := range []string{
-		"SERVER_ADDRESS=" + address,
+		"SERVER_ADDRESS=127.0.0.1:0",
 		"SERVER_SHUTDOWN_TIMEOUT=5s",
 		"ADMIN_ADDRESS=off",
 		"UPSTREAM_URL=" + upstreamURL,
@@ -37,6 +39,7 @@ func startPromfence(ctx context.Context, binary, address, upstreamURL string, i 
 		"AUTH_AUDIENCE=" + audience,
 		"AUTH_JWKS_URL=" + i.jwksURL(),
 		"LOG_FORMAT=console",
+		"CONSOLE_ENABLED=true",
 	} {
 		p.cmd.Env = append(p.cmd.Env, "PROMFENCE_"+setting)
 	}
@@ -56,14 +59,19 @@ func startPromfence(ctx context.Context, binary, address, upstreamURL string, i 
 	return p, nil
 }
 
+// listening is where the program says that it does, once it has found a free port.
+var listening = regexp.MustCompile(`listening address=(\S+) listener=server`)
+
 // ready waits until the program takes requests, a quarter of a minute at most.
 func (p *program) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, 15*time.Second)
 	defer cancel()
 	for {
-		there, err := served(ctx, p.url+"/-/ready")
-		if there && err == nil {
-			return nil
+		if m := listening.FindStringSubmatch(p.output.kept()); m != nil {
+			p.url = &url.URL{Scheme: "http", Host: m[1]}
+			if there, err := served(ctx, p.url.String()+"/-/ready"); there && err == nil {
+				return nil
+			}
 		}
 		select {
 		case <-p.exited:

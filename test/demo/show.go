@@ -65,15 +65,19 @@ func show(ctx context.Context, out io.Writer, address string, i *issuer, behind 
 		return fmt.Errorf("promfence answered without asking the Prometheus behind it")
 	}
 	var b strings.Builder
-	b.WriteString("\npromfence is running. Paste these lines into another terminal:\n")
+	b.WriteString("\npromfence is running.")
+	if there, err := served(ctx, address+"/console/console.js"); err == nil && there {
+		fmt.Fprintf(&b, " Open this page, where acme's and globex's answers to one query stand side by side:\n\n  %s/console#%s\n\nOr paste",
+			address, url.Values{"q": {requests}}.Encode())
+	} else {
+		b.WriteString(" Paste")
+	}
+	b.WriteString(" these lines into another terminal:\n")
 	for _, c := range all {
 		fmt.Fprintf(&b, "\n# %s\n%s\n", c.title, c.curl(base))
 	}
 	fmt.Fprintf(&b, "\nThe query as acme sent it, and as the Prometheus behind received it:\n\n  sent      %s\n  received  %s\n", requests, asked[0])
 	fmt.Fprintf(&b, "\nIn a browser:\n\n  the API's reference    %s/docs\n", address)
-	if there, err := served(ctx, address+"/console"); err == nil && there {
-		fmt.Fprintf(&b, "  the console            %s/console\n", address)
-	}
 	fmt.Fprintf(&b, "  the Prometheus behind  %s/api/v1/query?query=up (everybody's series, without a token)\n", behind.front.URL)
 	b.WriteString("\nCtrl-C ends it. What promfence logs follows.\n\n")
 	_, err = io.WriteString(out, b.String())

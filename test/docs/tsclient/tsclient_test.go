@@ -72,7 +72,7 @@ func TestATypedClientCompilesAndAsksARealPromfence(t *testing.T) {
 		"found":    []any{labels},
 		"explained": map[string]any{
 			"query": "sum(http_requests_total)", "enforced": `sum(http_requests_total{tenant_id="acme"})`,
-			"label": "tenant_id", "tenants": []any{"acme"},
+			"label": "tenant_id", "tenants": []any{"acme"}, "policies": []any{}, "selector": `{tenant_id="acme"}`,
 		},
 		"rates":    1.0,
 		"wrong":    []any{400.0, "bad_data"},

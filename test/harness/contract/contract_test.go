@@ -133,7 +133,7 @@ func TestExchanges(t *testing.T) {
 		"no exemplars":                {"GET /api/v1/query_exemplars?query=1", 204, usual, "", ""},
 		"a search":                    {"GET /api/v1/search/label_names", 200, usual + "Content-Type: application/x-ndjson; charset=utf-8\n", `{"results":[{"name":"job"}]}` + "\n" + `{"status":"success","has_more":false}` + "\n", ""},
 		"a search cut off":            {"GET /api/v1/search/label_names", 200, usual + "Content-Type: application/x-ndjson; charset=utf-8\n", `{"results":[{"name":"job"}]}` + "\n", "without a trailer"},
-		"metadata in a search":        {"GET /api/v1/search/metric_names", 200, usual + "Content-Type: application/x-ndjson\n", `{"results":[{"name":"up","help":"h"}]}` + "\n", "line"},
+		"metadata in a search":        {"GET /api/v1/search/metric_names", 200, usual + "Content-Type: application/x-ndjson\n", `{"results":[{"name":"up","type":"gauge","help":"h"}]}` + "\n" + `{"status":"success","has_more":false}` + "\n", ""},
 		"the page":                    {"GET /docs", 200, "Content-Type: text/html\nETag: \"1\"\n", "<p>", ""},
 		"an unchanged page":           {"GET /docs", 304, "ETag: \"1\"\n", "", ""},
 	} {
