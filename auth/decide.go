@@ -28,9 +28,7 @@ func (a *Authenticator) decide(id *Identity, is *issuer, claims object, n policy
 }
 
 func (a *Authenticator) byPolicies(id *Identity, is *issuer, claims object, n policy.Narrowing) *Error {
-	d, err := a.options.Policies.Decide(policy.Token{
-		Issuer: is.name, Audiences: is.taken(claims), AllTenants: is.allTenants, Claims: policy.Claims(claims),
-	}, n)
+	d, err := a.options.Policies.Decide(is.token(claims), n)
 	for _, l := range d.LeftOut {
 		a.metrics.leftOut.WithLabelValues(l.Policy, l.Label).Add(float64(l.Values))
 	}

@@ -26,6 +26,8 @@ type issuer struct {
 	fixed         Tenants // instead of rule, if not zero
 	allTenants    bool    // its tokens may get policies that grant all tenants
 
+	assumed []string // by Explain: the audiences of claims that name none
+
 	source source
 	remote *remote // nil without a key set to fetch
 	files  []*keyFile
@@ -40,33 +42,39 @@ type source struct {
 	issuer, jwksURL, jwksFile, publicKeyFile, hmacSecretFile, caFile, bearerTokenFile, algorithms string
 }
 
-// newIssuer reads the issuer's files. What cannot be read or parsed is a mistake
-// in the settings, unless the issuer has keys from there already: its callers
-// need not suffer from a change elsewhere in the settings.
-func newIssuer(o issuerSetting, all Options) (*issuer, OptionErrors) {
+// describe returns an issuer without keys, and what is wrong with how its tokens are
+// read.
+func (o issuerSetting) describe(all Options) (*issuer, OptionErrors) {
 	var errs OptionErrors
 	is := &issuer{
 		name: o.Issuer, audience: o.Audience, audienceClaim: o.AudienceClaim, anyAudience: o.InsecureAnyAudience, algs: o.algorithms(),
 		allTenants: o.AllowAllTenants,
-		source: source{
-			o.Issuer, o.JWKSURL, o.JWKSFile, o.PublicKeyFile, o.HMACSecretFile, o.CAFile, o.BearerTokenFile, strings.Join(o.algorithms(), " "),
-		},
 	}
 	is.audiencePath, _ = policy.ParsePath(o.AudienceClaim) // checked before
-	if len(o.Tenants) > 0 {
-		fixed, err := ParseTenants(o.Tenants...)
-		if err == nil {
-			err = carries(all.TenantHeader, fixed.names)
-		}
-		if err != nil {
-			errs.add(o.at+"Tenants", "%v", err)
-		}
-		is.fixed = fixed
-	} else {
+	if len(o.Tenants) == 0 {
 		path, _ := policy.ParsePath(o.TenantClaim) // checked before
 		is.rule = tenantRule{claim: o.TenantClaim, path: path, max: all.MaxTenants}
+		return is, nil
 	}
+	fixed, err := ParseTenants(o.Tenants...)
+	if err == nil {
+		err = carries(all.TenantHeader, fixed.names)
+	}
+	if err != nil {
+		errs.add(o.at+"Tenants", "%v", err)
+	}
+	is.fixed = fixed
+	return is, errs
+}
 
+// newIssuer reads the issuer's files. What cannot be read or parsed is a mistake
+// in the settings, unless the issuer has keys from there already: its callers
+// need not suffer from a change elsewhere in the settings.
+func newIssuer(o issuerSetting, all Options) (*issuer, OptionErrors) {
+	is, errs := o.describe(all)
+	is.source = source{
+		o.Issuer, o.JWKSURL, o.JWKSFile, o.PublicKeyFile, o.HMACSecretFile, o.CAFile, o.BearerTokenFile, strings.Join(o.algorithms(), " "),
+	}
 	addFile := func(field, setting, path string, parse keyParser) {
 		if path == "" {
 			return
@@ -257,8 +265,16 @@ func (is *issuer) tenants(claims object) (Tenants, *Error) {
 	return is.rule.find(claims)
 }
 
+// token is a token of this issuer's, as policies look at it.
+func (is *issuer) token(claims object) policy.Token {
+	return policy.Token{Issuer: is.name, Audiences: is.taken(claims), AllTenants: is.allTenants, Claims: policy.Claims(claims)}
+}
+
 // taken returns the audiences of a token for which its issuer takes it.
 func (is *issuer) taken(claims object) []string {
+	if is.assumed != nil {
+		return is.assumed
+	}
 	aud, _ := audience(claims, is.audiencePath) // read before
 	return slices.DeleteFunc(aud, func(a string) bool { return !slices.Contains(is.audience, a) })
 }

@@ -114,7 +114,11 @@ func (p *Proxy) refuse(x *exchange, e *apierr.Error) *apierr.Error {
 		x.describe(line)
 		line.Int("status", e.Status).Dur("ms", time.Since(x.start)).Int("bytes", len(e.Body()))
 	})
-	if err := x.awaitRecord(); err != nil && p.recordRequired(x.record) {
+	if !p.recordRequired(x.record) {
+		_ = x.awaitRecord() // the log has the line, too
+		return e
+	}
+	if err := x.awaitRecordFor(recordTimeout); err != nil {
 		return unrecorded(err)
 	}
 	return e

@@ -246,3 +246,27 @@ func TestWhatCannotBeRecorded(t *testing.T) {
 		t.Errorf("records are required and kept nowhere: %v", err)
 	}
 }
+
+// A stuckJournal never finishes a record.
+type stuckJournal struct{ end <-chan struct{} }
+
+func (j stuckJournal) Append([]byte) func() error {
+	return func() error {
+		<-j.end
+		return errors.New("the test has ended")
+	}
+}
+
+// A record that is required and takes too long is none, for refusals as for answers.
+func TestNobodyWaitsLongForARecord(t *testing.T) {
+	end := make(chan struct{})
+	f := newFence(t, func(o *proxy.Options) { o.Audit, o.AuditRequired = stuckJournal{end}, true })
+	t.Cleanup(func() { close(end) })
+	for _, path := range []string{"/api/v1/query?query=up", "/api/v1/query?query=up(", "/api/v1/metrics/explain?query=up"} {
+		resp, body := f.Get(t, path)
+		wantError(t, resp, body, http.StatusServiceUnavailable, "unavailable", "cannot record")
+	}
+	if asked := f.Asked(); len(asked) > 0 {
+		t.Errorf("the upstream was asked: %v", asked)
+	}
+}

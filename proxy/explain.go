@@ -12,10 +12,10 @@ import (
 type answerer func(p *Proxy, x *exchange, req scope.Request) error
 
 // Explain returns a query as the upstream would be sent it on behalf of a label
-// policy. Its errors are those that a caller would read, except that there are no
-// bounds on the query's size.
-func Explain(l policy.Labels, query string) (string, error) {
-	e, err := promql.NewEnforcers(promql.Options{OnConflict: Intersect}).For(l)
+// policy, where onConflict is [Intersect] or [Reject]. Its errors are those that a
+// caller would read, except that there are no bounds on the query's size.
+func Explain(l policy.Labels, onConflict, query string) (string, error) {
+	e, err := promql.NewEnforcers(promql.Options{OnConflict: onConflict}).For(l)
 	if err != nil {
 		return "", err
 	}

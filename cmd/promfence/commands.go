@@ -13,7 +13,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 
-	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/cmd/promfence/logs"
 	"github.com/promfence/promfence/config"
 	"github.com/promfence/promfence/proxy"
@@ -37,11 +36,7 @@ type input struct {
 var commands = []command{
 	{"serve", "serve [--config FILE]", "guard the upstream until a signal ends it (the default)", []string{configFlag}, serve},
 	{"check", "check [--config FILE]", "say what is wrong with the settings, or show those in effect", []string{configFlag}, check},
-	{"explain", "explain --tenant NAME [--tenant NAME] [--label NAME | --config FILE] 'QUERY'", "show what the upstream would be asked", []string{
-		"--tenant NAME  a tenant that the caller may read as; several times for several",
-		"--label NAME   the label that names a series' tenant; without it, tenancy.label of the settings",
-		configFlag,
-	}, explain},
+	{"explain", explainUsage, "show what the upstream would be asked, and why a caller sees what they see", explainFlags, explain},
 	{"version", "version", "show the versions of the program and of its PromQL parser", nil, version},
 }
 
@@ -132,41 +127,6 @@ func check(_ context.Context, in input) error {
 		return err
 	}
 	_, err = fmt.Fprintln(in.stdout, "# Nobody was asked: whether the identity provider and the upstream answer shows when promfence serves.")
-	return err
-}
-
-// explain prints the enforced query. Of the settings it asks for the label alone.
-func explain(_ context.Context, in input) error {
-	flags := pflag.NewFlagSet("explain", pflag.ContinueOnError)
-	flags.Usage = func() {}
-	names := flags.StringArray("tenant", nil, "")
-	label := flags.String("label", "", "")
-	file := flags.String("config", "", "")
-	if err := flags.Parse(in.args); err != nil {
-		return err
-	}
-	if len(*names) == 0 || flags.NArg() != 1 {
-		return errors.New("explain: want --tenant NAME and one query, in quotes")
-	}
-	if *label == "" {
-		var args []string
-		if flags.Changed("config") {
-			args = []string{"--config", *file}
-		}
-		var err error
-		if *label, err = config.TenancyLabel(args, in.environ); err != nil {
-			return mistakes(err)
-		}
-	}
-	labels, err := policy.ForTenants(*label, *names...)
-	if err != nil {
-		return fmt.Errorf("--tenant: %w", err)
-	}
-	enforced, err := proxy.Explain(labels, flags.Arg(0))
-	if err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(in.stdout, enforced)
 	return err
 }
 

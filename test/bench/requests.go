@@ -133,7 +133,7 @@ func dashboard(nameEnd string, callers []caller) (requests, error) {
 	for line := range strings.Lines(queryList) {
 		kind, query, _ := strings.Cut(strings.TrimSpace(line), " ")
 		query = strings.ReplaceAll(query, "#", nameEnd)
-		text, err := proxy.Explain(tenants, query)
+		text, err := proxy.Explain(tenants, proxy.Intersect, query)
 		if err != nil {
 			return requests{}, fmt.Errorf("%s: %w", query, err)
 		}

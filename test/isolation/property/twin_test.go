@@ -49,7 +49,7 @@ func (w *twin) NewRangeQuery(ctx context.Context, q storage.Queryable, o promql.
 }
 
 func (w *twin) compare(ctx context.Context, q *worlds, text string, ask asker) {
-	enforced, err := proxy.Explain(w.tenants, text)
+	enforced, err := proxy.Explain(w.tenants, proxy.Intersect, text)
 	if err != nil {
 		w.refused(text, err)
 		return
