@@ -62,22 +62,13 @@ const acceptKeys = "application/jwk-set+json, application/json"
 // errNoDocument is an outage of discovery, of which the keys may know nothing.
 var errNoDocument = errors.New("no document")
 
-// discovered reads the jwks_uri from the issuer's metadata (OpenID Connect
-// Discovery 1.0 section 4).
+// discovered reads the jwks_uri from the issuer's metadata.
 func (f *fetcher) discovered(ctx context.Context) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, fetchTimeout/2) // the other half is for the keys
 	defer cancel()
-	body, err := f.get(ctx, strings.TrimSuffix(f.issuer, "/")+"/.well-known/openid-configuration", "application/json")
+	doc, err := f.document(ctx)
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", errNoDocument, err)
-	}
-	doc, err := parseObject(bytes.TrimPrefix(body, byteOrderMark))
-	if err != nil {
-		return "", fmt.Errorf("the document %w", err)
-	}
-	// Section 4.3: a document about someone else must not choose our keys.
-	if iss, _ := doc.text("issuer"); iss != f.issuer {
-		return "", fmt.Errorf("the document is about the issuer %s, want %q", quote(iss), f.issuer)
+		return "", err
 	}
 	u, _ := doc.text("jwks_uri")
 	if err := checkURL(u); err != nil {
@@ -87,6 +78,23 @@ func (f *fetcher) discovered(ctx context.Context) (string, error) {
 		return "", errors.New("jwks_uri: want https, as the issuer's own URL")
 	}
 	return u, nil
+}
+
+// document reads the issuer's metadata (OpenID Connect Discovery 1.0 section 4).
+func (f *fetcher) document(ctx context.Context) (object, error) {
+	body, err := f.get(ctx, strings.TrimSuffix(f.issuer, "/")+"/.well-known/openid-configuration", "application/json")
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoDocument, err)
+	}
+	doc, err := parseObject(bytes.TrimPrefix(body, byteOrderMark))
+	if err != nil {
+		return nil, fmt.Errorf("the document %w", err)
+	}
+	// Section 4.3: a document about someone else must not choose our keys.
+	if iss, _ := doc.text("issuer"); iss != f.issuer {
+		return nil, fmt.Errorf("the document is about the issuer %s, want %q", quote(iss), f.issuer)
+	}
+	return doc, nil
 }
 
 func hasHTTPS(u string) bool { return strings.HasPrefix(strings.ToLower(u), "https:") }

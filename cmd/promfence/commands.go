@@ -10,10 +10,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 
-	"github.com/promfence/promfence/cmd/promfence/logs"
 	"github.com/promfence/promfence/config"
 	"github.com/promfence/promfence/proxy"
 )
@@ -35,7 +33,10 @@ type input struct {
 // commands is what there is; the first is the default.
 var commands = []command{
 	{"serve", "serve [--config FILE]", "guard the upstream until a signal ends it (the default)", []string{configFlag}, serve},
-	{"check", "check [--config FILE]", "say what is wrong with the settings, or show those in effect", []string{configFlag}, check},
+	{"check", "check [--connect] [--config FILE]", "say what is wrong with the settings, or show those in effect", []string{
+		connectFlag + "      ask the identity providers for keys and the upstream for its version and the tenant label",
+		configFlag,
+	}, check},
 	{"explain", explainUsage, "show what the upstream would be asked, and why a caller sees what they see", explainFlags, explain},
 	{"version", "version", "show the versions of the program and of its PromQL parser", nil, version},
 }
@@ -96,38 +97,6 @@ func find(name string) command {
 		}
 	}
 	return command{}
-}
-
-// check says everything that is wrong, also what only the parts themselves can
-// tell of their settings.
-func check(_ context.Context, in input) error {
-	cfg, p, err := load(in, io.Discard, nil)
-	if err != nil {
-		return err
-	}
-	metrics := prometheus.NewRegistry()
-	v, err := build(cfg, p, logs.NewWriter(io.Discard, metrics), metrics, nil, nil)
-	if err != nil {
-		return err
-	}
-	if v.audit != nil {
-		if err := v.audit.Try(); err != nil {
-			return mistakes(cannotAudit(cfg, err))
-		}
-	}
-	if p.rules != nil {
-		for _, w := range p.rules.Warnings() {
-			fmt.Fprintln(in.stderr, "warning:", w)
-		}
-	}
-	for _, w := range cfg.Warnings() {
-		fmt.Fprintf(in.stderr, "warning: %s: %s\n", cfg.Name(w.Key), w.Want)
-	}
-	if err := cfg.WriteEffective(in.stdout); err != nil {
-		return err
-	}
-	_, err = fmt.Fprintln(in.stdout, "# Nobody was asked: whether the identity provider and the upstream answer shows when promfence serves.")
-	return err
 }
 
 func version(_ context.Context, in input) error {

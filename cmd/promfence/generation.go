@@ -127,7 +127,7 @@ func build(cfg *config.Config, p *parts, lines *logs.Writer, metrics *prometheus
 		Spans:          spans,
 		Registerer:     metrics,
 		Docs:           openapi.Handler(),
-		Console:        newConsole(cfg.Console),
+		Console:        newConsole(cfg.Console, v.keys.Authenticator),
 	})
 	if err != nil {
 		return nil, err

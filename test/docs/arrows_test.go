@@ -21,7 +21,8 @@ const ours = "github.com/promfence/promfence/"
 // import none, so that each can be read and trusted without the others. A room
 // that does not exist yet is a line that waits for it.
 var arrows = map[string][]string{
-	"cmd/promfence":          {"auth", "auth/policy", "config", "openapi", "proxy", "cmd/promfence/listener", "cmd/promfence/logs", "cmd/promfence/otlp"},
+	"cmd/promfence":          {"auth", "auth/policy", "config", "openapi", "proxy", "cmd/promfence/connect", "cmd/promfence/listener", "cmd/promfence/logs", "cmd/promfence/otlp"},
+	"cmd/promfence/connect":  {},
 	"cmd/promfence/listener": {},
 	"cmd/promfence/logs":     {},
 	"cmd/promfence/otlp":     {},
@@ -61,7 +62,8 @@ var keepers = map[string]keeper{
 
 // dialers are the keepers of net.Dial and net.Dialer: whoever has another way to
 // open a connection can pass the upstream's.
-var dialers = []string{"proxy/upstream"}
+// Nothing of a caller comes to connect, by which promfence check asks the upstream.
+var dialers = []string{"proxy/upstream", "cmd/promfence/connect"}
 
 // A goPackage is what go list tells of a package.
 type goPackage struct {
