@@ -14,12 +14,13 @@ import (
 	"github.com/prometheus/prometheus/storage"
 
 	"github.com/promfence/promfence/auth/policy"
+	"github.com/promfence/promfence/test/harness/access"
 	"github.com/promfence/promfence/test/harness/gobuild"
 )
 
-// The promise, over every expression of Prometheus's own tests: what a tenant's
-// query answers through promfence, where everybody's series are, is what the
-// query as written answers where only the tenant's are.
+// The promise, over every expression of Prometheus's own tests: what a query answers
+// through promfence, where everybody's series are, is what the query as written
+// answers where only those are that match the caller's label policy.
 //
 // Prometheus's test runner reads its files, and thinks that it works on one
 // storage with one engine. Behind these are a storage with the tenants' series
@@ -33,35 +34,44 @@ func TestWhoeverElseIsThereTheAnswerIsTheSame(t *testing.T) {
 	if err != nil || len(files) < 20 {
 		t.Fatalf("%d files below %s, want 20 or more: %v", len(files), dir, err)
 	}
+	compare := func(t *testing.T, l policy.Labels, c copies) {
+		engine := &twin{
+			engine:  promqltest.NewTestEngine(t, false, 0, promqltest.DefaultMaxSamplesPerQuery*10),
+			parser:  parser.NewParser(promqltest.TestParserOpts),
+			labels:  l,
+			skipped: map[string]int{},
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Run(filepath.Base(file), func(t *testing.T) {
+				promqltest.RunTestWithStorage(t, string(text), engine, func(t testing.TB) storage.Storage { return newWorlds(t, c) })
+			})
+		}
+		for _, difference := range engine.differences {
+			t.Error(difference)
+		}
+		if engine.compared < 20_000 || engine.told < 10_000 {
+			t.Errorf("%d answers compared, %d of them with a sample, want 20,000 and 10,000", engine.compared, engine.told)
+		}
+		t.Logf("%d answers compared, %d of them with a sample; left out: %v", engine.compared, engine.told, engine.skipped)
+	}
 	for _, names := range [][]string{{"acme"}, {"acme", "beta"}} {
 		t.Run(fmt.Sprint(names), func(t *testing.T) {
 			tenants, err := policy.ForTenants("tenant_id", names...)
 			if err != nil {
 				t.Fatal(err)
 			}
-			engine := &twin{
-				engine:  promqltest.NewTestEngine(t, false, 0, promqltest.DefaultMaxSamplesPerQuery*10),
-				parser:  parser.NewParser(promqltest.TestParserOpts),
-				names:   names,
-				tenants: tenants,
-				skipped: map[string]int{},
-			}
-			for _, file := range files {
-				text, err := os.ReadFile(file)
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Run(filepath.Base(file), func(t *testing.T) {
-					promqltest.RunTestWithStorage(t, string(text), engine, func(t testing.TB) storage.Storage { return newWorlds(t, names) })
-				})
-			}
-			for _, difference := range engine.differences {
-				t.Error(difference)
-			}
-			if engine.compared < 20_000 || engine.told < 10_000 {
-				t.Errorf("%d answers compared, %d of them with a sample, want 20,000 and 10,000", engine.compared, engine.told)
-			}
-			t.Logf("%d answers compared, %d of them with a sample; left out: %v", engine.compared, engine.told, engine.skipped)
+			compare(t, tenants, tenantCopies(names))
+		})
+	}
+	for _, a := range access.Cases {
+		t.Run(a.Name, func(t *testing.T) {
+			l := a.Labels(t)
+			seen, others := access.Copies(l)
+			compare(t, l, copies{seen, others})
 		})
 	}
 }

@@ -20,10 +20,9 @@ import (
 // A twin answers a query as the engine would, and on the way compares what it
 // gives in the two worlds.
 type twin struct {
-	engine  *promql.Engine
-	parser  parser.Parser
-	names   []string
-	tenants policy.Labels
+	engine *promql.Engine
+	parser parser.Parser
+	labels policy.Labels
 
 	compared    int
 	told        int            // answers that hold something, as a control
@@ -49,13 +48,13 @@ func (w *twin) NewRangeQuery(ctx context.Context, q storage.Queryable, o promql.
 }
 
 func (w *twin) compare(ctx context.Context, q *worlds, text string, ask asker) {
-	enforced, err := proxy.Explain(w.tenants, proxy.Intersect, text)
+	enforced, err := proxy.Explain(w.labels, proxy.Intersect, text)
 	if err != nil {
 		w.refused(text, err)
 		return
 	}
-	if loose := upstream.Unscoped(enforced, w.names...); loose != "" {
-		w.differences = append(w.differences, fmt.Sprintf("%s\n\tbecame %s\n\tin which %s is nobody's", text, enforced, loose))
+	if loose := upstream.Lacking(enforced, w.labels.String()); loose != "" {
+		w.differences = append(w.differences, fmt.Sprintf("%s\n\tbecame %s\n\tin which %s does not hold all matchers", text, enforced, loose))
 	}
 	w.compared++
 	want, got := answer(ctx, ask, q.alone, text), answer(ctx, ask, q.crowd, enforced)
@@ -64,8 +63,8 @@ func (w *twin) compare(ctx context.Context, q *worlds, text string, ask asker) {
 	}
 	if strings.Contains(text, "absent") {
 		// absent() takes its labels from the equality matchers of its selector, and
-		// so tells the tenant that it speaks of.
-		want, got = withoutTenant(want), withoutTenant(got)
+		// so tells of what it speaks.
+		want, got = w.withoutEnforced(want), w.withoutEnforced(got)
 	}
 	if want != got {
 		w.differences = append(w.differences, fmt.Sprintf("%s\n\tbecame %s\n\talone  %s\n\tcrowd  %s", text, enforced, want, got))
@@ -85,9 +84,16 @@ func (w *twin) refused(text string, err error) {
 	}
 }
 
-var tenantLabel = regexp.MustCompile(`(, )?tenant_id="acme"`)
-
-func withoutTenant(answer string) string { return tenantLabel.ReplaceAllString(answer, "") }
+// withoutEnforced takes the labels out of an answer that the label policy enforces
+// by equality.
+func (w *twin) withoutEnforced(answer string) string {
+	for _, m := range w.labels.Matchers() {
+		if text := m.String(); strings.HasPrefix(text, m.Label+`="`) {
+			answer = strings.NewReplacer(", "+text, "", text+", ", "", text, "").Replace(answer)
+		}
+	}
+	return answer
+}
 
 // pointer is where in a query an annotation points; promfence moves it.
 var pointer = regexp.MustCompile(`\(\d+:\d+\)|\d+:\d+: `)
