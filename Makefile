@@ -72,6 +72,7 @@ left-out:
 	@[ -n '$(RACE)' ] || echo 'left out: the race detector, for want of a C compiler: apt-get install gcc libc6-dev'
 	@command -v curl >/dev/null || echo 'left out: the lines of the demo, for want of curl: apt-get install curl'
 	@command -v openssl >/dev/null || echo "left out: the README's way to mint a token, for want of openssl: apt-get install openssl"
+	@command -v nginx >/dev/null || [ -e /usr/sbin/nginx ] || echo 'left out: the decision endpoint behind nginx, for want of it: apt-get install nginx-light'
 	@command -v npm >/dev/null || echo 'left out: the typed client, for want of npm: apt-get install npm'
 	@command -v systemd-analyze >/dev/null || echo 'left out: the systemd unit, for want of systemd-analyze: apt-get install systemd'
 	@command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || [ -n '$(CHROMIUM)' ] || echo 'left out: /docs and CORS in a browser, for want of one: apt-get install chromium'

@@ -18,6 +18,7 @@ import "time"
 type Config struct {
 	Server   Server   `mapstructure:"server"`
 	Admin    Admin    `mapstructure:"admin"`
+	Decision Decision `mapstructure:"decision"`
 	Upstream Upstream `mapstructure:"upstream"`
 	Auth     Auth     `mapstructure:"auth"`
 	Tenancy  Tenancy  `mapstructure:"tenancy"`
@@ -62,6 +63,13 @@ type ServerTLS struct {
 type Admin struct {
 	Address string `mapstructure:"address"`
 	Pprof   bool   `mapstructure:"pprof"`
+}
+
+// Decision is the listener where gateways ask whether a request may pass. Its
+// address is "off" when there is none.
+type Decision struct {
+	Address string    `mapstructure:"address"`
+	TLS     ServerTLS `mapstructure:"tls"`
 }
 
 // Upstream is the server whose data is guarded.

@@ -159,6 +159,7 @@ func TestDefaults(t *testing.T) {
 	want := &config.Config{
 		Server:   config.Server{Address: ":8080", IdleTimeout: 620 * time.Second, MaxConnections: 10000, MaxHeaderBytes: 96 << 10, ShutdownTimeout: 20 * time.Second},
 		Admin:    config.Admin{Address: "127.0.0.1:8081"},
+		Decision: config.Decision{Address: "off"},
 		Upstream: config.Upstream{URL: "http://thanos-query:9090", Timeout: 130 * time.Second, MaxIdleConnections: 256},
 		Auth: config.Auth{
 			Issuer: "https://idp.example.com", Audience: []string{"metrics"}, AudienceClaim: "aud",

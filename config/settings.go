@@ -48,6 +48,11 @@ var Settings = []Setting{
 	{"admin.address", "127.0.0.1:8081", "Where `/metrics`, `/-/healthy` and `/-/ready` are served for operators, as host:port; `off` for nowhere.", adminAddress},
 	{"admin.pprof", false, "Serve Go's profiles below `/debug/pprof/` of the admin address.", nil},
 
+	{"decision.address", "off", "Where gateways ask whether a request may pass, at `/auth`, as host:port; `off` for nowhere. For nginx, Envoy, Traefik, Caddy in front of Loki, Tempo or a web page.", adminAddress},
+	{"decision.tls.cert_file", "", "PEM file with the certificate chain of that listener.", nil},
+	{"decision.tls.key_file", "", "PEM file with its private key.", nil},
+	{"decision.tls.client_ca_file", "", "PEM file with authorities: gateways must then present a certificate of one of them.", nil},
+
 	{"upstream.url", "", "Required. The Prometheus, Thanos Query or compatible server, as `http://host:port`; a path prefix is kept. A Unix socket is `unix:///path/to.sock`, without prefix and TLS.", upstreamURL},
 	{"upstream.timeout", 130 * time.Second, "How long the upstream may take to begin its answer, and may pause within it; longer than its own query timeout.", positive},
 	{"upstream.tenant_header", "", "Header that names the tenant to the upstream as well, such as `THANOS-TENANT` or `X-Scope-OrgID`.", header},

@@ -15,6 +15,13 @@ func (c *Config) together() (wrong []Mistake) {
 	if _, port, _ := net.SplitHostPort(c.Admin.Address); c.Admin.Address == c.Server.Address && port != "0" {
 		refuse("admin.address", "want another address than server.address, or off")
 	}
+	if _, port, _ := net.SplitHostPort(c.Decision.Address); c.Decision.Address != "off" && port != "0" && (c.Decision.Address == c.Server.Address || c.Decision.Address == c.Admin.Address) {
+		refuse("decision.address", "want another address than server.address and admin.address, or off")
+	}
+	if t := c.Decision.TLS; t.ClientCAFile != "" && t.CertFile == "" {
+		refuse("decision.tls.client_ca_file", "want decision.tls.cert_file with it")
+	}
+	pair("decision.tls", c.Decision.TLS.CertFile, c.Decision.TLS.KeyFile, refuse)
 	if t := c.Server.TLS; t.ClientCAFile != "" && t.CertFile == "" {
 		refuse("server.tls.client_ca_file", "want server.tls.cert_file with it")
 	}

@@ -83,8 +83,11 @@ func (x *exchange) Write(b []byte) (int, error) {
 // Unwrap lets http.ResponseController reach the connection.
 func (x *exchange) Unwrap() http.ResponseWriter { return x.ResponseWriter }
 
-// ServeHTTP is the outermost layer: an id, a panic guard, and one log line.
-func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// ServeHTTP serves the query API.
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handle(w, r, p.serve) }
+
+// handle is the outermost layer: an id, a panic guard, and one log line.
+func (p *Proxy) handle(w http.ResponseWriter, r *http.Request, serve func(*exchange, *http.Request) error) {
 	x := &exchange{
 		ResponseWriter: w, record: p.newRecord(r), origin: r.Header.Get("Origin"),
 		stall: p.stall, http2: r.ProtoMajor > 1, unread: r.ContentLength != 0,
@@ -116,7 +119,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if p.spans != nil {
 		x.span = newSpan(r.Header)
 	}
-	if err := p.serve(x, r); err != nil {
+	if err := serve(x, r); err != nil {
 		p.fail(x, err)
 	}
 }

@@ -196,3 +196,18 @@ func (l Labels) String() string {
 	}
 	return "{" + strings.Join(texts, ",") + "}"
 }
+
+// WithoutTenants writes what the label policy says of other labels than the
+// tenant's, as a PromQL selector; "" if it says nothing of them.
+func (l Labels) WithoutTenants() string {
+	var texts []string
+	for _, m := range l.matchers {
+		if m.Label != l.tenant {
+			texts = append(texts, m.String())
+		}
+	}
+	if len(texts) == 0 {
+		return ""
+	}
+	return "{" + strings.Join(texts, ",") + "}"
+}

@@ -69,15 +69,15 @@ func (f *fileReader) pool(key, path string) *x509.CertPool {
 	return pool
 }
 
-// serverTLS is how callers connect, or nil without TLS.
-func (f *fileReader) serverTLS(t config.ServerTLS) *tls.Config {
+// serverTLS is how callers connect to the listener of a section, or nil without TLS.
+func (f *fileReader) serverTLS(section string, t config.ServerTLS) *tls.Config {
 	if t.CertFile == "" {
 		return nil
 	}
 	c := &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
-		Certificates: f.pair("server.tls", t.CertFile, t.KeyFile),
-		ClientCAs:    f.pool("server.tls.client_ca_file", t.ClientCAFile),
+		Certificates: f.pair(section, t.CertFile, t.KeyFile),
+		ClientCAs:    f.pool(section+".client_ca_file", t.ClientCAFile),
 	}
 	if t.ClientCAFile != "" {
 		c.ClientAuth = tls.RequireAndVerifyClientCert

@@ -25,14 +25,15 @@ import (
 // A generation is what one reading of the settings makes: all that decides about
 // requests. It does not change; another reading makes another generation.
 type generation struct {
-	cfg   *config.Config
-	log   zerolog.Logger
-	keys  *keyring
-	proxy *proxy.Proxy
-	admin http.Handler
-	tls   *tls.Config     // nil = callers connect without it
-	audit *logs.AuditFile // nil = the log has it all; opened by whoever starts to serve
-	files fingerprint     // from before they were read, for whoever watches them
+	cfg         *config.Config
+	log         zerolog.Logger
+	keys        *keyring
+	proxy       *proxy.Proxy
+	admin       http.Handler
+	tls         *tls.Config     // nil = callers connect without it
+	decisionTLS *tls.Config     // likewise, gateways
+	audit       *logs.AuditFile // nil = the log has it all; opened by whoever starts to serve
+	files       fingerprint     // from before they were read, for whoever watches them
 }
 
 // A keyring is an authenticator with what decides whether it can stay.
@@ -55,6 +56,7 @@ type parts struct {
 	rules          *policy.Rules // nil = tokens name their tenants
 	keys           *keyring
 	serverTLS      *tls.Config
+	decisionTLS    *tls.Config
 	upstreamTLS    *tls.Config
 	upstreamHeader http.Header
 }
@@ -65,7 +67,7 @@ type parts struct {
 func newParts(cfg *config.Config, lines io.Writer, before *generation) (*parts, []config.Mistake) {
 	p := &parts{log: newLogger(cfg.Log, lines)}
 	files := &fileReader{}
-	p.serverTLS = files.serverTLS(cfg.Server.TLS)
+	p.serverTLS, p.decisionTLS = files.serverTLS("server.tls", cfg.Server.TLS), files.serverTLS("decision.tls", cfg.Decision.TLS)
 	p.upstreamTLS, p.upstreamHeader = files.upstreamTLS(cfg.Upstream.TLS), files.upstreamHeader(cfg.Upstream)
 	wrong := files.wrong
 	var mistakes []config.Mistake
@@ -89,7 +91,7 @@ func build(cfg *config.Config, p *parts, lines *logs.Writer, metrics *prometheus
 	if err != nil {
 		return nil, fmt.Errorf("%s: want http://host or https://host", cfg.Name("upstream.url"))
 	}
-	v := &generation{cfg: cfg, log: p.log, keys: p.keys, tls: p.serverTLS}
+	v := &generation{cfg: cfg, log: p.log, keys: p.keys, tls: p.serverTLS, decisionTLS: p.decisionTLS}
 	var audit proxy.AuditLog
 	if v.audit = newAuditFile(cfg, p.log, metrics, before); v.audit != nil {
 		audit = v.audit

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"fmt"
@@ -187,9 +188,8 @@ func (l *live) prepare(ctx, keys context.Context, old *generation) (*generation,
 			return nil, cannotAudit(cfg, err)
 		}
 	}
-	if v.tls == nil {
-		v.tls = old.tls // a listener that was opened with TLS goes on with it
-	}
+	// A listener that was opened with TLS goes on with it.
+	v.tls, v.decisionTLS = cmp.Or(v.tls, old.tls), cmp.Or(v.decisionTLS, old.decisionTLS)
 	if v.keys == old.keys {
 		return v, nil
 	}
@@ -223,6 +223,8 @@ func needRestart(first, cfg *config.Config) (keys []string) {
 		"server.max_header_bytes": first.Server.MaxHeaderBytes != cfg.Server.MaxHeaderBytes,
 		"admin.address":           first.Admin.Address != cfg.Admin.Address,
 		"tracing.endpoint":        first.Tracing != cfg.Tracing,
+		"decision.address":        first.Decision.Address != cfg.Decision.Address,
+		"decision.tls.cert_file":  (first.Decision.TLS.CertFile == "") != (cfg.Decision.TLS.CertFile == ""),
 		"server.tls.cert_file":    (first.Server.TLS.CertFile == "") != (cfg.Server.TLS.CertFile == ""),
 	} {
 		if changed {

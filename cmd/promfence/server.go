@@ -25,6 +25,7 @@ import (
 type servers struct {
 	live        *live
 	main, admin *http.Server
+	decision    *http.Server // whom gateways ask
 	listeners   map[*http.Server]net.Listener
 }
 
@@ -37,10 +38,16 @@ func listen(ctx context.Context, l *live, metrics prometheus.Registerer) (*serve
 		main:  newServer(func(w http.ResponseWriter, r *http.Request) { l.now.Load().proxy.ServeHTTP(w, r) }, libraries, cfg.Server.IdleTimeout),
 		admin: newServer(func(w http.ResponseWriter, r *http.Request) { l.now.Load().admin.ServeHTTP(w, r) }, libraries, cfg.Server.IdleTimeout),
 	}
+	s.decision = newServer(func(w http.ResponseWriter, r *http.Request) { l.now.Load().proxy.Decision().ServeHTTP(w, r) }, libraries, cfg.Server.IdleTimeout)
 	bounds := listener.Options{MaxConnections: cfg.Server.MaxConnections, MaxHeaderBytes: cfg.Server.MaxHeaderBytes, Log: libraries, Metrics: listener.NewMetrics(metrics)}
 	if first.tls != nil {
-		s.main.TLSConfig = l.tls()
+		s.main.TLSConfig = l.tls(func(v *generation) *tls.Config { return v.tls })
 		bounds.TLS = s.main.TLSConfig
+	}
+	decisionBounds := listener.Options{MaxConnections: cfg.Server.MaxConnections, MaxHeaderBytes: cfg.Server.MaxHeaderBytes, Log: libraries}
+	if first.decisionTLS != nil {
+		s.decision.TLSConfig = l.tls(func(v *generation) *tls.Config { return v.decisionTLS })
+		decisionBounds.TLS = s.decision.TLSConfig
 	}
 	adminBounds := listener.Options{MaxConnections: adminConnections, MaxHeaderBytes: cfg.Server.MaxHeaderBytes}
 	var errs []error
@@ -49,7 +56,7 @@ func listen(ctx context.Context, l *live, metrics prometheus.Registerer) (*serve
 		bounds listener.Options
 		name   string
 		addr   string
-	}{{s.main, bounds, "server", cfg.Server.Address}, {s.admin, adminBounds, "admin", cfg.Admin.Address}} {
+	}{{s.main, bounds, "server", cfg.Server.Address}, {s.decision, decisionBounds, "decision", cfg.Decision.Address}, {s.admin, adminBounds, "admin", cfg.Admin.Address}} {
 		if at.addr == "off" {
 			continue
 		}
@@ -74,10 +81,10 @@ func listen(ctx context.Context, l *live, metrics prometheus.Registerer) (*serve
 
 // tls takes the current certificates for every new connection; those that are
 // open stay. No generation of a listener with TLS is without.
-func (l *live) tls() *tls.Config {
+func (l *live) tls(of func(*generation) *tls.Config) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"},
-		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return l.now.Load().tls, nil },
+		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return of(l.now.Load()), nil },
 	}
 }
 
@@ -197,8 +204,8 @@ func (s *servers) shutdown(ctx context.Context) error {
 
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
-	if err := s.main.Shutdown(end); err != nil {
-		_ = s.main.Close() // what matters is said below
+	if err := errors.Join(s.main.Shutdown(end), s.decision.Shutdown(end)); err != nil {
+		_, _ = s.main.Close(), s.decision.Close() // what matters is said below
 		return fmt.Errorf("requests were still running after %s (server.shutdown_timeout) and have been cut off", timeout)
 	}
 	v.log.Info().Msg("drained")

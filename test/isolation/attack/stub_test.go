@@ -73,11 +73,11 @@ func TestAnswersOfStrangeUpstreams(t *testing.T) {
 		"as it should be": {query("up"), ok(emptyVector), 200, "vector", "", nil},
 		"early hints do not take our headers away": {
 			query("up"), "HTTP/1.1 103 Early Hints\r\nLink: </zqx>\r\n\r\n" + ok(emptyVector), 200, "vector", "zqx",
-			map[string]string{"Cache-Control": "private, no-store", "Vary": "Authorization, Accept-Encoding", "Access-Control-Allow-Origin": "*"},
+			map[string]string{"Cache-Control": "private, no-store", "Vary": "Authorization, X-Promfence-Tenant, X-Promfence-Policy, Accept-Encoding", "Access-Control-Allow-Origin": "*"},
 		},
 		"early hints before an error": {
 			query("up"), "HTTP/1.1 103 Early Hints\r\nLink: </zqx>\r\n\r\nHTTP/1.1 500 x\r\nContent-Length: 0\r\n\r\n", 500, "internal", "zqx",
-			map[string]string{"Cache-Control": "private, no-store", "Vary": "Authorization, Accept-Encoding"},
+			map[string]string{"Cache-Control": "private, no-store", "Vary": "Authorization, X-Promfence-Tenant, X-Promfence-Policy, Accept-Encoding"},
 		},
 		"a redirect": {query("up"), "HTTP/1.1 302 Found\r\nLocation: http://zqx/\r\nContent-Length: 0\r\n\r\n", 502, "bad_gateway", "zqx", nil},
 		"its headers": {
