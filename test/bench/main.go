@@ -106,8 +106,12 @@ func (b *bench) measure(s scenario) error {
 			p.stop()
 		}
 	}()
-	for _, subject := range append(b.subjects(), b.extra...) {
-		if !b.against.MatchString(subject.name) || s.alone && (!subject.enforces || subject.name == nLabel) {
+	subjects := append(b.subjects(), b.extra...)
+	if s.subjects != nil {
+		subjects = s.subjects
+	}
+	for _, subject := range subjects {
+		if s.subjects == nil && !b.against.MatchString(subject.name) || s.alone && (!subject.enforces || subject.name == nLabel) {
 			continue
 		}
 		p, err := b.start(subject)

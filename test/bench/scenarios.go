@@ -18,10 +18,11 @@ type scenario struct {
 	load     load
 	warmUp   requests
 	warmTime time.Duration
-	rounds   int  // at most, where they are long; 0 = as many as asked for
-	alone    bool // promfence only: there is nothing to compare with
-	added    bool // compare what is added to the latency without a proxy
-	twice    bool // as many turns, for figures that scatter more
+	rounds   int       // at most, where they are long; 0 = as many as asked for
+	alone    bool      // promfence only: there is nothing to compare with
+	subjects []subject // instead of the usual ones, if there are any
+	added    bool      // compare what is added to the latency without a proxy
+	twice    bool      // as many turns, for figures that scatter more
 	check    func(*process) error
 	measures []string
 	goals    []goal
@@ -87,6 +88,11 @@ func (b *bench) scenarios() ([]scenario, error) {
 			{mPeak, "", 64, false}, {mRise, "", 6, false},
 		}},
 	}
+	policies, err := b.policyScenarios()
+	if err != nil {
+		return nil, err
+	}
+	all = append(all, policies...)
 	for i := range all {
 		s := &all[i]
 		if s.warmUp.plain == nil {

@@ -24,8 +24,9 @@ const (
 // keys sign tokens: RS256 as most issuers do, and ES256 where a new token is
 // needed for each request, since that is quick to make.
 type keys struct {
-	rsa   *rsa.PrivateKey
-	ecdsa *ecdsa.PrivateKey
+	rsa    *rsa.PrivateKey
+	ecdsa  *ecdsa.PrivateKey
+	groups []string // of all tokens
 }
 
 func newKeys() (*keys, error) {
@@ -34,7 +35,7 @@ func newKeys() (*keys, error) {
 		return nil, err
 	}
 	e, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	return &keys{r, e}, err
+	return &keys{r, e, []string{"viewers", "on-call", "platform"}}, err
 }
 
 // write publishes the keys as a JWK set (RFC 7517).
@@ -67,7 +68,7 @@ func (k *keys) token(method jwt.SigningMethod, tenant string, n uint64) (string,
 		"iss": issuer, "aud": audience, "sub": fmt.Sprintf("6f1c2a90-5b7e-4c1f-9d3a-%012d", n),
 		"iat": now, "exp": now + 3600, "tenant_id": tenant,
 		"azp": "grafana", "scope": "openid profile email", "email": "someone@example.com",
-		"groups": []string{"viewers", "on-call", "platform"},
+		"groups": k.groups,
 	})
 	t.Header["kid"] = method.Alg()
 	var key crypto.Signer = k.rsa

@@ -47,6 +47,12 @@ const values = must(
 );
 const found = must(await client.GET('/api/v1/metrics/series', {params: {query: {'match[]': [metric, metric]}}}));
 const explained = must(await client.POST('/api/v1/metrics/explain', {body: {query: `sum(${metric})`}}));
+const narrowed = must(
+  await client.POST('/api/v1/metrics/explain', {params: {header: {'X-Promfence-Tenant': 'acme'}}, body: {query: metric}}),
+);
+const unnamed = await client.GET('/api/v1/metrics/query', {
+  params: {query: {query: metric}, header: {'X-Promfence-Policy': 'no-such-policy'}},
+});
 const rates = await requestRates(address, () => setting('PROMFENCE_TOKEN'));
 
 const wrong = await client.GET('/api/v1/metrics/query', {params: {query: {query: 'sum('}}});
@@ -62,6 +68,8 @@ console.log(
     values,
     found,
     explained,
+    narrowed: narrowed.tenants,
+    unnamed: [unnamed.response.status, unnamed.error?.errorType],
     rates: rates.length,
     wrong: [wrong.response.status, wrong.error?.errorType],
     stranger: [stranger.response.status, stranger.error?.errorType],
@@ -74,6 +82,8 @@ export const refused = () => [
   client.GET('/api/v1/metrics/query', {params: {query: {}}}),
   // @ts-expect-error a limit is a number
   client.GET('/api/v1/metrics/query', {params: {query: {query: metric, limit: 'many'}}}),
+  // @ts-expect-error a misspelled header would narrow nothing
+  client.GET('/api/v1/metrics/query', {params: {query: {query: metric}, header: {'X-Promfence-Tenants': 'acme'}}}),
   // @ts-expect-error there is no such endpoint
   client.GET('/api/v1/status/config'),
   // @ts-expect-error there is no such method

@@ -74,6 +74,8 @@ func TestATypedClientCompilesAndAsksARealPromfence(t *testing.T) {
 			"query": "sum(http_requests_total)", "enforced": `sum(http_requests_total{tenant_id="acme"})`,
 			"label": "tenant_id", "tenants": []any{"acme"}, "policies": []any{}, "selector": `{tenant_id="acme"}`,
 		},
+		"narrowed": []any{"acme"},
+		"unnamed":  []any{403.0, "forbidden"},
 		"rates":    1.0,
 		"wrong":    []any{400.0, "bad_data"},
 		"stranger": []any{401.0, "unauthorized"},
