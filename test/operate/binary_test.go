@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// maxBinary is what the shipped program may weigh.
-const maxBinary = 16 << 20
+// maxBinary is what the shipped program may weigh, with Redoc and the console.
+const maxBinary = 17 << 20
 
 // TestTheShippedBinaryIsSmallAndStatic builds as make build does. What makes it
 // heavy at once is anything that executes text/template: the linker then keeps

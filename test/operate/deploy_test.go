@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -14,6 +15,8 @@ import (
 	"github.com/prometheus/prometheus/promql/parser"
 	"gopkg.in/yaml.v3"
 
+	"github.com/promfence/promfence/auth/authtest"
+	"github.com/promfence/promfence/test/harness"
 	"github.com/promfence/promfence/test/harness/gobuild"
 )
 
@@ -32,16 +35,34 @@ func file(t *testing.T, name string) []byte {
 // makes one, and its log.
 func exposed(t *testing.T) (metrics, log string) {
 	t.Helper()
-	f := start(t, stub(t, nil), "AUDIT_FILE="+os.DevNull, "TRACING_ENDPOINT=http://127.0.0.1:1", "LIMITS_MAX_POINTS=1")
+	issuer, dir := authtest.NewIssuer(t), t.TempDir()
+	policies := filepath.Join(dir, "policies.yaml")
+	harness.WriteFile(t, policies, `policies:
+  - {name: teams, labels: [{label: tenant_id, claim: tenant_id, allowed: [acme]}]}
+  - {name: operators, issuers: ["`+issuer.URL+`"], when: [{claim: ops, any_of: ["true"]}], labels: [{label: tenant_id, any: true}]}
+`)
+	// What exists with policies alone is there beside the rest.
+	f := startOf(t, issuer, stub(t, nil), "CONFIG="+policies, "AUTH_ALLOW_ALL_TENANTS=true",
+		"AUDIT_FILE="+filepath.Join(dir, "audit.json"), "TRACING_ENDPOINT=http://127.0.0.1:1", "LIMITS_MAX_POINTS=1")
+	operator := issuer.Token(t, []string{"acme", "left out"}, map[string]any{"ops": true})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, f.URL+"/api/v1/query?query=up", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+operator)
+	req.Header.Set("X-Promfence-Policy", "operators")
+	if got := harness.Do(t, req); got.Status != http.StatusOK {
+		t.Fatalf("the operator: %d %s", got.Status, got.Body)
+	}
 	f.wants(t, "acme", "up", http.StatusOK)
 	f.wants(t, "acme", "max_over_time(up[1h:1m])", http.StatusBadRequest)
 	f.wantsWith(t, "", "up", http.StatusUnauthorized)
-	_, metrics, err := ask(t.Context(), http.DefaultClient, f.Admin+"/metrics", "")
+	_, metrics, err = ask(t.Context(), http.DefaultClient, f.Admin+"/metrics", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	f.Await(t, func() error {
-		if log = f.Log(); strings.Count(log, `"message":"request"`) < 3 {
+		if log = f.Log(); strings.Count(log, `"message":"request"`) < 4 {
 			return errors.New("lines are missing")
 		}
 		return nil

@@ -37,7 +37,17 @@ func start(t *testing.T, upstreamURL string, settings ...string) process {
 // is measured here is the program that ships.
 func run(t *testing.T, cmd *exec.Cmd, upstreamURL string, settings ...string) process {
 	t.Helper()
-	issuer := authtest.NewIssuer(t)
+	return runOf(t, authtest.NewIssuer(t), cmd, upstreamURL, settings...)
+}
+
+// startOf is start with an issuer of the test's own.
+func startOf(t *testing.T, issuer *authtest.Issuer, upstreamURL string, settings ...string) process {
+	t.Helper()
+	return runOf(t, issuer, exec.Command(fence.Binary(t, false), "serve"), upstreamURL, settings...)
+}
+
+func runOf(t *testing.T, issuer *authtest.Issuer, cmd *exec.Cmd, upstreamURL string, settings ...string) process {
+	t.Helper()
 	issuer.Rotate(authtest.NewKey(t, "ES256")) // cheap to sign with
 	all := append(fence.Trust(issuer), "ADMIN_PPROF=true", "UPSTREAM_URL="+upstreamURL)
 	f := fence.Run(t, cmd, append(all, settings...)...)

@@ -38,13 +38,15 @@ func TestUpstreamThatFails(t *testing.T) {
 		"says_garbage":      raw("\x00\xffSSH-2.0-OpenSSH\r\n\r\n", false),
 		"garbage_chunks":    raw(begun+"Transfer-Encoding: chunked\r\n\r\nzz\r\n", false),
 		"endless_header":    raw("HTTP/1.1 200 OK\r\nX: "+strings.Repeat("x", 1<<20), false),
+		"dies_late":         raw(begun+"Content-Length: 100000\r\n\r\n{\"status\":\""+strings.Repeat("x", 50_000), false),
 		"hangs":             func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 		"switches_protocol": raw("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n", false),
 	})
 	f := start(t, up, "UPSTREAM_TIMEOUT=1s")
 	before := f.Goroutines(t)
 	for name, want := range map[string]int{
-		"dies_with_length": 0, "dies_in_chunk": 0, "resets_in_answer": 0, "garbage_chunks": 0, // 0: no whole answer
+		"dies_with_length": 502, "dies_in_chunk": 502, "resets_in_answer": 502, "garbage_chunks": 502, // nothing has left yet
+		"dies_late":      0, // no whole answer
 		"resets_at_once": 502, "says_nothing": 502, "says_garbage": 502, "endless_header": 502, "switches_protocol": 502,
 		"hangs": 504,
 	} {
