@@ -1,12 +1,17 @@
 package proxy
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"time"
 
 	"github.com/promfence/promfence/proxy/answer"
+	"github.com/promfence/promfence/proxy/filter"
+	"github.com/promfence/promfence/proxy/upstream"
 )
 
 // answerHeaders are the upstream's headers that reach the caller. Its CORS,
@@ -14,6 +19,34 @@ import (
 var answerHeaders = []string{"Content-Type", "Content-Encoding", "Content-Length", "Date", "Retry-After"}
 
 var nosniff = []string{"nosniff"}
+
+// Take narrows an answer and gives the caller those of its headers that are on the
+// list. It is upstream.Taker's; ReverseProxy, which would copy all headers, finds none.
+func (x *exchange) Take(resp *http.Response) error {
+	if err := x.proxy.narrow(resp, x); err != nil {
+		return err
+	}
+	if !x.route.Guard.Filters() { // a filtered answer is ready as far as it is held
+		if err := answer.Hold(resp); err != nil {
+			return cutShort(err)
+		}
+	}
+	h := x.Header()
+	for _, name := range answerHeaders {
+		if v := resp.Header[name]; len(v) > 0 {
+			h[name] = v[:1:1]
+		}
+	}
+	if h["Content-Type"] == nil && resp.StatusCode != http.StatusNoContent {
+		h["Content-Type"] = answer.Unnamed(x.route.Formats) // net/http would guess, and might find HTML
+	}
+	h["X-Content-Type-Options"] = nosniff
+	resp.Header = nil
+	return nil
+}
+
+// Fail answers with what went wrong at the upstream, or on the way.
+func (x *exchange) Fail(err error) { x.proxy.fail(x, upstreamError(err)) }
 
 // narrow is what happens to every answer before the caller sees a byte of it:
 // errors in our words, the row's filter. An answer that we cannot place is an
@@ -28,6 +61,7 @@ func (p *Proxy) narrow(resp *http.Response, x *exchange) error {
 	}
 	x.answer.ReadCloser, x.answer.x = resp.Body, x
 	resp.Body = &x.answer
+	filters := x.route.Guard.Filters()
 	switch {
 	case resp.StatusCode == http.StatusNoContent: // nothing, so nobody's
 		resp.Header.Del("Content-Encoding")
@@ -35,8 +69,7 @@ func (p *Proxy) narrow(resp *http.Response, x *exchange) error {
 		return nil
 	case resp.StatusCode >= http.StatusBadRequest:
 		return p.narrowError(resp, x)
-	case resp.StatusCode < http.StatusOK || resp.StatusCode >= http.StatusMultipleChoices,
-		x.route.Guard.filter != nil && resp.StatusCode != http.StatusOK:
+	case resp.StatusCode < http.StatusOK || resp.StatusCode >= http.StatusMultipleChoices, filters && resp.StatusCode != http.StatusOK:
 		e := failure(http.StatusBadGateway, "the upstream gave an answer that is not one of its query API")
 		e.Err = fmt.Errorf("status %d, Location %q", resp.StatusCode, clip(resp.Header.Get("Location")))
 		return e
@@ -45,10 +78,24 @@ func (p *Proxy) narrow(resp *http.Response, x *exchange) error {
 			return err
 		}
 		return p.filterAnswer(resp, x)
-	case x.route.Guard.filter != nil:
+	case filters:
 		return p.filterAnswer(resp, x)
 	}
 	return answer.HideWarnings(resp, x.route.Formats, &x.warnings)
+}
+
+// filterAnswer puts the row's filter into the answer's way.
+func (p *Proxy) filterAnswer(resp *http.Response, x *exchange) error {
+	who := asker{p, x.id, x.matcher}
+	err := answer.Filter(resp, x.route.Streams, x.route.Guard.filter, func(ctx context.Context) filter.View {
+		v := who.view(ctx)
+		v.Params = x.params.Values()
+		return v
+	})
+	if err == nil {
+		resp.Body = &answerBody{ReadCloser: resp.Body, x: x}
+	}
+	return err
 }
 
 // narrowError keeps an upstream error's status and type, and its text if it speaks of
@@ -60,7 +107,66 @@ func (p *Proxy) narrowError(resp *http.Response, x *exchange) error {
 	}
 	if resp.StatusCode == http.StatusMethodNotAllowed {
 		// The row has another method, or the upstream lacks the endpoint.
-		e.Allow = slices.DeleteFunc(slices.Clone(x.route.Methods), func(m string) bool { return m == x.scoped.r.Method })
+		e.Allow = slices.DeleteFunc(slices.Clone(x.route.Methods), func(m string) bool { return m == x.method })
 	}
 	return e
 }
+
+var errStalled = errors.New("the upstream stopped in the middle of its answer")
+
+// An answerBody is an upstream's answer on its way. It tells the access line
+// when the answer was cut short.
+type answerBody struct {
+	io.ReadCloser
+	x *exchange
+}
+
+func (b *answerBody) Read(buf []byte) (int, error) {
+	n, err := b.ReadCloser.Read(buf)
+	if err != nil && err != io.EOF {
+		if upstream.IsTimeout(err) {
+			err = errStalled
+		}
+		b.x.failedWith(fmt.Errorf("the answer was cut short: %w", err))
+	}
+	return n, err
+}
+
+// cutShort is an answer that broke off before its caller got anything of it.
+func cutShort(err error) error {
+	var e *apiError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return err
+	case errors.Is(err, answer.ErrUnfiltered):
+		return answer.Unfilterable(err)
+	case errors.Is(err, errStalled):
+		e = failure(http.StatusGatewayTimeout, "the upstream stopped in the middle of its answer")
+	default:
+		e = failure(http.StatusBadGateway, "the upstream broke off its answer")
+	}
+	e.Err = err
+	return e
+}
+
+// upstreamError says what went wrong in words that name no address.
+func upstreamError(err error) error {
+	if e, ok := errors.AsType[*apiError](err); ok {
+		return e
+	}
+	var e *apiError
+	switch {
+	case errors.Is(err, context.Canceled):
+		e = &apiError{Status: statusClientGone, Type: "canceled", Message: "the request was canceled"}
+	case upstream.IsTimeout(err) && !errors.Is(err, upstream.ErrUnreached):
+		e = failure(http.StatusGatewayTimeout, "the upstream did not answer in time")
+	default:
+		e = failure(http.StatusBadGateway, "the upstream could not be reached")
+	}
+	e.Err = err
+	return e
+}
+
+// statusClientGone is what the log says of a caller who left, when nobody reads
+// it, and what Prometheus says of a query that was canceled.
+const statusClientGone = 499

@@ -29,27 +29,13 @@ type exchange struct {
 	docs      bool          // the answer is the same for all, and may be kept
 	limits    Limits        // the identity's
 	params    scope.Params  // the caller's own, for the row's filter
-	scoped    scopedRequest // what goes to the upstream
 	forwarded time.Time
 	answer    answerBody
 	warnings  answer.Warnings
-	stall     time.Duration // how long the caller may take nothing
-	armed     time.Time     // when that began last
-	http2     bool
+	stall     stallGuard
 	room      int64 // taken of the proxy's room for large bodies
 	unread    bool  // the request's body, or a part of it
 	gone      bool  // the caller left before an answer began
-}
-
-// exchangeKey finds the exchange on ReverseProxy's way to the transport and back.
-type exchangeKey struct{}
-
-func exchangeOf(r *http.Request) (*exchange, error) {
-	x, ok := r.Context().Value(exchangeKey{}).(*exchange)
-	if !ok {
-		return nil, internal(errors.New("a request without its exchange"))
-	}
-	return x, nil
 }
 
 // WriteHeader takes the first status, and adds what is on every answer. Nothing of
@@ -90,7 +76,7 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handle(w, 
 func (p *Proxy) handle(w http.ResponseWriter, r *http.Request, serve func(*exchange, *http.Request) error) {
 	x := &exchange{
 		ResponseWriter: w, record: p.newRecord(r), origin: r.Header.Get("Origin"),
-		stall: p.stall, http2: r.ProtoMajor > 1, unread: r.ContentLength != 0,
+		stall: stallGuard{limit: p.stall, http2: r.ProtoMajor > 1}, unread: r.ContentLength != 0,
 	}
 	x.idHeader[0] = x.id
 	if x.unread && r.Header["Expect"] != nil {

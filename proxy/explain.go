@@ -53,7 +53,7 @@ func explain(p *Proxy, x *exchange, req scope.Request) error {
 	body, err := json.Marshal(struct {
 		Status string `json:"status"`
 		Data   data   `json:"data"`
-	}{"success", data{query, enforced, p.label, tenants, policies, x.matcher.enforcer.Everything()}})
+	}{"success", data{query, enforced, p.matchers.label, tenants, policies, x.matcher.enforcer.Everything()}})
 	if err != nil {
 		return internal(err)
 	}

@@ -1,7 +1,6 @@
 package proxy_test
 
 import (
-	"bytes"
 	"compress/gzip"
 	"io"
 	"net/http"
@@ -12,7 +11,6 @@ import (
 	"time"
 
 	"github.com/promfence/promfence/proxy"
-	"github.com/promfence/promfence/proxy/filter"
 )
 
 // data wraps a data value in the envelope of a success.
@@ -154,14 +152,6 @@ func TestAnOwnHugeElementIsNamed(t *testing.T) {
 	})
 	resp, body := f.Get(t, "/api/v1/alerts")
 	wantError(t, resp, body, http.StatusBadGateway, "bad_gateway", `the alert "Mine" is larger than the 8 MiB`)
-}
-
-func TestAPanicInAFilterIsAnError(t *testing.T) {
-	var out bytes.Buffer
-	err := proxy.RunFilter(func(io.Writer, io.Reader, filter.View) error { panic("of a filter") }, &out, strings.NewReader(""))
-	if err == nil || !strings.Contains(err.Error(), "panic: of a filter") || out.Len() > 0 {
-		t.Errorf("%v, wrote %q", err, out.String())
-	}
 }
 
 // peakHeap runs f and returns how far the heap rose above its start.

@@ -6,8 +6,8 @@
 // is spelled afresh from what the row names: path, parameters, headers. Every
 // selector of it holds the tenant's matcher, which is checked on the text that
 // leaves, parsed again. An answer that no selector narrows is filtered by the
-// row's own filter, and what cannot be filtered is not delivered. Only a
-// scopedRequest can be sent, and only scope makes one of a caller's request.
+// row's own filter, and what cannot be filtered is not delivered. Package upstream
+// makes every request that leaves, of a scope.Request, and only scope makes those.
 package proxy
 
 import (
@@ -16,7 +16,6 @@ import (
 	"errors"
 	"iter"
 	"net/http"
-	"net/http/httputil"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -29,7 +28,6 @@ import (
 
 	"github.com/promfence/promfence/auth"
 	"github.com/promfence/promfence/auth/policy"
-	"github.com/promfence/promfence/proxy/filter"
 	"github.com/promfence/promfence/proxy/scope"
 	"github.com/promfence/promfence/proxy/upstream"
 )
@@ -76,26 +74,38 @@ type Options struct {
 
 // A Proxy is an http.Handler. It is safe for concurrent use.
 type Proxy struct {
-	auth         Authenticator
-	ready        func() error
-	docs         http.Handler
-	console      http.Handler
-	routes       *router
-	upstream     *upstream.Client
-	reverse      *httputil.ReverseProxy
-	timeout      time.Duration // the upstream's
-	target       *url.URL
-	prefix       string // the upstream's path prefix, escaped, without a trailing slash
-	tenantHeader string
-	ownHeader    http.Header
+	auth     Authenticator
+	ready    func() error
+	draining atomic.Bool
+	docs     http.Handler
+	console  http.Handler
+	routes   *router
+	matchers *matcherCache
+	admission
+	upstream *upstream.Client
+	shared   struct{ rules, metadata bool }
+	known    known
+	stall    time.Duration
+	everyAnswer
+	records
+}
 
-	stall          time.Duration
-	label          string
-	matchers       *matcherCache
-	shared         struct{ rules, metadata bool }
-	limits         Limits
-	gate           *gate
-	bodies         bodyRoom
+// An admission bounds what callers may ask, together and each.
+type admission struct {
+	limits Limits
+	gate   *gate
+	bodies bodyRoom
+}
+
+// An everyAnswer is what is on every answer, whoever makes it.
+type everyAnswer struct {
+	cors    cors
+	noStore []string
+	vary    []string
+}
+
+// records are where what requests leave behind goes.
+type records struct {
 	log            zerolog.Logger
 	slowQuery      time.Duration
 	auditLog       AuditLog
@@ -104,13 +114,6 @@ type Proxy struct {
 	trustedProxies []netip.Prefix
 	metrics        *metrics
 	spans          func(Span)
-	cors           cors
-	noStore        []string
-	vary           []string
-	names          *lookup[filter.Names]    // for the filter of /metadata
-	texts          *lookup[filter.Texts]    // likewise
-	families       *lookup[filter.Families] // for that of /search/metric_names
-	draining       atomic.Bool
 }
 
 // New makes a Proxy, or says what is missing.
@@ -127,25 +130,24 @@ func New(o Options) (*Proxy, error) {
 	m := newMetrics(o.Registerer)
 	p := &Proxy{
 		auth: o.Auth, ready: o.Ready, docs: o.Docs, console: o.Console,
-		routes: newRouter(routeTable), target: o.Upstream,
-		prefix:       strings.TrimRight(o.Upstream.EscapedPath(), "/"),
-		tenantHeader: http.CanonicalHeaderKey(o.TenantHeader),
-		label:        o.Label, matchers: newMatcherCache(o.Label, o.OnConflict, m), limits: o.Limits, gate: newGate(o.Before), bodies: newBodyRoom(o.Limits.BodyBytes),
-		log: o.Logger, slowQuery: o.SlowQuery, deferred: o.Deferred, auditLog: o.Audit, auditRequired: o.AuditRequired,
-		metrics: m, spans: o.Spans, trustedProxies: o.TrustedProxies,
-		cors:    newCORS(o.CORSOrigins, o.TokenHeaders),
-		noStore: []string{"private, no-store"},
-		vary:    []string{strings.Join(slices.Concat(o.TokenHeaders, []string{policy.TenantHeader, policy.PolicyHeader, "Accept-Encoding"}), ", ")},
+		routes: newRouter(routeTable), matchers: newMatcherCache(o.Label, o.OnConflict, m),
+		admission: admission{o.Limits, newGate(o.Before), newBodyRoom(o.Limits.BodyBytes)},
+		upstream: upstream.New(upstream.Options{
+			URL: o.Upstream, Timeout: o.UpstreamTimeout, TLS: o.UpstreamTLS, MaxIdleConnections: o.MaxIdleConnections,
+			Header: o.UpstreamHeader, TenantHeader: o.TenantHeader,
+		}),
+		known: newKnown(o.UpstreamTimeout), stall: cmp.Or(o.StallTimeout, stallTimeout),
+		everyAnswer: everyAnswer{
+			cors:    newCORS(o.CORSOrigins, o.TokenHeaders),
+			noStore: []string{"private, no-store"},
+			vary:    []string{strings.Join(slices.Concat(o.TokenHeaders, []string{policy.TenantHeader, policy.PolicyHeader, "Accept-Encoding"}), ", ")},
+		},
+		records: records{
+			log: o.Logger, slowQuery: o.SlowQuery, auditLog: o.Audit, auditRequired: o.AuditRequired,
+			deferred: o.Deferred, trustedProxies: o.TrustedProxies, metrics: m, spans: o.Spans,
+		},
 	}
-	p.ownHeader, p.stall = o.UpstreamHeader, cmp.Or(o.StallTimeout, stallTimeout)
 	p.shared.rules, p.shared.metadata = o.SharedRules, o.SharedMetadata
-	p.timeout = o.UpstreamTimeout
-	p.upstream = upstream.New(upstream.Options{URL: o.Upstream, Timeout: o.UpstreamTimeout, TLS: o.UpstreamTLS, MaxIdleConnections: o.MaxIdleConnections})
-	if o.Upstream.Scheme == "unix" { // the path is the socket's
-		p.target, p.prefix = &url.URL{Scheme: "http", Host: "localhost"}, ""
-	}
-	p.reverse = p.newReverse()
-	p.names, p.texts, p.families = newLookup(filter.Names.Size), newLookup(filter.Texts.Size), newLookup(filter.Families.Size)
 	return p, nil
 }
 
@@ -223,8 +225,29 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 	if route.Answer != nil {
 		return route.Answer(p, x, narrowed)
 	}
-	p.forward(x, p.spell(x, r, name, narrowed))
+	p.forward(x, r, name, narrowed)
 	return nil
+}
+
+// forward sends what was narrowed, and hands the answer to the exchange.
+func (p *Proxy) forward(x *exchange, r *http.Request, labelName string, narrowed scope.Request) {
+	if e := p.log.Debug(); e.Enabled() {
+		e.Str("req_id", x.id).Str("params", clipLog(narrowed.Form())).Msg("scoped")
+	}
+	x.forwarded = time.Now()
+	p.upstream.Forward(r.Context(), p.call(x, r, labelName, narrowed), x)
+}
+
+// call is what the upstream is sent of a request.
+func (p *Proxy) call(x *exchange, r *http.Request, labelName string, narrowed scope.Request) upstream.Call {
+	kind := upstream.Streamed
+	if x.route.Guard.Filters() {
+		kind = upstream.Filtered
+	}
+	return upstream.Call{
+		Request: narrowed, Kind: kind, Method: r.Method, Path: x.route.upstreamPath(labelName),
+		ID: x.idHeader[:], Caller: r.Header, Formats: x.route.Formats, Span: x.span.context(),
+	}
 }
 
 // narrowRequest makes what goes to the upstream of what the caller sent.

@@ -230,6 +230,14 @@ func pathSegment(s string) bool {
 	return false
 }
 
+func unescaped(escape string) string {
+	s, err := url.PathUnescape(escape)
+	if err != nil { // it matched validEscape
+		panic(err)
+	}
+	return s
+}
+
 // labelName decodes the label name in a path, to be spelled again by us. Every
 // name that Prometheus takes is taken: UTF-8, and the U__ form as it stands.
 func labelName(raw string) (string, error) {

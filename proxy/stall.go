@@ -1,14 +1,9 @@
 package proxy
 
 import (
-	"errors"
-	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"time"
-
-	"github.com/promfence/promfence/proxy/upstream"
 )
 
 // stallTimeout is how long a caller may take nothing of what was written for
@@ -16,25 +11,32 @@ import (
 // does not keep our memory and the upstream's.
 const stallTimeout = time.Minute
 
+// A stallGuard bounds how long a caller may take nothing of an answer.
+type stallGuard struct {
+	limit time.Duration
+	armed time.Time // when the limit began last
+	http2 bool
+}
+
 // arm begins the time in which what is written next must be on its way. One
 // that has just begun will do: setting a deadline costs more than a look at the
 // clock.
 func (x *exchange) arm() {
 	now := time.Now()
-	if now.Sub(x.armed) < x.stall/100 {
+	if now.Sub(x.stall.armed) < x.stall.limit/100 {
 		return
 	}
-	x.armed = now
+	x.stall.armed = now
 	// A writer without deadlines (a test's recorder) has no slow peer either.
-	_ = http.NewResponseController(x.ResponseWriter).SetWriteDeadline(now.Add(x.stall))
+	_ = http.NewResponseController(x.ResponseWriter).SetWriteDeadline(now.Add(x.stall.limit))
 }
 
 // disarm ends it. HTTP/2 resets a stream when its deadline passes, even while
 // nothing is written because the upstream is still thinking; HTTP/1 looks at the
 // deadline only when it writes, and arm sets it anew.
 func (x *exchange) disarm() {
-	if x.http2 {
-		x.armed = time.Time{}
+	if x.stall.http2 {
+		x.stall.armed = time.Time{}
 		_ = http.NewResponseController(x.ResponseWriter).SetWriteDeadline(time.Time{})
 	}
 }
@@ -66,24 +68,4 @@ func reset(w http.ResponseWriter) {
 		}
 		conn = over.NetConn()
 	}
-}
-
-var errStalled = errors.New("the upstream stopped in the middle of its answer")
-
-// An answerBody is an upstream's answer on its way. It tells the access line
-// when the answer was cut short.
-type answerBody struct {
-	io.ReadCloser
-	x *exchange
-}
-
-func (b *answerBody) Read(buf []byte) (int, error) {
-	n, err := b.ReadCloser.Read(buf)
-	if err != nil && err != io.EOF {
-		if upstream.IsTimeout(err) {
-			err = errStalled
-		}
-		b.x.failedWith(fmt.Errorf("the answer was cut short: %w", err))
-	}
-	return n, err
 }

@@ -1,14 +1,13 @@
 package proxy
 
 import (
-	"context"
 	"crypto/rand"
 	"net/http"
-	"strings"
 	"time"
 
-	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/promfence/promfence/proxy/upstream"
 )
 
 // A Span is one request as a distributed trace shows it.
@@ -31,15 +30,12 @@ type spanUnderWay struct {
 	state trace.TraceState // the caller's, to be passed on
 }
 
-// traceContext reads and writes the headers of W3C's Trace Context.
-var traceContext propagation.TraceContext
-
 // newSpan continues the trace that the caller's headers name, or begins one. It is
 // nil when the caller has decided that this trace is not recorded.
 func newSpan(h http.Header) *spanUnderWay {
 	s := &spanUnderWay{}
 	_, _ = rand.Read(s.ID[:]) // never fails, by its documentation
-	if parent := callersSpan(h); parent.IsValid() {
+	if parent := upstream.CallersSpan(h); parent.IsValid() {
 		if !parent.IsSampled() {
 			return nil
 		}
@@ -50,43 +46,13 @@ func newSpan(h http.Header) *spanUnderWay {
 	return s
 }
 
-// callersSpan is the span that the headers name, if they name one. With two lines of
-// traceparent they name none.
-func callersSpan(h http.Header) trace.SpanContext {
-	if len(h["Traceparent"]) != 1 {
+// context is the span as the parent of what the upstream records, and nobody's
+// where none is recorded.
+func (s *spanUnderWay) context() trace.SpanContext {
+	if s == nil {
 		return trace.SpanContext{}
 	}
-	carrier := propagation.HeaderCarrier{"Traceparent": h["Traceparent"]}
-	if state := joinTracestate(h); state != "" {
-		carrier.Set("Tracestate", state)
-	}
-	return trace.SpanContextFromContext(traceContext.Extract(context.Background(), carrier))
-}
-
-// joinTracestate makes one text of the lines of tracestate: they are one list. It is
-// empty if that is too long to be passed on.
-func joinTracestate(h http.Header) string {
-	if state := strings.Join(h["Tracestate"], ","); len(state) <= maxHeaderValue {
-		return state
-	}
-	return ""
-}
-
-// propagate makes what the upstream records a child of this span. Without one, what
-// the caller sent is passed on.
-func (s *spanUnderWay) propagate(in, out http.Header) {
-	if s == nil {
-		if len(in["Tracestate"]) > 1 {
-			delete(out, "Tracestate")
-			if state := joinTracestate(in); state != "" {
-				out.Set("Tracestate", state)
-			}
-		}
-		return
-	}
-	delete(out, "Tracestate") // of a trace that we could not read, unless it is set now
-	here := trace.NewSpanContext(trace.SpanContextConfig{TraceID: s.Trace, SpanID: s.ID, TraceFlags: trace.FlagsSampled, TraceState: s.state})
-	traceContext.Inject(trace.ContextWithSpanContext(context.Background(), here), propagation.HeaderCarrier(out))
+	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: s.Trace, SpanID: s.ID, TraceFlags: trace.FlagsSampled, TraceState: s.state})
 }
 
 // trace hands over the span of a request that has ended.

@@ -40,8 +40,12 @@ import (
 // ErrUnfiltered is an answer that cannot be read, and so is not delivered.
 var ErrUnfiltered = errors.New("the upstream's answer could not be filtered")
 
-// Unfilterable is the failure of a request with such an answer.
+// Unfilterable is the failure of a request with such an answer, unless the cause has
+// words of its own for the caller.
 func Unfilterable(cause error) error {
+	if e, ok := errors.AsType[*apierr.Error](cause); ok {
+		return e
+	}
 	e := apierr.New(http.StatusBadGateway, "the upstream's answer is not what promfence expects here, so it was not passed on")
 	e.Err = errors.Join(ErrUnfiltered, cause)
 	return e

@@ -77,8 +77,8 @@ func Unnamed(samples bool) []string {
 	return []string{"application/json"}
 }
 
-// IsJSON reports whether an answer may be JSON, by its Content-Type.
-func IsJSON(contentType string) bool {
+// isJSON reports whether an answer may be JSON, by its Content-Type.
+func isJSON(contentType string) bool {
 	_, ok := answerType(contentType, jsonTypes)
 	return ok
 }

@@ -1,7 +1,9 @@
 package upstream
 
 import (
+	"context"
 	"errors"
+	"net/http"
 	"time"
 )
 
@@ -40,4 +42,12 @@ func (c *Client) Socket(f func(fd uintptr)) error {
 		}
 	}
 	return errors.New("no idle connection")
+}
+
+// Send sends a request as it is.
+func (c *Client) Send(r *http.Request, kind Kind) (*http.Response, error) { return c.send(r, kind) }
+
+// Request is what a call becomes.
+func (c *Client) Request(ctx context.Context, call Call) (*http.Request, error) {
+	return c.request(ctx, call)
 }

@@ -17,6 +17,9 @@
 // A request is sent again only if the upstream cannot have read it: the connection
 // was closed while it was idle, or failed before the whole request was written. A
 // query that its upstream died of is not sent to the next one.
+//
+// What is sent is a [Call]: its request was narrowed, or this package refuses it. Only
+// here are requests to the upstream made, and only here is there a ReverseProxy.
 package upstream
 
 import (
@@ -28,6 +31,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 )
 
@@ -38,7 +42,9 @@ const (
 
 // Options are what a Client is made of.
 type Options struct {
-	URL                *url.URL      // http, https or unix; scheme and host count here, or a socket's path
+	URL                *url.URL      // http or https, host and an optional path prefix; or unix and a socket's path
+	Header             http.Header   // set on every request: promfence's own credentials
+	TenantHeader       string        // names the tenants of every request; empty = none
 	Timeout            time.Duration // to the response header, and between parts of the body; 0 = none
 	TLS                *tls.Config   // for https; nil = Go's defaults
 	MaxIdleConnections int           // kept open, of all kinds together; 0 = no connection serves twice
@@ -49,8 +55,8 @@ type Kind int
 
 // The kinds differ in who reads the raw answer: the caller, or one of promfence's filters.
 const (
-	Streamed Kind = iota
-	Filtered
+	Filtered Kind = iota
+	Streamed
 	kinds
 )
 
@@ -72,13 +78,29 @@ type Client struct {
 	tls     *tls.Config // nil = none
 	timeout time.Duration
 	pool    pool
+
+	target       *url.URL // scheme and host
+	prefix       string   // escaped, without a trailing slash
+	header       http.Header
+	tenantHeader string
+
+	transports [kinds]transport
+	buffers    bufferPool
 }
 
 // New makes a Client. It connects when there is something to send.
 func New(o Options) *Client {
-	c := &Client{network: "tcp", timeout: o.Timeout, pool: pool{most: o.MaxIdleConnections}}
-	if o.URL.Scheme == "unix" {
+	c := &Client{
+		network: "tcp", timeout: o.Timeout, pool: pool{most: o.MaxIdleConnections},
+		target: o.URL, prefix: strings.TrimRight(o.URL.EscapedPath(), "/"),
+		header: o.Header, tenantHeader: http.CanonicalHeaderKey(o.TenantHeader),
+	}
+	for kind := range c.transports {
+		c.transports[kind] = transport{c, Kind(kind)}
+	}
+	if o.URL.Scheme == "unix" { // the path is the socket's
 		c.network, c.address = "unix", o.URL.Path
+		c.target, c.prefix = &url.URL{Scheme: "http", Host: "localhost"}, ""
 		return c
 	}
 	port := "80"
@@ -95,8 +117,8 @@ func New(o Options) *Client {
 	return c
 }
 
-// Send asks the upstream. The answer's body gives the connection back, or closes it.
-func (c *Client) Send(r *http.Request, kind Kind) (*http.Response, error) {
+// send asks the upstream. The answer's body gives the connection back, or closes it.
+func (c *Client) send(r *http.Request, kind Kind) (*http.Response, error) {
 	if idle := c.pool.take(kind); idle != nil {
 		resp, err := idle.ask(r)
 		if err == nil || idle.whole || idle.received > 0 || IsTimeout(err) || r.Context().Err() != nil {

@@ -27,9 +27,10 @@ var arrows = map[string][]string{
 	"cmd/promfence/logs":     {},
 	"cmd/promfence/otlp":     {},
 
-	"proxy":                  {"auth", "auth/policy", "proxy/answer", "proxy/apierr", "proxy/filter", "proxy/promql", "proxy/remoteread", "proxy/scope", "proxy/upstream"},
+	"proxy":                  {"auth", "auth/policy", "proxy/answer", "proxy/apierr", "proxy/filter", "proxy/lookup", "proxy/promql", "proxy/remoteread", "proxy/scope", "proxy/upstream"},
 	"proxy/answer":           {"auth", "proxy/apierr", "proxy/filter"},
 	"proxy/filter":           {"auth/policy", "proxy/apierr"},
+	"proxy/lookup":           {},
 	"proxy/upstream":         {"proxy/apierr", "proxy/scope"},
 	"proxy/scope":            {"auth/policy", "proxy/apierr", "proxy/promql", "proxy/remoteread"},
 	"proxy/remoteread":       {"auth/policy", "proxy/apierr", "proxy/promql"},
@@ -57,7 +58,7 @@ var keepers = map[string]keeper{
 	"github.com/golang/snappy":                                     {packages: []string{"proxy/remoteread"}, inTests: true},
 	"google.golang.org/protobuf/encoding/protowire":                {packages: []string{"proxy/remoteread"}},
 	"github.com/go-json-experiment/json/jsontext":                  {packages: []string{"proxy/filter", "auth", "auth/policy"}},
-	"net/http/httputil":                                            {packages: []string{"proxy"}, inTests: true},
+	"net/http/httputil":                                            {packages: []string{"proxy/upstream"}, inTests: true},
 }
 
 // dialers are the keepers of net.Dial and net.Dialer: whoever has another way to

@@ -1,0 +1,79 @@
+package upstream
+
+import (
+	"context"
+	"io"
+	"log"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+)
+
+// A Taker waits for the answer to a call. It is the ResponseWriter of its caller.
+type Taker interface {
+	http.ResponseWriter
+
+	// Take looks at an answer before a byte of it leaves. It sets the headers that the
+	// caller gets and takes all out of the answer, and may replace its body. Its error
+	// is the answer that the caller gets instead.
+	Take(*http.Response) error
+
+	// Fail answers with an error: Take's, or why there is no answer.
+	Fail(error)
+}
+
+// Forward sends a call and hands over the answer. It is a caller's only way to the
+// upstream. ReverseProxy gets a request that holds nothing: what it copies, adds or
+// passes on of one (X-Forwarded-For, upgrades, informational answers) has nothing to
+// work on, and Rewrite puts the call's request in its place, as it was spelled.
+func (c *Client) Forward(ctx context.Context, call Call, to Taker) {
+	r, err := c.request(ctx, call)
+	if err != nil {
+		to.Fail(err)
+		return
+	}
+	reverse := httputil.ReverseProxy{
+		Rewrite:        func(p *httputil.ProxyRequest) { p.Out = r },
+		Transport:      &c.transports[call.Kind],
+		BufferPool:     &c.buffers,
+		ModifyResponse: to.Take,
+		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { to.Fail(err) },
+		ErrorLog:       noLog, // the access line has it all
+	}
+	shell := &http.Request{URL: nowhere, Header: noAgent}
+	reverse.ServeHTTP(to, shell.WithContext(ctx))
+}
+
+// Ask sends a question of promfence's own, whose answer no caller reads.
+func (c *Client) Ask(ctx context.Context, call Call) (*http.Response, error) {
+	r, err := c.request(ctx, call)
+	if err != nil {
+		return nil, err
+	}
+	return c.send(r, call.Kind)
+}
+
+var (
+	nowhere = &url.URL{}
+	noAgent = http.Header{"User-Agent": nil} // keeps ReverseProxy from adding one
+	noLog   = log.New(io.Discard, "", 0)
+)
+
+// A transport is how ReverseProxy reaches the upstream.
+type transport struct {
+	client *Client
+	kind   Kind
+}
+
+// RoundTrip sends a request that Rewrite has put in its place. It hands over a copy
+// of the response, so that trailers, which arrive after the headers were narrowed,
+// are filled into one that nobody reads.
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.client.send(r, t.kind)
+	if err != nil {
+		return nil, err
+	}
+	detached := *resp
+	detached.Trailer = nil
+	return &detached, nil
+}
