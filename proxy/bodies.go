@@ -21,7 +21,7 @@ const (
 // deadlines (a test's recorder) has no slow peer either.
 type pacedReader struct {
 	body io.Reader
-	rc   *http.ResponseController
+	rc   http.ResponseController
 	end  time.Time
 	err  error
 }

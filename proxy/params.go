@@ -107,13 +107,17 @@ func readBody(x *exchange, r *http.Request, buf *bytes.Buffer, limit int64) (int
 	if r.ContentLength > limit {
 		return 0, scope.TooLarge(limit)
 	}
-	rc := http.NewResponseController(x.ResponseWriter)
-	src := io.Reader(&pacedReader{body: r.Body, rc: rc, end: time.Now().Add(bodyTimeout)})
+	paced := &pacedReader{body: r.Body, rc: *http.NewResponseController(x.ResponseWriter), end: time.Now().Add(bodyTimeout)}
+	src := io.Reader(paced)
 	size := r.ContentLength
 	if size < 0 { // else net/http reads no more than was announced
 		src, size = io.LimitReader(src, limit+1), limit
 	}
-	n, err := buf.ReadFrom(io.LimitReader(src, keptBody))
+	first := src
+	if size > keptBody {
+		first = io.LimitReader(src, keptBody)
+	}
+	n, err := buf.ReadFrom(first)
 	if err == nil && n == keptBody && size > keptBody {
 		if err := x.proxy.bodies.take(x, size); err != nil {
 			return 0, err
@@ -123,7 +127,7 @@ func readBody(x *exchange, r *http.Request, buf *bytes.Buffer, limit int64) (int
 		n += rest
 	}
 	if err != nil || r.ProtoMajor > 1 { // else net/http has done so at the body's end
-		_ = rc.SetReadDeadline(time.Time{})
+		_ = paced.rc.SetReadDeadline(time.Time{})
 	}
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):

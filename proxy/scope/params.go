@@ -60,7 +60,7 @@ next:
 func (ps Params) encode() string {
 	size := 0
 	for _, p := range ps {
-		size += len(p.Name) + len(p.Value)*3/2 + len("=&") // a query's usual share of escapes
+		size += escapedLen(p.Name) + escapedLen(p.Value) + len("=&")
 	}
 	var b strings.Builder
 	b.Grow(size)
@@ -82,6 +82,17 @@ var unreserved = func() (set [256]bool) {
 	}
 	return set
 }()
+
+// escapedLen is the length of what writeEscaped writes.
+func escapedLen(s string) int {
+	n := len(s)
+	for i := range len(s) {
+		if !unreserved[s[i]] && s[i] != ' ' {
+			n += len("%XX") - 1
+		}
+	}
+	return n
+}
 
 // writeEscaped spells s as url.QueryEscape does.
 func writeEscaped(b *strings.Builder, s string) {

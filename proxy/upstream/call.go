@@ -1,10 +1,8 @@
 package upstream
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -123,7 +121,7 @@ func (c *Client) setOwnHeaders(h http.Header, call Call) error {
 // setContent adds the parameters, or the body of a remote-read request.
 func (call Call) setContent(out *http.Request) {
 	if body, ok := call.Request.Body(); ok {
-		setBody(out, len(body), func() io.Reader { return bytes.NewReader(body) })
+		setBody(out, string(body))
 		out.Header["Content-Type"], out.Header["Content-Encoding"] = readType, snappy
 		out.Header["X-Prometheus-Remote-Read-Version"] = readVersion
 		return
@@ -133,14 +131,19 @@ func (call Call) setContent(out *http.Request) {
 		out.URL.RawQuery = form
 		return
 	}
-	setBody(out, len(form), func() io.Reader { return strings.NewReader(form) })
+	setBody(out, form)
 	out.Header["Content-Type"] = formType
 }
 
-func setBody(out *http.Request, length int, read func() io.Reader) {
-	out.ContentLength = int64(length)
-	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(read()), nil }
-	out.Body = io.NopCloser(read())
+// A content is a request's body, which can be sent again.
+type content struct{ strings.Reader }
+
+func (*content) Close() error { return nil }
+
+func setBody(out *http.Request, text string) {
+	body := &content{}
+	body.Reset(text)
+	out.Body, out.ContentLength = body, int64(len(text))
 }
 
 // takesGzip reports whether a caller takes gzip. What else they take is not asked

@@ -32,6 +32,7 @@ type conn struct {
 	bw       *bufio.Writer
 	socket   syscall.RawConn  // below TLS, if there is
 	peek     func(fd uintptr) // fills in seen
+	hangUp   func()           // closes the connection; whoever waits for it learns of it
 	seen     state
 	records  *tlsRecords // nil = no TLS
 	armed    time.Time   // when the time limit was set last
@@ -65,6 +66,7 @@ func newConn(client *Client, kind Kind, raw, over net.Conn, records *tlsRecords)
 		return nil, err
 	}
 	c := &conn{Conn: over, client: client, kind: kind, socket: socket, records: records}
+	c.hangUp = func() { _ = c.Close() }
 	c.peek = func(fd uintptr) { c.seen = peek(fd) }
 	c.br, c.bw = bufio.NewReaderSize(c, connBuffer), bufio.NewWriterSize(c, connBuffer)
 	return c, nil
@@ -116,7 +118,7 @@ func (c *conn) arm() {
 func (c *conn) ask(r *http.Request) (*http.Response, error) {
 	ctx := r.Context()
 	c.arm()
-	c.unwatch = context.AfterFunc(ctx, func() { _ = c.Close() }) // whoever waits for it learns of it
+	c.unwatch = context.AfterFunc(ctx, c.hangUp)
 	resp, err := c.roundTrip(r)
 	if err != nil {
 		c.unwatch()

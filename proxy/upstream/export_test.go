@@ -51,3 +51,6 @@ func (c *Client) Send(r *http.Request, kind Kind) (*http.Response, error) { retu
 func (c *Client) Request(ctx context.Context, call Call) (*http.Request, error) {
 	return c.request(ctx, call)
 }
+
+// SetBody gives a request a body that can be sent again.
+var SetBody = setBody

@@ -37,11 +37,18 @@ func (c *Client) Forward(ctx context.Context, call Call, to Taker) {
 		Transport:      &c.transports[call.Kind],
 		BufferPool:     &c.buffers,
 		ModifyResponse: to.Take,
-		ErrorHandler:   func(_ http.ResponseWriter, _ *http.Request, err error) { to.Fail(err) },
+		ErrorHandler:   fail,
 		ErrorLog:       noLog, // the access line has it all
 	}
-	shell := &http.Request{URL: nowhere, Header: noAgent}
+	shell := &http.Request{URL: nowhere}
 	reverse.ServeHTTP(to, shell.WithContext(ctx))
+}
+
+// fail is the way of an error to the taker, who is the ResponseWriter, too.
+func fail(to http.ResponseWriter, _ *http.Request, err error) {
+	if to, ok := to.(Taker); ok { // Forward hands over nothing else
+		to.Fail(err)
+	}
 }
 
 // Ask sends a question of promfence's own, whose answer no caller reads.
@@ -55,7 +62,6 @@ func (c *Client) Ask(ctx context.Context, call Call) (*http.Response, error) {
 
 var (
 	nowhere = &url.URL{}
-	noAgent = http.Header{"User-Agent": nil} // keeps ReverseProxy from adding one
 	noLog   = log.New(io.Discard, "", 0)
 )
 

@@ -28,6 +28,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -124,12 +125,10 @@ func (c *Client) send(r *http.Request, kind Kind) (*http.Response, error) {
 		if err == nil || idle.whole || idle.received > 0 || IsTimeout(err) || r.Context().Err() != nil {
 			return resp, err
 		}
-		if r.GetBody != nil {
-			again := *r
-			if again.Body, err = r.GetBody(); err != nil {
+		if sent, ok := r.Body.(io.Seeker); ok {
+			if _, err := sent.Seek(0, io.SeekStart); err != nil {
 				return nil, err
 			}
-			r = &again
 		}
 	}
 	fresh, err := c.dial(r.Context(), kind)

@@ -116,10 +116,11 @@ func get(ctx context.Context, t *testing.T) *http.Request {
 
 func post(ctx context.Context, t *testing.T, size int) *http.Request {
 	t.Helper()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://upstream/api/v1/query", strings.NewReader(strings.Repeat("x", size)))
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://upstream/api/v1/query", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
+	upstream.SetBody(r, strings.Repeat("x", size))
 	return r
 }
 
