@@ -36,8 +36,18 @@ image: binaries ## bin/image: the container image for Linux on amd64 and arm64, 
 	cd test && go run ./harness/image -out ../bin/image -binaries ../bin/binaries/promfence-linux- -version $(VERSION) -revision $(COMMIT) -created $(COMMITTED)
 	@echo "sha256:$$(sha256sum <bin/image/index.json | cut -d' ' -f1)"
 
-release: image ## bin/release: archives, image and checksums, the same bytes from the same commit; KEY=FILE signs them
+# A chart's version has no v, and begins with a number, also without a tag.
+CHART = $(shell echo '$(VERSION)' | sed -E 's/^v//; t; s/^/0.0.0-g/')
+
+# What helm package would write, with the commit's time.
+chart:
+	@rm -rf bin/chart && mkdir -p bin/chart bin/release && cp -RL cmd/promfence/deploy/chart bin/chart/promfence && rm -rf bin/chart/promfence/ci
+	@sed -i.orig -e 's/^version: .*/version: $(CHART)/' -e 's/^appVersion: .*/appVersion: $(VERSION)/' bin/chart/promfence/Chart.yaml && rm bin/chart/promfence/Chart.yaml.orig
+	@$(ARCHIVE) -C bin/chart promfence | gzip -9 -n >bin/release/promfence-$(CHART).tgz
+
+release: image ## bin/release: archives, image, chart and checksums, the same bytes from the same commit; KEY=FILE signs them
 	rm -rf bin/release && mkdir -p bin/release
+	@$(MAKE) --no-print-directory chart
 	@for platform in linux-amd64 linux-arm64 darwin-amd64 darwin-arm64; do \
 		dir=promfence-$(VERSION)-$$platform && mkdir -p bin/archive/$$dir && \
 		cp bin/binaries/promfence-$$platform bin/archive/$$dir/promfence && cp LICENSE CHANGELOG.md README.md cmd/promfence/deploy/promfence.service bin/archive/$$dir && \
@@ -115,4 +125,4 @@ bench: build ## what promfence costs, in ratios to other proxies (4 minutes)
 include openapi/redoc.mk
 include openapi/console.mk
 
-.PHONY: help build binaries image release demo test quick left-out mutants vuln lint fuzz bench
+.PHONY: help build binaries image chart release demo test quick left-out mutants vuln lint fuzz bench

@@ -67,7 +67,7 @@ func TestREADMEShowsWhatTheCodeSays(t *testing.T) {
 				return
 			}
 			if diff := cmp.Diff(part.made, text[begin[1]:end]); diff != "" {
-				t.Errorf("rewrite it with go test -run README -update ./docs (-code +README):\n%s", diff)
+				t.Errorf("rewrite it with go test ./docs -run README -update (-code +README):\n%s", diff)
 			}
 		})
 	}

@@ -10,67 +10,14 @@ import (
 	"testing"
 	"time"
 
-	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	networking "k8s.io/api/networking/v1"
-	policy "k8s.io/api/policy/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
-	"sigs.k8s.io/json"
-	"sigs.k8s.io/yaml"
 
 	"github.com/promfence/promfence/config"
 )
-
-// A cluster is what an example declares, by kind, read into Kubernetes's own
-// types: a field that these do not have is a mistake.
-type cluster struct {
-	deployment apps.Deployment // each has one
-	settings   core.ConfigMap
-	service    core.Service
-	policies   []networking.NetworkPolicy
-	budgets    []policy.PodDisruptionBudget
-	volumes    map[string]bool // ConfigMaps and Secrets
-}
-
-func declared(t *testing.T, name string) *cluster {
-	t.Helper()
-	c := &cluster{volumes: map[string]bool{}}
-	for doc := range strings.SplitSeq(string(file(t, name)), "\n---\n") {
-		var is meta.TypeMeta
-		if err := yaml.Unmarshal([]byte(doc), &is); err != nil {
-			t.Fatal(err)
-		}
-		var secret core.Secret
-		var np networking.NetworkPolicy
-		var pdb policy.PodDisruptionBudget
-		into, ok := map[string]any{
-			"apps/v1 Deployment": &c.deployment, "v1 ConfigMap": &c.settings, "v1 Service": &c.service, "v1 Secret": &secret,
-			"networking.k8s.io/v1 NetworkPolicy": &np, "policy/v1 PodDisruptionBudget": &pdb,
-		}[is.APIVersion+" "+is.Kind]
-		if !ok {
-			t.Fatalf("%s: an unknown %+v", name, is)
-		}
-		asJSON, err := yaml.YAMLToJSONStrict([]byte(doc))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if unknown, err := json.UnmarshalStrict(asJSON, into); err != nil || len(unknown) > 0 {
-			t.Errorf("%s: %s: %v %v", name, is.Kind, unknown, err)
-		}
-		switch is.Kind {
-		case "NetworkPolicy":
-			c.policies = append(c.policies, np)
-		case "PodDisruptionBudget":
-			c.budgets = append(c.budgets, pdb)
-		case "Secret":
-			c.volumes["secret "+secret.Name] = true
-		}
-	}
-	c.volumes["configMap "+c.settings.Name] = true
-	return c
-}
 
 func TestKubernetesExamples(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -97,7 +44,9 @@ func TestKubernetesExamples(t *testing.T) {
 				checkBeside(t, beside, pod.Spec)
 			}
 			c.checkVolumes(t, tt.others)
-			c.checkPolicies(t, tt.open)
+			if c.checkPolicies(t, tt.open, []string{"8081"}) == 0 {
+				t.Error("nothing keeps anybody from going around promfence")
+			}
 			s := checkSettings(t, c.settings.Data["promfence.yaml"])
 			checkDrain(t, pod.Spec, s.Server)
 			checkMemory(t, c.promfence(t), s)
@@ -216,6 +165,17 @@ func port(c core.Container, of intstr.IntOrString) string {
 // checkVolumes checks that what is mounted exists, and is seen when it changes.
 func (c *cluster) checkVolumes(t *testing.T, others map[string]bool) {
 	t.Helper()
+	c.checkMounted(t, others)
+	for _, m := range c.promfence(t).VolumeMounts {
+		if !m.ReadOnly {
+			t.Errorf("%+v", m)
+		}
+	}
+}
+
+// checkMounted checks that what is mounted is there, and not by a subPath.
+func (c *cluster) checkMounted(t *testing.T, others map[string]bool) {
+	t.Helper()
 	exists := map[string]bool{}
 	for _, v := range c.deployment.Spec.Template.Spec.Volumes {
 		from := ""
@@ -224,22 +184,25 @@ func (c *cluster) checkVolumes(t *testing.T, others map[string]bool) {
 			from = "configMap " + v.ConfigMap.Name
 		case v.Secret != nil:
 			from = "secret " + v.Secret.SecretName
+		case v.EmptyDir != nil:
+			exists[v.Name] = true
+			continue
 		}
 		exists[v.Name] = c.volumes[from] || others[from]
 	}
 	for _, m := range c.promfence(t).VolumeMounts {
-		if !exists[m.Name] || !m.ReadOnly || m.SubPath != "" {
+		if !exists[m.Name] || m.SubPath != "" {
 			t.Errorf("%+v", m)
 		}
 	}
 }
 
-// checkPolicies checks that everybody may come to promfence, its operators to
-// its metrics, and nobody but promfence to what is behind it.
-func (c *cluster) checkPolicies(t *testing.T, open []string) {
+// checkPolicies checks that everybody may come to the ports in open, some to those in
+// restricted, and nobody but promfence to what is behind it. It returns how many ports
+// are behind it.
+func (c *cluster) checkPolicies(t *testing.T, open, restricted []string) (behind int) {
 	t.Helper()
 	pod := labels.Set(c.deployment.Spec.Template.Labels)
-	behind := 0
 	for _, np := range c.policies {
 		selector, err := meta.LabelSelectorAsSelector(&np.Spec.PodSelector)
 		if err != nil || !slices.Equal(np.Spec.PolicyTypes, []networking.PolicyType{networking.PolicyTypeIngress}) {
@@ -265,16 +228,14 @@ func (c *cluster) checkPolicies(t *testing.T, open []string) {
 				}
 			}
 		}
-		if selector.Matches(pod) && (!slices.Equal(forAll, open) || !slices.Equal(forSome, []string{"8081"})) {
+		if selector.Matches(pod) && (!slices.Equal(forAll, open) || !slices.Equal(forSome, restricted)) {
 			t.Errorf("%s opens %v for all and %v for some", np.Name, forAll, forSome)
 		}
 	}
-	if behind == 0 {
-		t.Error("nothing keeps anybody from going around promfence")
-	}
-	if len(c.policies) == 0 || port(c.promfence(t), c.service.Spec.Ports[0].TargetPort) != open[0] {
+	if len(c.policies) == 0 || port(c.promfence(t), c.service.Spec.Ports[0].TargetPort) != "8080" {
 		t.Errorf("the service leads to %v", c.service.Spec.Ports)
 	}
+	return behind
 }
 
 // checkSettings loads what the ConfigMap holds, with files in the place of those

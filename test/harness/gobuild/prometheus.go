@@ -34,7 +34,10 @@ func Promtool(ctx context.Context, progress io.Writer) (string, error) {
 // all of them.
 func Missing(ctx context.Context) (missing []string, all int, err error) {
 	for _, p := range []struct{ name, module, modfile string }{
-		{"prometheus", module, ""}, {"promtool", module, ""}, {"thanos", thanosModule, ".thanos.mod"},
+		{"prometheus", module, ""},
+		{"promtool", module, ""},
+		{"thanos", thanosModule, ".thanos.mod"},
+		{"helm", helmModule, ".helm.mod"},
 	} {
 		path, err := outputOf(ctx, p.module, Program{Name: p.name, Modfile: p.modfile})
 		if err != nil {
