@@ -45,9 +45,18 @@ chart:
 	@sed -i.orig -e 's/^version: .*/version: $(CHART)/' -e 's/^appVersion: .*/appVersion: $(VERSION)/' bin/chart/promfence/Chart.yaml && rm bin/chart/promfence/Chart.yaml.orig
 	@$(ARCHIVE) -C bin/chart promfence | gzip -9 -n >bin/release/promfence-$(CHART).tgz
 
-release: image ## bin/release: archives, image, chart and checksums, the same bytes from the same commit; KEY=FILE signs them
+# What the program is made of, with licenses: the same on all four platforms. A clone,
+# because the tool reads the version from a repository that is nobody's worktree; and
+# without what differs by who runs it, the time and the hash of the tool.
+sbom:
+	@rm -rf bin/sbom && mkdir -p bin/release && git clone --quiet --no-hardlinks . bin/sbom && go build -modfile=.sbom.mod -o bin/cyclonedx-gomod github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod
+	@cd bin/sbom && CGO_ENABLED=0 GOOS=linux GOARCH=amd64 GOFLAGS= ../cyclonedx-gomod app -json -std -licenses -noserial -main cmd/promfence -output ../sbom.json . 2>../sbom.log || { cat ../sbom.log; exit 1; }
+	@sed -e '/"tools": \[/,/"externalReferences"/{/"hashes": \[/,/\],/d' -e '}' -e 's/"timestamp": "[^"]*"/"timestamp": "$(COMMITTED)"/' bin/sbom.json >bin/release/promfence-$(VERSION).cdx.json
+	@rm -rf bin/sbom bin/sbom.json bin/sbom.log
+
+release: image ## bin/release: archives, image, chart, SBOM and checksums, the same bytes from the same commit; KEY=FILE signs them
 	rm -rf bin/release && mkdir -p bin/release
-	@$(MAKE) --no-print-directory chart
+	@$(MAKE) --no-print-directory chart sbom
 	@for platform in linux-amd64 linux-arm64 darwin-amd64 darwin-arm64; do \
 		dir=promfence-$(VERSION)-$$platform && mkdir -p bin/archive/$$dir && \
 		cp bin/binaries/promfence-$$platform bin/archive/$$dir/promfence && cp LICENSE CHANGELOG.md README.md cmd/promfence/deploy/promfence.service bin/archive/$$dir && \
@@ -125,4 +134,4 @@ bench: build ## what promfence costs, in ratios to other proxies (4 minutes)
 include openapi/redoc.mk
 include openapi/console.mk
 
-.PHONY: help build binaries image chart release demo test quick left-out mutants vuln lint fuzz bench
+.PHONY: help build binaries image chart sbom release demo test quick left-out mutants vuln lint fuzz bench

@@ -3,6 +3,7 @@ package operate_test
 import (
 	"debug/buildinfo"
 	"debug/elf"
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,8 +13,8 @@ import (
 	"github.com/promfence/promfence/test/harness/fence"
 )
 
-// Whoever builds the same commit elsewhere gets the same bytes: archives, image and
-// checksums.
+// Whoever builds the same commit elsewhere gets the same bytes: archives, image,
+// chart, SBOM and checksums.
 func TestReleasesAreTheSameBytes(t *testing.T) {
 	t.Parallel()                                                                                    // beside those that wait
 	pages := []string{"openapi/redoc/redoc.standalone.js.gz", "openapi/console/dist/console.js.gz"} // not in the repository
@@ -43,10 +44,11 @@ func TestReleasesAreTheSameBytes(t *testing.T) {
 		}
 		sums = append(sums, string(b)+digest(t, filepath.Join(dir, "bin/image")))
 	}
-	if sums[0] != sums[1] || strings.Count(sums[0], "\n") != 6 {
+	if sums[0] != sums[1] || strings.Count(sums[0], "\n") != 7 {
 		t.Errorf("built in one folder\n%s\nand in another\n%s", sums[0], sums[1])
 	}
 	t.Log(sums[0])
+	listed := components(t, filepath.Join(at, "a/bin/release"))
 	for arch, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
 		sh(t, at, "mkdir "+arch+" && tar -xzf a/bin/release/promfence-*-linux-"+arch+".tar.gz --strip-components=1 -C "+arch)
 		path := filepath.Join(at, arch, "promfence")
@@ -54,6 +56,14 @@ func TestReleasesAreTheSameBytes(t *testing.T) {
 		info, err := buildinfo.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)
+		}
+		for _, m := range info.Deps {
+			if listed[m.Path] != m.Version {
+				t.Errorf("%s is made of %s %s, and the SBOM says %q", path, m.Path, m.Version, listed[m.Path])
+			}
+		}
+		if len(listed) != len(info.Deps)+1 || listed["std"] != info.GoVersion {
+			t.Errorf("the SBOM lists %d modules, and %s is made of %d and %s", len(listed), path, len(info.Deps), info.GoVersion)
 		}
 		is := map[string]string{}
 		for _, s := range info.Settings {
@@ -63,6 +73,37 @@ func TestReleasesAreTheSameBytes(t *testing.T) {
 			t.Errorf("%s is of the commit %s, modified %s; want %s", path, is["vcs.revision"], is["vcs.modified"], commit)
 		}
 	}
+}
+
+// components are the modules in the SBOM of a release, with their versions. Each says
+// under which license it may be used.
+func components(t *testing.T, release string) map[string]string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join(release, "*.cdx.json"))
+	if err != nil || len(paths) != 1 {
+		t.Fatalf("%v: SBOMs %v", err, paths)
+	}
+	text, err := os.ReadFile(paths[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	var bom struct {
+		Components []struct {
+			Name, Version string
+			Evidence      struct{ Licenses []any }
+		}
+	}
+	if err := json.Unmarshal(text, &bom); err != nil {
+		t.Fatal(err)
+	}
+	listed := map[string]string{}
+	for _, c := range bom.Components {
+		if len(c.Evidence.Licenses) == 0 {
+			t.Errorf("no license is known of %s", c.Name)
+		}
+		listed[c.Name] = c.Version
+	}
+	return listed
 }
 
 func sh(t *testing.T, dir, line string) string {
