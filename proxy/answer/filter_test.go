@@ -76,7 +76,7 @@ func TestWhatCannotBeFilteredIsNotDelivered(t *testing.T) {
 		"a page":           {http.Header{"Content-Type": {"text/html"}}, upper},
 		"an odd encoding":  {http.Header{"Content-Encoding": {"br"}}, upper},
 		"no gzip":          {http.Header{"Content-Encoding": {"gzip"}}, upper},
-		"a filter's error": {http.Header{}, func(dst io.Writer, _ io.Reader, _ filter.View) error { return secret }},
+		"a filter's error": {http.Header{}, func(_ io.Writer, _ io.Reader, _ filter.View) error { return secret }},
 		"a panic":          {http.Header{}, func(io.Writer, io.Reader, filter.View) error { panic("secret") }},
 		"a late error": {http.Header{}, func(dst io.Writer, _ io.Reader, _ filter.View) error {
 			_, _ = io.WriteString(dst, "half")
