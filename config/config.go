@@ -146,6 +146,7 @@ type Limits struct {
 	MaxQueryBytes int `mapstructure:"max_query_bytes"`
 	MaxQueryDepth int `mapstructure:"max_query_depth"`
 	MaxQueryTerms int `mapstructure:"max_query_terms"`
+	MaxSelectors  int `mapstructure:"max_selectors"`
 	MaxBodyBytes  int `mapstructure:"max_body_bytes"`
 
 	MaxRange  time.Duration `mapstructure:"max_range"`

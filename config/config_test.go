@@ -167,7 +167,7 @@ func TestDefaults(t *testing.T) {
 			Leeway: 30 * time.Second, RefreshInterval: 5 * time.Minute,
 		},
 		Tenancy: config.Tenancy{Label: "tenant_id", OnConflict: "intersect", MaxTenants: 20},
-		Limits:  config.Limits{MaxQueryBytes: 65536, MaxQueryDepth: 100, MaxQueryTerms: 2000, MaxBodyBytes: 1 << 20},
+		Limits:  config.Limits{MaxQueryBytes: 65536, MaxQueryDepth: 100, MaxQueryTerms: 2000, MaxSelectors: 1000, MaxBodyBytes: 1 << 20},
 		CORS:    config.CORS{AllowedOrigins: []string{"*"}},
 		Console: config.Console{Scopes: "openid"},
 		Log:     config.Log{Level: "info", Format: "json"},

@@ -12,15 +12,16 @@ import (
 // a metric's label.
 var limitNames = []string{
 	"requests_per_second", "concurrent_requests", "max_query_bytes", "max_query_depth", "max_query_terms",
-	"max_body_bytes", "max_range", "max_points",
+	"max_selectors", "max_body_bytes", "max_range", "max_points",
 }
 
-// Limits bound what one request may cost. The first four hold before a recursive
+// Limits bound what one request may cost. The first five hold before a recursive
 // parser sees it, and must be positive; of the others 0 is no limit.
 type Limits struct {
 	QueryBytes int   // all PromQL of a request, in bytes
 	QueryDepth int   // open brackets of all kinds
-	QueryTerms int   // operators, commas, opening brackets and identifiers
+	QueryTerms int   // operators, commas, opening brackets and identifiers; each match[] adds 10
+	Selectors  int   // match[] parameters
 	BodyBytes  int64 // a request's body
 
 	MaxRange  time.Duration // how much time a query may read

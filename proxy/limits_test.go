@@ -1,6 +1,7 @@
 package proxy_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -46,9 +47,8 @@ func TestLimitsOnTime(t *testing.T) {
 		{"a step that none reads", ranged + "up&start=0&end=1&step=0", `invalid parameter "step"`},
 		{"an endless number", ranged + "up&start=-Inf&end=1&step=1", `invalid parameter "start"`},
 		{"series of a day", series + "&start=0&end=86400", ""},
-		{"series of all times", series + "&start=0&end=9e9", "limits.max_range"},
-		{"series until now", series + "&start=0", "limits.max_range"},
-		{"exemplars", "/api/v1/query_exemplars?query=up&start=0&end=9e9", "limits.max_range"},
+		{"series of all times", series + "&start=0&end=9e9", ""},
+		{"series of a time that only some upstreams read", series + "&start=-10y", `invalid parameter "start"`},
 		{"exemplars, of which nothing is evaluated", "/api/v1/query_exemplars?query=max_over_time(rate(up[1d*9])[1h:1s])&start=0&end=60", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -115,29 +115,36 @@ func rejected(t *testing.T, f *fence, limit string) float64 {
 	return 0
 }
 
-// Clients leave times out when they list names: they get what they may have.
-func TestLookupsWithoutTimesGetTheLongestRange(t *testing.T) {
+// Lookups evaluate nothing: they get what they may have, and are not refused for more.
+func TestLookupsGetTheLongestRange(t *testing.T) {
 	f := newFence(t, func(o *proxy.Options) { o.Limits.MaxRange = time.Hour })
-	for _, tt := range []struct {
-		name, params string
-		start        float64
-	}{
-		{"until now", "", float64(time.Now().Unix() - 3600)},
-		{"until an end", "?end=7200.5", 3600.5},
-		{"with an empty start", "?start=&end=7200.5", 3600.5},
+	now := time.Now().Unix()
+	probe := fmt.Sprintf("start=%d000&end=%d000", now-1800, now)
+	for _, path := range []string{
+		"/api/v1/labels?", "/api/v1/label/job/values?", "/api/v1/series?match[]=up&", "/api/v1/query_exemplars?query=up&",
+		"/api/v1/search/metric_names?", "/api/v1/search/label_names?", "/api/v1/search/label_values?label=job&",
 	} {
-		t.Run(tt.name, func(t *testing.T) {
-			if resp, body := f.Get(t, "/api/v1/labels"+tt.params); resp.StatusCode != http.StatusOK {
-				t.Fatalf("%d %s", resp.StatusCode, body)
-			}
+		for _, tt := range []struct {
+			name, params, end string
+			start             float64
+		}{
+			{"until now", "", "", float64(now - 3600)},
+			{"until an end", "end=7200.5", "7200.5", 3600.5},
+			{"with an empty start", "start=&end=7200.5", "7200.5", 3600.5},
+			{"a week", "start=0&end=604800", "604800", 601200},
+			{"until long after now", "start=0&end=9e9", "9e9", float64(now - 3600)},
+			{"Grafana's milliseconds", probe, fmt.Sprint(now) + "000", float64(now-1800) * 1000},
+		} {
+			f.Answer(func(http.ResponseWriter, *http.Request) {})
+			f.Get(t, path+tt.params)
 			form := f.Asked()[0].form(t)
-			if start, _ := strconv.ParseFloat(form.Get("start"), 64); start < tt.start || start > tt.start+10 {
-				t.Errorf("start is %q, want %v", form["start"], tt.start)
+			if start, _ := strconv.ParseFloat(form.Get("start"), 64); start < tt.start || start > tt.start+60 || len(form["start"]) != 1 {
+				t.Errorf("%s, %s: start is %q, want %v", path, tt.name, form["start"], tt.start)
 			}
-			if len(form["start"]) != 1 {
-				t.Errorf("start is %q", form["start"])
+			if form.Get("end") != tt.end {
+				t.Errorf("%s, %s: end is %q, want %q", path, tt.name, form.Get("end"), tt.end)
 			}
-		})
+		}
 	}
 }
 

@@ -18,15 +18,15 @@ import (
 // differently (";", a body on GET, a single-valued parameter with two values)
 // and drops what the row does not name: a megabyte of it is not held while the
 // upstream thinks.
-func readParams(x *exchange, r *http.Request, route *Route, maxBody int64) (scope.Params, error) {
+func readParams(x *exchange, r *http.Request, route *Route) (scope.Params, error) {
 	buf, _ := bodies.Get().(*bytes.Buffer)
 	defer putBack(buf)
 	buf.WriteString(r.URL.RawQuery)
 	buf.WriteByte('&')
-	if err := readForm(x, r, buf, maxBody); err != nil {
+	if err := readForm(x, r, buf, x.limits.BodyBytes); err != nil {
 		return nil, err
 	}
-	return scope.ReadParams(buf.Bytes(), route.Params)
+	return scope.ReadParams(buf.Bytes(), route.Params, x.limits.Selectors)
 }
 
 // readForm appends the form in a POST's body to buf; every other method has none.

@@ -110,7 +110,7 @@ func TestSelectorsOfARow(t *testing.T) {
 		{"series of the empty string", `/api/v1/series?match[]={a=""}`, nil, 400},
 		{"labels without any", "/api/v1/labels", []string{`{tenant_id="acme"}`}, 200},
 		{"labels of somebody else", `/api/v1/labels?match[]={tenant_id="globex"}`, []string{`{tenant_id="acme",tenant_id="globex"}`}, 200},
-		{"too many", "/api/v1/labels?" + strings.Repeat("match[]=a&", 101), nil, 400},
+		{"too many", "/api/v1/labels?" + strings.Repeat("match[]=a&", 1001), nil, 400},
 		{"federation of nothing", "/federate", nil, 200},
 		{"federation of {}", "/federate?match[]={}", nil, 200},
 		{"federation of {} and one more", "/federate?match[]={}&match[]=a", []string{`{__name__="a",tenant_id="acme"}`}, 200},

@@ -164,7 +164,7 @@ func (o Options) validate() error {
 	need(o.Label != "", "a tenant label")
 	need(o.OnConflict == Intersect || o.OnConflict == Reject, "OnConflict to be intersect or reject")
 	l := o.Limits
-	need(l.QueryBytes > 0 && l.QueryDepth > 0 && l.QueryTerms > 0 && l.BodyBytes > 0, "positive limits")
+	need(l.QueryBytes > 0 && l.QueryDepth > 0 && l.QueryTerms > 0 && l.Selectors > 0 && l.BodyBytes > 0, "positive limits")
 	need(l.MaxRange >= 0 && l.MaxPoints >= 0 && l.RequestsPerSecond >= 0 && l.Burst >= 0 && l.ConcurrentRequests >= 0, "limits that are not negative")
 	need(o.MaxIdleConnections >= 0, "a number of idle connections that is not negative")
 	need(!o.AuditRequired || o.Audit != nil, "an audit log, if records are required")
@@ -262,7 +262,7 @@ func (p *Proxy) narrowRequest(x *exchange, r *http.Request) (scope.Request, erro
 		x.hashBody(in.Body)
 		return x.route.Guard.narrow(in)
 	}
-	if in.Params, err = readParams(x, r, x.route, x.limits.BodyBytes); err != nil {
+	if in.Params, err = readParams(x, r, x.route); err != nil {
 		return scope.Request{}, err
 	}
 	x.hash(in.Params)

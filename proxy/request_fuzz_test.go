@@ -120,7 +120,7 @@ func FuzzRequest(f *testing.F) {
 	}
 	p, err := New(Options{
 		Auth: acme{auth.Identity{Labels: tenants}}, Ready: func() error { return nil }, Label: "tenant_id", OnConflict: Intersect,
-		Upstream: &url.URL{Scheme: "http", Host: "upstream"}, MaxIdleConnections: 1, Limits: Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000, BodyBytes: 1 << 20}, Logger: zerolog.Nop(),
+		Upstream: &url.URL{Scheme: "http", Host: "upstream"}, MaxIdleConnections: 1, Limits: Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000, Selectors: 1000, BodyBytes: 1 << 20}, Logger: zerolog.Nop(),
 	})
 	if err != nil {
 		f.Fatal(err)

@@ -19,6 +19,10 @@ import (
 const (
 	apiBase     = "/api/v1"
 	metricsBase = "/api/v1/metrics"
+
+	// aliasBase is what clients of Prometheus's own paths make of a datasource's URL
+	// that ends in metricsBase.
+	aliasBase = metricsBase + apiBase
 )
 
 // A Route is everything that promfence knows of one endpoint: request side and
@@ -34,6 +38,7 @@ type Route struct {
 	Answer  answerer // answers in the upstream's place
 
 	full     string // the row's path as clients know it: log field and metric label
+	alias    string // another spelling of full that is the same row; empty = there is none
 	upstream string // and as the upstream does: not below its API if the row has a Base of its own
 }
 
@@ -122,6 +127,9 @@ func expand(rows []Route) []*Route {
 		for _, base := range bases {
 			at := row
 			at.full, at.upstream = base+row.Path, apiBase+row.Path
+			if base == apiBase {
+				at.alias = aliasBase + row.Path
+			}
 			if row.Base != "" {
 				at.upstream = row.Path
 			}
@@ -144,16 +152,24 @@ func (r *Route) upstreamPath(name string) string {
 // another path, which does not exist.
 type router struct {
 	fixed    map[string]*Route
-	wildcard []*Route
+	wildcard []wildcard
+}
+
+// A wildcard is a path with one label name in it.
+type wildcard struct {
+	before, after string // the name
+	row           *Route
 }
 
 func newRouter(rows []*Route) *router {
-	t := &router{fixed: make(map[string]*Route, len(rows))}
+	t := &router{fixed: make(map[string]*Route, 2*len(rows))}
 	for _, row := range rows {
-		if strings.Contains(row.full, "{name}") {
-			t.wildcard = append(t.wildcard, row)
-		} else {
-			t.fixed[row.full] = row
+		for _, path := range []string{row.full, row.alias} {
+			if before, after, found := strings.Cut(path, "{name}"); found {
+				t.wildcard = append(t.wildcard, wildcard{before, after, row})
+			} else if path != "" {
+				t.fixed[path] = row
+			}
 		}
 	}
 	return t
@@ -191,14 +207,13 @@ func noEndpoint(path string) error {
 }
 
 func (t *router) match(path string) (*Route, string) {
-	for _, row := range t.wildcard {
-		before, after, _ := strings.Cut(row.full, "{name}")
-		rest, ok := strings.CutPrefix(path, before)
+	for _, w := range t.wildcard {
+		rest, ok := strings.CutPrefix(path, w.before)
 		if !ok {
 			continue
 		}
-		if name, ok := strings.CutSuffix(rest, after); ok && pathSegment(name) {
-			return row, name
+		if name, ok := strings.CutSuffix(rest, w.after); ok && pathSegment(name) {
+			return w.row, name
 		}
 	}
 	return nil, ""

@@ -93,6 +93,58 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
+// A datasource's URL often ends in /api/v1/metrics: every row of Prometheus's own paths
+// is found below that, too, and is the same row for the upstream, the log and the metrics.
+func TestRowsBelowADatasourceURL(t *testing.T) {
+	f := newFence(t, nil)
+	rows := 0
+	for method, path := range proxy.Endpoints() {
+		row, ok := strings.CutPrefix(path, "/api/v1/")
+		if !ok || strings.HasPrefix(path, "/api/v1/metrics/") {
+			continue
+		}
+		rows++
+		sample := strings.NewReplacer("{", "%7B", "}", "%7D", `"`, "%22").Replace(samples["/"+row])
+		request := func(path string) *http.Request {
+			path = strings.Replace(path, "{name}", "job", 1)
+			switch {
+			case row == "read":
+				return readRequest(t, f, path)
+			case method == http.MethodPost:
+				return f.Request(t, method, path, sample)
+			}
+			return f.Request(t, method, path+"?"+sample, "")
+		}
+		seen := func(path string) (all []string) {
+			r := request(path)
+			r.Header.Set("X-Request-Id", "same")
+			resp, body := f.Do(t, r)
+			all = append(all, fmt.Sprint(resp.StatusCode, body))
+			for _, a := range f.Asked()[:1] { // what promfence asks itself is known the second time
+				all = append(all, fmt.Sprint(a.Method, a.Path, a.Query, a.Body))
+			}
+			return all
+		}
+		want, got := seen(path), seen("/api/v1/metrics"+path)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s %s below a datasource's URL (-want +got):\n%s", method, path, diff)
+		}
+	}
+	if rows < 20 {
+		t.Fatalf("%d rows", rows)
+	}
+	for i, line := range f.lines(t, 2*rows) {
+		if route, _ := line["route"].(string); strings.HasPrefix(route, "/api/v1/metrics/") || route == "none" {
+			t.Errorf("line %d has the route %s", i, route)
+		}
+	}
+	for _, method := range []string{"DELETE", "PUT"} {
+		if resp, _ := f.Do(t, f.Request(t, method, "/api/v1/metrics/api/v1/series", "")); resp.StatusCode != http.StatusMethodNotAllowed || f.Asked() != nil {
+			t.Errorf("%s: %d", method, resp.StatusCode)
+		}
+	}
+}
+
 func TestNoRowKnowsAParameterThatTellsAboutOthers(t *testing.T) {
 	for _, row := range proxy.Routes {
 		if slices.Contains(row.Params, "storeMatch[]") || slices.Contains(row.Params, "analyze") {
@@ -111,6 +163,9 @@ func TestPathsThatDoNotExist(t *testing.T) {
 		"/api/v1/label/a%5cb/values", "/api/v1/label/%252e%252e/values", "/api/v1/label//values", "/api/v1/label/job/values/",
 		"/api/v1/label/%252e%252e%252f%252e%252e%252fstatus%252fconfig%253f%25zz/values", "/api/v1/label/a%25%32%46b%25/values",
 		"/api/v1/label/a%25255Cb%25zz/values", "/api/v1/label/%2e/values", "/api/v1/label/..%252f..%252fstatus/values", "/api/v1/metrics", "/api/v1/metrics/", "/api/v1/metrics/metrics/query",
+		"/api/v1/metrics/api/v1", "/api/v1/metrics/api/v1/", "/api/v1/metrics/api/v1/query/", "/api/v1/metrics//api/v1/query", "/api/v1/metrics/api/v1/write",
+		"/api/v1/metrics/api/v1/metrics/query", "/api/v1/metrics/api/v1/metrics/api/v1/query", "/api/v1/api/v1/query", "/api/v1/metrics/api/v1/federate",
+		"/api/v1/metrics/api/v1/label/..%2f..%2fadmin/values", "/api/v1/metrics/api/v1/label/%2e%2e/values", "/metrics/api/v1/query",
 		"/-/reload", "/-/quit", "/-/healthy/", "/docs", "/openapi.yaml", "/api/v1/federate", "/api/v1/scrape_pools", "/api/v1/explain",
 	} {
 		t.Run(path, func(t *testing.T) {

@@ -181,6 +181,7 @@ func limits(l config.Limits) proxy.Limits {
 		QueryBytes:         l.MaxQueryBytes,
 		QueryDepth:         l.MaxQueryDepth,
 		QueryTerms:         l.MaxQueryTerms,
+		Selectors:          l.MaxSelectors,
 		BodyBytes:          int64(l.MaxBodyBytes),
 		MaxRange:           l.MaxRange,
 		MaxPoints:          l.MaxPoints,

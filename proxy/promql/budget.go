@@ -163,9 +163,22 @@ func (e *Enforcer) ChargeSelectors(n int, b *Budget) error {
 		}
 	}
 	if b.tooMuchEnforced() {
-		return apierr.BadData("the query has too many selectors for a token with this many tenants")
+		return b.refuseEnforced()
 	}
 	return nil
+}
+
+// refuseEnforced names the budget that the enforced matchers ended.
+func (b *Budget) refuseEnforced() error {
+	const many = "the request has too many selectors for a token with this many tenants: "
+	switch {
+	case b.regexps > maxRegexps:
+		return apierr.BadData(many+"with those that are added it has more than %d regular expressions; ask for fewer, or for one tenant", maxRegexps)
+	case b.enforcedRegexps > maxEnforcedRegexps:
+		return apierr.BadData(many+"the regular expressions that are added have more than %d bytes; ask for fewer, or for one tenant", maxEnforcedRegexps)
+	default:
+		return apierr.BadData(many+"the matchers that are added have more than %d bytes; ask for fewer, or for one tenant", maxEnforcedBytes)
+	}
 }
 
 // chargeMatching bounds what it costs to run a caller's regexp over the values of

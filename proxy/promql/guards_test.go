@@ -286,6 +286,21 @@ func TestHowFarAQueryReads(t *testing.T) {
 	}
 }
 
+func TestASpanOfTime(t *testing.T) {
+	for _, tt := range []struct {
+		longest, span time.Duration
+		good          bool
+	}{
+		{time.Hour, time.Hour, true},
+		{time.Hour, time.Hour + time.Millisecond, false},
+		{0, math.MaxInt64, true},
+	} {
+		if err := NewBudget(Limits{MaxRange: tt.longest}).CheckSpan(tt.span); (err == nil) != tt.good {
+			t.Errorf("%s of %s: %v", tt.span, tt.longest, err)
+		}
+	}
+}
+
 func TestAnEnforcerHoldsItsMatchersAndNoOthers(t *testing.T) {
 	equal := func(name, value string) *labels.Matcher { return labels.MustNewMatcher(labels.MatchEqual, name, value) }
 	original := []*labels.Matcher{equal("a", "b")}

@@ -94,16 +94,27 @@ func (b *Budget) CheckReach() error {
 }
 
 // CheckEvaluation holds a query that is evaluated over a span of time, so far back,
-// against Limits.MaxRange.
+// against Limits.MaxRange. A refusal names what the query adds to its span: a panel's
+// author sees the span, and seldom the rest.
 func (b *Budget) CheckEvaluation(span, lookback time.Duration) error {
-	return b.CheckSpan(saturated(max(span, 0), saturated(b.reach.window, lookback)))
+	span = max(span, 0)
+	added := saturated(b.reach.window, lookback)
+	l := b.limits
+	if l.MaxRange == 0 || saturated(span, added) <= l.MaxRange {
+		return nil
+	}
+	longest := model.Duration(l.MaxRange)
+	if added == 0 {
+		return apierr.OverLimit("max_range", http.StatusBadRequest, "the query reads %s, from start to end: at most %s are accepted (limits.max_range)", model.Duration(span), longest)
+	}
+	return apierr.OverLimit("max_range", http.StatusBadRequest, "the query reads %s from start to end, and adds a window of %s (its longest range, the subqueries around it, and its lookback_delta): together at most %s are accepted (limits.max_range)",
+		model.Duration(span), model.Duration(added), longest)
 }
 
 // CheckSpan holds a span of time that a request reads against Limits.MaxRange.
 func (b *Budget) CheckSpan(span time.Duration) error {
 	if l := b.limits; l.MaxRange > 0 && span > l.MaxRange {
-		return apierr.OverLimit("max_range", http.StatusBadRequest, "the query reads more than %s: from start to end, with its longest range, the subqueries around it and its lookback_delta, that is the most that is accepted (limits.max_range)",
-			model.Duration(l.MaxRange))
+		return apierr.OverLimit("max_range", http.StatusBadRequest, "the query reads %s: at most %s are accepted (limits.max_range)", model.Duration(span), model.Duration(l.MaxRange))
 	}
 	return nil
 }

@@ -13,15 +13,15 @@ import (
 // checkTimes holds a request against limits.max_range and limits.max_points.
 // With a limit set, times must be spelled as Prometheus takes them: some
 // upstreams read more, and what we cannot read we cannot bound. Rows that look
-// up series without evaluating anything may leave times out, and are then
-// given the longest range that they may have.
+// up series without evaluating anything may leave times out, or ask for more, and are
+// then given the longest range that they may have.
 func checkTimes(ps Params, in Input, b *promql.Budget) (Params, error) {
 	l := in.Limits
 	if l.MaxRange == 0 && l.MaxPoints == 0 {
 		return ps, nil
 	}
 	if slices.Contains(in.Known, "start") && !slices.Contains(in.Known, "step") {
-		return checkLookup(ps, l, b) // whatever the query of exemplars has, it is not evaluated
+		return checkLookup(ps, l) // whatever the query of exemplars has, it is not evaluated
 	}
 	if err := b.CheckReach(); err != nil {
 		return nil, err
@@ -61,26 +61,34 @@ func checkSteps(ps Params, lookback time.Duration, l Limits, b *promql.Budget) e
 	return nil
 }
 
-// checkLookup is for rows where the upstream takes a missing time for the
+// checkLookup is for rows that look up series and evaluate nothing: their start moves
+// to what limits.max_range allows, and nothing of that size is refused. A time beyond
+// now is judged as now, since nothing is read there: Grafana probes exemplars with
+// milliseconds in the place of seconds. The upstream takes a missing time for the
 // beginning or the end of all.
-func checkLookup(ps Params, l Limits, b *promql.Budget) (Params, error) {
+func checkLookup(ps Params, l Limits) (Params, error) {
 	if l.MaxRange == 0 {
 		return ps, nil
 	}
 	end := time.Now()
 	if v, _ := ps.Lookup("end"); v != "" {
-		var err error
-		if end, err = ps.time("end"); err != nil {
+		sent, err := ps.time("end")
+		if err != nil {
 			return nil, err
 		}
+		if sent.Before(end) {
+			end = sent
+		}
 	}
-	if v, _ := ps.Lookup("start"); v == "" {
-		from := end.Add(-l.MaxRange)
-		return append(ps.without("start"), Param{"start", strconv.FormatFloat(float64(from.UnixMilli())/1000, 'f', 3, 64)}), nil
+	earliest := end.Add(-l.MaxRange)
+	if v, _ := ps.Lookup("start"); v != "" {
+		start, err := ps.time("start")
+		if err != nil {
+			return nil, err
+		}
+		if !start.Before(earliest) {
+			return ps, nil
+		}
 	}
-	start, err := ps.time("start")
-	if err != nil {
-		return nil, err
-	}
-	return ps, b.CheckSpan(end.Sub(start))
+	return append(ps.without("start"), Param{"start", strconv.FormatFloat(float64(earliest.UnixMilli())/1000, 'f', 3, 64)}), nil
 }

@@ -2,20 +2,27 @@ package scope
 
 import (
 	"bytes"
+	"net/http"
 	"sync"
 
 	"github.com/promfence/promfence/proxy/apierr"
 )
 
-// maxParams bounds the parameters of one request, known and unknown.
+// maxParams bounds the parameters of one request, known and unknown, beside its
+// selectors.
 const maxParams = 1000
+
+// matchParam is the name of selectors, which have a bound of their own.
+const matchParam = "match[]"
 
 // A paramScanner reads parameters out of a buffer that is lent, and gathers the
 // values of those that are known at the buffer's beginning: an unescaped text is
 // never longer than the escaped one.
 type paramScanner struct {
 	known  []string
-	count  int
+	count  int // of parameters that are no selectors
+	room   int // for more selectors
+	limit  int // of selectors
 	buf    []byte
 	kept   int // bytes of known values
 	params Params
@@ -28,14 +35,15 @@ var scanners = sync.Pool{New: func() any { return new(paramScanner) }}
 // ReadParams reads the parameters out of a buffer that holds a query string, "&" and a
 // form, and overwrites it. It refuses what two parsers could read differently (";", a
 // single-valued parameter with two values) and drops what is not known: a megabyte of
-// it is not held while the upstream thinks.
-func ReadParams(buf []byte, known []string) (Params, error) {
+// it is not held while the upstream thinks. Selectors are bounded by maxSelectors.
+func ReadParams(buf []byte, known []string, maxSelectors int) (Params, error) {
 	s, _ := scanners.Get().(*paramScanner)
 	defer func() {
 		*s = paramScanner{ends: s.ends[:0]}
 		scanners.Put(s)
 	}()
 	s.known, s.buf, s.params = known, buf, make(Params, 0, 8)
+	s.room, s.limit = maxSelectors, maxSelectors
 	for rest := buf; len(rest) > 0; {
 		var pair []byte
 		pair, rest, _ = bytes.Cut(rest, []byte{'&'})
@@ -47,19 +55,21 @@ func ReadParams(buf []byte, known []string) (Params, error) {
 		}
 	}
 	values := string(buf[:s.kept]) // the only copy: what is known, and nothing beside it
-	from := 0
+	from, counted := 0, s.params[:0]
 	for i, end := range s.ends {
-		s.params[i].Value = values[from:end]
+		if name := s.params[i].Name; name != superseded {
+			counted = append(counted, Param{name, values[from:end]})
+		}
 		from = end
 	}
-	return s.params, nil
+	return counted, nil
 }
+
+// superseded is the name of a parameter in whose place a stricter one came.
+const superseded = ""
 
 // read takes one parameter, or drops it.
 func (s *paramScanner) read(pair []byte) error {
-	if s.count++; s.count > maxParams {
-		return apierr.BadData("too many parameters: at most %d are accepted", maxParams)
-	}
 	if bytes.IndexByte(pair, ';') >= 0 {
 		return apierr.BadData(`";" is not accepted between parameters: separate them with "&", or write %%3B inside a value`)
 	}
@@ -68,12 +78,15 @@ func (s *paramScanner) read(pair []byte) error {
 	if !ok {
 		return apierr.BadData("a parameter's name is not valid percent-encoding")
 	}
+	known, isKnown := s.lookup(name)
+	if err := s.charge(known); err != nil {
+		return err
+	}
 	value, ok := unescapeTo(rawValue[:0], rawValue)
 	if !ok {
 		return apierr.BadData("invalid parameter %q: not valid percent-encoding", clip(string(name)))
 	}
-	known, ok := s.lookup(name)
-	if !ok {
+	if !isKnown {
 		return nil
 	}
 	if !multiple(known) {
@@ -81,14 +94,32 @@ func (s *paramScanner) read(pair []byte) error {
 			if p.Name != known {
 				continue
 			}
-			if !bytes.Equal(s.value(i), value) {
-				return apierr.BadData("parameter %q was sent twice with different values", known)
+			if bytes.Equal(s.value(i), value) {
+				return nil
 			}
-			return nil
+			if replace, err := stricter(known, string(s.value(i)), string(value)); err != nil || !replace {
+				return err
+			}
+			s.params[i].Name = superseded
+			break
 		}
 	}
 	s.kept += copy(s.buf[s.kept:], value)
 	s.params, s.ends = append(s.params, Param{Name: known}), append(s.ends, s.kept)
+	return nil
+}
+
+// charge counts a parameter: a selector that the row knows, or any other.
+func (s *paramScanner) charge(known string) error {
+	if known == matchParam {
+		if s.room--; s.room < 0 {
+			return apierr.OverLimit("max_selectors", http.StatusBadRequest, "too many match[] parameters: at most %d are accepted (limits.max_selectors)", s.limit)
+		}
+		return nil
+	}
+	if s.count++; s.count > maxParams {
+		return apierr.BadData("too many parameters: at most %d are accepted", maxParams)
+	}
 	return nil
 }
 

@@ -8,9 +8,6 @@ import (
 	"github.com/promfence/promfence/proxy/promql"
 )
 
-// maxSelectors bounds the match[] parameters of one request.
-const maxSelectors = 100
-
 // Expression narrows the parameter query, a PromQL expression.
 func Expression() Rule { return Rule{params: narrowExpression} }
 
@@ -64,15 +61,13 @@ func narrowSelectors(absent Absent, ps Params, e *promql.Enforcer, b *promql.Bud
 		enforce = e.FederatedSelector
 	}
 	kept := make(Params, 0, len(ps)+1)
-	count := 0
+	found := false
 	for _, p := range ps {
-		if p.Name == "match[]" {
-			if count++; count > maxSelectors {
-				return nil, apierr.BadData("too many match[] parameters: at most %d are accepted", maxSelectors)
-			}
+		if p.Name == matchParam {
+			found = true
 			enforced, err := enforce(p.Value, b)
 			if err != nil {
-				return nil, inParameter("match[]", err)
+				return nil, inParameter(matchParam, err)
 			}
 			if enforced == "" {
 				continue
@@ -81,12 +76,12 @@ func narrowSelectors(absent Absent, ps Params, e *promql.Enforcer, b *promql.Bud
 		}
 		kept = append(kept, p)
 	}
-	if count > 0 {
+	if found {
 		return kept, nil
 	}
 	switch absent {
 	case Added:
-		return append(kept, Param{"match[]", e.Everything()}), nil
+		return append(kept, Param{matchParam, e.Everything()}), nil
 	case Federated:
 		return kept, nil
 	default:

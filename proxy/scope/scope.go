@@ -64,6 +64,21 @@ type Input struct {
 	Body     []byte   // of remote read, compressed
 }
 
+// termsPerSelector is what each match[] adds to the terms that a request may have: a
+// list of a thousand selectors is long, and not deep.
+const termsPerSelector = 10
+
+// budget makes the budget of what was sent.
+func (in Input) budget() *promql.Budget {
+	l := in.Limits.Limits
+	for _, p := range in.Params {
+		if p.Name == matchParam {
+			l.QueryTerms += termsPerSelector
+		}
+	}
+	return promql.NewBudget(l)
+}
+
 // errZero is a rule or an enforcer that nobody made.
 var errZero = errors.New("a zero rule, or no label policy")
 
@@ -78,7 +93,7 @@ func (r Rule) Narrow(in Input) (Request, error) {
 	if in.Enforcer.Labels().IsZero() || !r.body && r.params == nil {
 		return Request{}, apierr.Internal(errZero)
 	}
-	b := promql.NewBudget(in.Limits.promQL())
+	b := in.budget()
 	if r.body {
 		body, err := remoteread.Narrow(in.Body, in.Enforcer, b, in.Limits.BodyBytes)
 		return made(Request{labels: in.Enforcer.Labels(), body: body, hasBody: true}, err)
@@ -125,10 +140,10 @@ func (u Unnarrowed) Narrow(in Input) (Request, error) {
 			return Request{}, err
 		}
 	}
-	b := promql.NewBudget(in.Limits.promQL())
+	b := in.budget()
 	ps := in.Params.without(u.ours...)
 	for i, p := range ps {
-		if p.Name != "match[]" {
+		if p.Name != matchParam {
 			continue
 		}
 		spelled, err := promql.Respell(p.Value, b)
@@ -165,7 +180,7 @@ func (d Dataless) Narrow(in Input) (Request, error) {
 		return Request{labels: in.Enforcer.Labels()}, nil
 	}
 	query, _ := in.Params.Lookup("query")
-	if err := promql.Check(query, promql.NewBudget(in.Limits.promQL()), d.maxTerms); err != nil {
+	if err := promql.Check(query, in.budget(), d.maxTerms); err != nil {
 		return Request{}, inParameter("query", err)
 	}
 	return Request{labels: in.Enforcer.Labels(), params: Params{{"query", query}}}, nil
@@ -185,8 +200,6 @@ type Limits struct {
 	promql.Limits
 	BodyBytes int64 // of a remote-read request
 }
-
-func (l Limits) promQL() promql.Limits { return l.Limits }
 
 // TooLarge is the refusal of a body beyond a limit.
 func TooLarge(limit int64) error {

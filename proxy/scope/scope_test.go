@@ -2,9 +2,11 @@ package scope_test
 
 import (
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/promfence/promfence/auth/policy"
@@ -13,9 +15,12 @@ import (
 	"github.com/promfence/promfence/proxy/scope"
 )
 
-func enforcer(t *testing.T) *promql.Enforcer {
+func enforcer(t *testing.T, tenants ...string) *promql.Enforcer {
 	t.Helper()
-	l, err := policy.ForTenants("tenant_id", "acme")
+	if len(tenants) == 0 {
+		tenants = []string{"acme"}
+	}
+	l, err := policy.ForTenants("tenant_id", tenants...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +47,7 @@ func form(t *testing.T, text string) (ps scope.Params, known []string) {
 	for name := range values {
 		known = append(known, name)
 	}
-	ps, err = scope.ReadParams([]byte(text), known)
+	ps, err = scope.ReadParams([]byte(text), known, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -52,7 +57,6 @@ func form(t *testing.T, text string) (ps scope.Params, known []string) {
 func TestRules(t *testing.T) {
 	refuse := func(url.Values) error { return apierr.BadData("refused by the check") }
 	accept := func(url.Values) error { return nil }
-	many := strings.TrimSuffix(strings.Repeat("match[]=up&", 101), "&")
 	for _, tt := range []struct {
 		name       string
 		rule       narrower
@@ -69,7 +73,6 @@ func TestRules(t *testing.T) {
 		{"none of a federation", scope.Selectors(scope.Federated), "", ""},
 		{"an empty one of a federation", scope.Selectors(scope.Federated), "match[]={}", ""},
 		{"one that matches nothing there", scope.Selectors(scope.Federated), `match[]={a=""}`, `match[]={a="",tenant_id="acme"}`},
-		{"too many selectors", scope.Selectors(scope.Required), many, "!too many match[]"},
 		{"a selector of targets", scope.TargetSelector(accept), `match_target={job="a"}&limit=1`, `match_target={job="a",tenant_id="acme"}`},
 		{"no selector of targets", scope.TargetSelector(accept), `metric=x`, `metric=x&match_target={tenant_id="acme"}`},
 		{"an empty selector of targets", scope.TargetSelector(accept), `match_target={}`, `match_target={tenant_id="acme"}`},
@@ -150,17 +153,97 @@ func TestEverythingIsWhatTheLabelPolicyAllows(t *testing.T) {
 	}
 }
 
-// Rows that look up series get the longest range that they may have.
-func TestTimesThatAreLeftOut(t *testing.T) {
-	in := scope.Input{Enforcer: enforcer(t), Limits: limits, Known: []string{"match[]", "start", "end"}}
-	in.Limits.MaxRange = time.Hour
-	in.Params = scope.Params{{Name: "match[]", Value: "up"}, {Name: "end", Value: "7200"}}
-	req, err := scope.Selectors(scope.Required).Narrow(in)
-	if start, _ := req.Param("start"); err != nil || start != "3600.000" {
-		t.Errorf("from %q, %v", start, err)
+// Lookups get the longest range that they may have, and nothing of that size is
+// refused. What lies beyond now is judged as now.
+func TestTimesOfLookups(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) { // now is 946684800
+		for _, tt := range []struct{ name, sent, want string }{
+			{"no times", "", "start=946681200.000"},
+			{"no start", "end=7200", "end=7200&start=3600.000"},
+			{"an empty start", "start=&end=7200.5", "end=7200.5&start=3600.500"},
+			{"a start that is too early", "start=0&end=7200", "end=7200&start=3600.000"},
+			{"one of another spelling", "start=1970-01-01T00:00:00Z&end=1970-01-01T02:00:00Z", "end=1970-01-01T02:00:00Z&start=3600.000"},
+			{"a start within", "start=3600.000&end=7200", "start=3600.000&end=7200"},
+			{"one that is just too early", "start=3599.999&end=7200", "end=7200&start=3600.000"},
+			{"no end", "start=5", "start=946681200.000"},
+			{"an end beyond now", "start=0&end=9e9", "end=9e9&start=946681200.000"},
+			{"a day that ends with today", "start=946681200&end=946771200", "start=946681200&end=946771200"},
+			{"milliseconds", "start=946683000000&end=946684800000", "start=946683000000&end=946684800000"},
+			{"an end in milliseconds", "start=946683000&end=946684800000", "start=946683000&end=946684800000"},
+			{"a start after the end", "start=7200&end=3600", "start=7200&end=3600"},
+			{"a start that none reads", "start=-10y&end=3600", ""},
+			{"an end that none reads", "end=now", ""},
+			{"an endless start", "start=-Inf", ""},
+		} {
+			in := scope.Input{Enforcer: enforcer(t), Limits: limits, Known: []string{"match[]", "start", "end"}}
+			in.Limits.MaxRange = time.Hour
+			in.Params, _ = form(t, "match[]=up&"+tt.sent)
+			req, err := scope.Selectors(scope.Required).Narrow(in)
+			if tt.want == "" {
+				if e, ok := errors.AsType[*apierr.Error](err); !ok || e.Status != 400 {
+					t.Errorf("%s: %v", tt.name, err)
+				}
+				continue
+			}
+			got, _ := url.QueryUnescape(strings.TrimPrefix(req.Form(), "match%5B%5D=%7B__name__%3D%22up%22%2Ctenant_id%3D%22acme%22%7D&"))
+			if err != nil || got != tt.want {
+				t.Errorf("%s: %s, %v, want %s", tt.name, got, err, tt.want)
+			}
+		}
+	})
+}
+
+// A range query's future counts: an offset makes the past of it.
+func TestTimesOfQueries(t *testing.T) {
+	for _, tt := range []struct{ sent, refusal string }{
+		{"query=up&start=9e9&end=9000003600&step=60", ""},
+		{"query=up&start=9e9&end=9000003601&step=60", "the query reads 1h1s, from start to end: at most 1h are accepted (limits.max_range)"},
+		{"query=rate(up[5m])&start=0&end=3600&step=60", "the query reads 1h from start to end, and adds a window of 5m (its longest range, the subqueries around it, and its lookback_delta): together at most 1h are accepted (limits.max_range)"},
+		{"query=rate(up[5m])&start=0&end=3300&step=60", ""},
+	} {
+		in := scope.Input{Enforcer: enforcer(t), Limits: limits, Known: []string{"query", "start", "end", "step"}}
+		in.Limits.MaxRange = time.Hour
+		in.Params, _ = form(t, tt.sent)
+		_, err := scope.Expression().Narrow(in)
+		if got := fmt.Sprint(err); tt.refusal == "" && err != nil || tt.refusal != "" && got != tt.refusal {
+			t.Errorf("%s: %v, want %q", tt.sent, err, tt.refusal)
+		}
 	}
-	in.Params = scope.Params{{Name: "match[]", Value: "up"}, {Name: "start", Value: "0"}, {Name: "end", Value: "7200"}}
-	if _, err := scope.Selectors(scope.Required).Narrow(in); err == nil || !strings.Contains(err.Error(), "limits.max_range") {
-		t.Errorf("two hours: %v", err)
+}
+
+// A list of selectors is long and not deep: each adds to the terms of its request.
+func TestAThousandSelectors(t *testing.T) {
+	var many strings.Builder
+	for i := range 1000 {
+		fmt.Fprintf(&many, `match[]={__name__="m_%d",job="a",env!="b"}&`, i)
+	}
+	narrow := func(sent string, tenants ...string) error {
+		in := scope.Input{Enforcer: enforcer(t, tenants...), Limits: limits, Known: []string{"match[]"}}
+		in.Params, _ = form(t, sent)
+		req, err := scope.Selectors(scope.Federated).Narrow(in)
+		if n := strings.Count(req.Form(), "tenant_id%3D"); err == nil && n != len(in.Params) {
+			t.Errorf("%d of %d selectors are narrowed", n, len(in.Params))
+		}
+		return err
+	}
+	if err := narrow(many.String(), "acme"); err != nil {
+		t.Errorf("of one tenant: %v", err)
+	}
+	long := strings.Repeat("x", 200)
+	for _, tt := range []struct {
+		name, budget string
+		tenants      []string
+	}{
+		{"two tenants", "more than 500 regular expressions", []string{"a", "b"}},
+		{"two long ones", "more than 65536 bytes", []string{long, long + "y"}},
+		{"one of a long name", "", []string{long}},
+	} {
+		err := narrow(many.String(), tt.tenants...)
+		if e, ok := errors.AsType[*apierr.Error](err); tt.budget == "" && err != nil || tt.budget != "" && (!ok || e.Status != 400 || !strings.Contains(e.Message, tt.budget)) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.budget)
+		}
+	}
+	if err := narrow(`match[]={a="`+strings.Repeat(`",b="`, 1000)+`"}`, "acme"); err == nil || !strings.Contains(err.Error(), "limits.max_query_terms") {
+		t.Errorf("one selector of many terms: %v", err)
 	}
 }

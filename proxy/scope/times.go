@@ -24,10 +24,14 @@ func (ps Params) time(name string) (time.Time, error) {
 	return time.Time{}, apierr.BadData("invalid parameter %q: cannot parse %q to a valid timestamp", name, clip(v))
 }
 
-// duration reads a parameter as Prometheus reads durations: seconds with a
-// fraction, or a number with a unit such as 5m.
 func (ps Params) duration(name string) (time.Duration, error) {
 	v, _ := ps.Lookup(name)
+	return parseDuration(name, v)
+}
+
+// parseDuration reads a parameter as Prometheus reads durations: seconds with a
+// fraction, or a number with a unit such as 5m.
+func parseDuration(name, v string) (time.Duration, error) {
 	if s, err := strconv.ParseFloat(v, 64); err == nil {
 		if math.Abs(s) >= math.MaxInt64/1e9 || math.IsNaN(s) {
 			return 0, apierr.BadData("invalid parameter %q: cannot parse %q to a valid duration. It overflows int64", name, clip(v))
