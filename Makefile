@@ -36,6 +36,9 @@ image: binaries ## bin/image: the container image for Linux on amd64 and arm64, 
 	cd test && go run ./harness/image -out ../bin/image -binaries ../bin/binaries/promfence-linux- -version $(VERSION) -revision $(COMMIT) -created $(COMMITTED)
 	@echo "sha256:$$(sha256sum <bin/image/index.json | cut -d' ' -f1)"
 
+push: ## bin/image to REFERENCE, such as registry.example.com/promfence:v0.1.0, as docker login lets you
+	@cd test && go run ./harness/image -out ../bin/image -push '$(REFERENCE)'
+
 # A chart's version has no v, and begins with a number, also without a tag.
 CHART = $(shell echo '$(VERSION)' | sed -E 's/^v//; t; s/^/0.0.0-g/')
 
@@ -45,7 +48,7 @@ chart:
 	@sed -i.orig -e 's/^version: .*/version: $(CHART)/' -e 's/^appVersion: .*/appVersion: $(VERSION)/' bin/chart/promfence/Chart.yaml && rm bin/chart/promfence/Chart.yaml.orig
 	@$(ARCHIVE) -C bin/chart promfence | gzip -9 -n >bin/release/promfence-$(CHART).tgz
 
-# What the program is made of, with licenses: the same on all four platforms. A clone,
+# What the program for Linux is made of, with licenses. A clone,
 # because the tool reads the version from a repository that is nobody's worktree; and
 # without what differs by who runs it, the time and the hash of the tool.
 sbom:
@@ -134,4 +137,4 @@ bench: build ## what promfence costs, in ratios to other proxies (4 minutes)
 include openapi/redoc.mk
 include openapi/console.mk
 
-.PHONY: help build binaries image chart sbom release demo test quick left-out mutants vuln lint fuzz bench
+.PHONY: help build binaries image push chart sbom release demo test quick left-out mutants vuln lint fuzz bench

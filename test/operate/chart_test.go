@@ -1,6 +1,7 @@
 package operate_test
 
 import (
+	"context"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -25,11 +27,14 @@ import (
 
 const chart = deploy + "chart"
 
+// helmPath asks the go command once, and not for each of some fifty runs.
+var helmPath = sync.OnceValues(func() (string, error) { return gobuild.Helm(context.Background(), os.Stderr) })
+
 // helm runs Helm, which keeps what it keeps in a folder of the test, and returns what
 // it writes and what it complains of.
 func helm(t *testing.T, args ...string) (out string, err error) {
 	t.Helper()
-	path, err := gobuild.Helm(t.Context(), os.Stderr)
+	path, err := helmPath()
 	if err != nil {
 		t.Fatal(err)
 	}

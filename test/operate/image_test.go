@@ -72,8 +72,11 @@ func TestImage(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := remote.WriteIndex(ref, index); err != nil {
+	sh(t, filepath.Dir(dir), "./image -out one -push '"+ref.Name()+"'")
+	if pushed, err := remote.Index(ref); err != nil {
 		t.Fatal(err)
+	} else if is, err := pushed.Digest(); err != nil || is.String() != first {
+		t.Errorf("what was pushed is %s (%v), what is in the folder %s", is, err, first)
 	}
 	for _, arch := range []string{"amd64", "arm64"} {
 		image, err := remote.Image(ref, remote.WithPlatform(v1.Platform{OS: "linux", Architecture: arch}))

@@ -34,7 +34,15 @@ func main() {
 	version := flag.String("version", "", "version of the image")
 	revision := flag.String("revision", "", "commit that it was built from")
 	created := flag.String("created", "", "time of the commit, as in RFC 3339")
+	reference := flag.String("push", "", "where to push the layout that is in the folder; nothing is then written")
 	flag.Parse()
+	if *reference != "" {
+		if err := push(*out, *reference); err != nil {
+			fmt.Fprintln(os.Stderr, "image:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	at, err := time.Parse(time.RFC3339, *created)
 	if err == nil {
 		err = write(*out, *binaries, at.UTC(), map[string]string{
