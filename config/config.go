@@ -136,6 +136,7 @@ type Issuer struct {
 type Tenancy struct {
 	Label          string `mapstructure:"label"`
 	OnConflict     string `mapstructure:"on_conflict"`
+	WarnOnConflict bool   `mapstructure:"warn_on_conflict"`
 	MaxTenants     int    `mapstructure:"max_tenants"`
 	SharedRules    bool   `mapstructure:"shared_rules"`
 	SharedMetadata bool   `mapstructure:"shared_metadata"`

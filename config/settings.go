@@ -85,6 +85,7 @@ var Settings = []Setting{
 
 	{labelKey, "tenant_id", "Label of every series that names its tenant.", labelName},
 	{"tenancy.on_conflict", "intersect", "A query's own matcher on the label is kept beside ours (`intersect`: another tenant's name finds nothing) or refused with 403 (`reject`).", oneOf("intersect", "reject")},
+	{"tenancy.warn_on_conflict", false, "Say in the answers of `/query` and `/query_range`, as a warning, that a query's own matcher can match nothing of what its caller may see. Grafana shows it in an empty panel; a client can tell promfence from the upstream by it.", nil},
 	{"tenancy.max_tenants", 20, "How many tenants one token may name, and how many values of each label a policy may list.", positive},
 	{"tenancy.shared_rules", false, "Show rules that carry no tenant label to every tenant. Of their alerts, each sees those with its own label.", nil},
 	{"tenancy.shared_metadata", false, "Show HELP and UNIT texts to every tenant that has a series of the metric, whoever wrote them.", nil},

@@ -74,14 +74,18 @@ func (p *Proxy) narrow(resp *http.Response, x *exchange) error {
 		e.Err = fmt.Errorf("status %d, Location %q", resp.StatusCode, clip(resp.Header.Get("Location")))
 		return e
 	case x.route.Streams:
-		if err := answer.HideWarnings(resp, false, &x.warnings); err != nil {
+		if err := answer.HideWarnings(resp, false, &x.warnings, ""); err != nil {
 			return err
 		}
 		return p.filterAnswer(resp, x)
 	case filters:
 		return p.filterAnswer(resp, x)
 	}
-	return answer.HideWarnings(resp, x.route.Formats, &x.warnings)
+	warning := x.warning
+	if resp.StatusCode != http.StatusOK {
+		warning = ""
+	}
+	return answer.HideWarnings(resp, x.route.Formats, &x.warnings, warning)
 }
 
 // filterAnswer puts the row's filter into the answer's way.

@@ -32,6 +32,7 @@ type exchange struct {
 	forwarded time.Time
 	answer    answerBody
 	warnings  answer.Warnings
+	warning   string // of promfence's own, to be added to the answer
 	stall     stallGuard
 	room      int64 // taken of the proxy's room for large bodies
 	unread    bool  // the request's body, or a part of it

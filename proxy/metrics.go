@@ -27,6 +27,7 @@ type metrics struct {
 	tenants      *tenantMetrics
 	policies     *prometheus.CounterVec
 	allTenants   *prometheus.CounterVec
+	conflicts    *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -69,6 +70,9 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		allTenants: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "promfence_all_tenants_requests_total", Help: "Requests that might see all tenants, narrowed ones included, by each policy that was chosen.",
 		}, []string{"policy"}),
+		conflicts: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "promfence_conflicts_total", Help: "Requests with a matcher of the caller's own that can match nothing of what they may see, by route.",
+		}, []string{"route"}),
 	}
 	for _, limit := range limitNames {
 		m.rejected.WithLabelValues(limit) // exists before it happens
@@ -87,6 +91,7 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		register(r, &m.tenants)
 		register(r, &m.policies)
 		register(r, &m.allTenants)
+		register(r, &m.conflicts)
 	}
 	return m
 }
@@ -138,6 +143,9 @@ func (m *metrics) request(r *record) {
 		if r.identity.AllTenants {
 			m.allTenants.WithLabelValues(name).Inc()
 		}
+	}
+	if r.conflict {
+		m.conflicts.WithLabelValues(r.routeName()).Inc()
 	}
 	if r.matcher != nil {
 		m.tenants.request(r.matcher, r.answered, r.failed.limit)

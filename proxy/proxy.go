@@ -52,6 +52,7 @@ type Options struct {
 	CORSOrigins        []string       // origins whose pages may read answers; "*" = all, none = off
 	Label              string         // the tenant label
 	OnConflict         string         // Intersect or Reject
+	WarnOnConflict     bool           // say in an answer that a caller's matcher can select nothing
 	SharedRules        bool           // show rules that carry no tenant label
 	SharedMetadata     bool           // show a family's texts to every tenant that has it
 	Limits             Limits         // the bounds of a query must be positive
@@ -82,10 +83,11 @@ type Proxy struct {
 	routes   *router
 	matchers *matcherCache
 	admission
-	upstream *upstream.Client
-	shared   struct{ rules, metadata bool }
-	known    known
-	stall    time.Duration
+	upstream       *upstream.Client
+	warnOnConflict bool
+	shared         struct{ rules, metadata bool }
+	known          known
+	stall          time.Duration
 	everyAnswer
 	records
 }
@@ -147,6 +149,7 @@ func New(o Options) (*Proxy, error) {
 			deferred: o.Deferred, trustedProxies: o.TrustedProxies, metrics: m, spans: o.Spans,
 		},
 	}
+	p.warnOnConflict = o.WarnOnConflict
 	p.shared.rules, p.shared.metadata = o.SharedRules, o.SharedMetadata
 	return p, nil
 }
@@ -216,6 +219,7 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 	}
 	defer leave()
 	narrowed, err := p.narrowRequest(x, r)
+	p.noteConflict(x, narrowed, err)
 	if err != nil {
 		return err // 400, 403, 413, 415
 	}

@@ -28,6 +28,7 @@ type record struct {
 	identity auth.Identity
 	matcher  *tenantMatcher // the identity's tenants', once it is proven
 	decision decision
+	conflict bool   // a matcher of the caller's can select nothing of what they may see
 	query    string // for the line about a slow one; empty = there is none
 	start    time.Time
 	upstream upstreamPart
@@ -134,6 +135,9 @@ func (r *record) describe(e *zerolog.Event) {
 	}
 	if r.decision.hashed {
 		e.Hex("query_sha256", r.decision.query[:])
+	}
+	if r.conflict {
+		e.Bool("conflict", true)
 	}
 }
 

@@ -34,6 +34,7 @@ type Route struct {
 	Params  []string // those that are read; the others are dropped
 	Guard   Guard    // why no answer holds somebody else's data; without one the route serves nothing
 	Streams bool     // a filtered answer leaves line by line, and its lines may have warnings
+	Warns   bool     // its answer may have a warning of promfence's own
 	Formats bool     // the answer is no JSON: it comes as the caller's Accept or body asks
 	Answer  answerer // answers in the upstream's place
 
@@ -78,8 +79,8 @@ const maxFormatTerms = 300
 // Routes is everything that reaches the upstream. A path that is not here is a
 // 404, so a forgotten row loses a feature and never leaks a tenant.
 var Routes = []Route{
-	{Path: "/query", Methods: getPost, Params: instant, Guard: narrowed(scope.Expression())},
-	{Path: "/query_range", Methods: getPost, Params: ranged, Guard: narrowed(scope.Expression())},
+	{Path: "/query", Methods: getPost, Params: instant, Guard: narrowed(scope.Expression()), Warns: true},
+	{Path: "/query_range", Methods: getPost, Params: ranged, Guard: narrowed(scope.Expression()), Warns: true},
 	{Path: "/query_exemplars", Methods: getPost, Params: []string{"query", "start", "end", "partial_response"}, Guard: both(scope.Expression(), filter.Exemplars)},
 	{Path: "/series", Methods: getPost, Params: merged, Guard: narrowed(scope.Selectors(scope.Required))},
 	{Path: "/labels", Methods: getPost, Params: selected, Guard: narrowed(scope.Selectors(scope.Added))},

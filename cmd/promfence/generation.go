@@ -117,6 +117,7 @@ func build(cfg *config.Config, p *parts, lines *logs.Writer, metrics *prometheus
 		CORSOrigins:    cfg.CORS.AllowedOrigins,
 		Label:          cfg.Tenancy.Label,
 		OnConflict:     cfg.Tenancy.OnConflict,
+		WarnOnConflict: cfg.Tenancy.WarnOnConflict,
 		SharedRules:    cfg.Tenancy.SharedRules,
 		SharedMetadata: cfg.Tenancy.SharedMetadata,
 		Limits:         limits(cfg.Limits),

@@ -27,8 +27,9 @@ func Plain(resp *http.Response) (io.Reader, error) {
 
 // HideWarnings puts w into the way of an answer that its caller reads as it comes.
 // An answer that the upstream compressed is compressed again behind it: what cannot
-// be read cannot be vouched for. Samples have no warnings.
-func HideWarnings(resp *http.Response, samples bool, w *Warnings) error {
+// be read cannot be vouched for. Samples have no warnings. A text that is not empty
+// is added to the answer's warnings.
+func HideWarnings(resp *http.Response, samples bool, w *Warnings, added string) error {
 	contentType := resp.Header.Get("Content-Type")
 	types := jsonTypes
 	if samples {
@@ -49,16 +50,24 @@ func HideWarnings(resp *http.Response, samples bool, w *Warnings) error {
 		src = &whole{src: src}
 	}
 	w.src, w.Closer, w.errors = src, resp.Body, mediaType == "application/x-ndjson"
-	if resp.Header.Get("Content-Encoding") != "gzip" {
+	out := io.Reader(w)
+	if added != "" && !w.errors { // lines have no one place for it
+		out = newWarner(w, added)
+	}
+	zipped := resp.Header.Get("Content-Encoding") == "gzip"
+	if out == w && !zipped {
 		resp.Body = w
 		return nil
+	}
+	if zipped {
+		out = newGzipReader(out)
 	}
 	resp.Header.Del("Content-Length")
 	resp.ContentLength = -1
 	resp.Body = struct {
 		io.Reader
 		io.Closer
-	}{newGzipReader(w), w}
+	}{out, w}
 	return nil
 }
 

@@ -24,7 +24,7 @@ func TestUntrustedAnswersAreNotPassedOn(t *testing.T) {
 	})
 	t.Run("of an unknown type", func(t *testing.T) {
 		for contentType, good := range map[string]bool{"text/html": false, "application/json; charset=utf-8": true, "": true} {
-			err := answer.HideWarnings(of(200, "{}", "Content-Type", contentType), false, &answer.Warnings{})
+			err := answer.HideWarnings(of(200, "{}", "Content-Type", contentType), false, &answer.Warnings{}, "")
 			if (err == nil) != good {
 				t.Errorf("%q: %v", contentType, err)
 			}

@@ -40,7 +40,19 @@ type Limits struct {
 type Budget struct {
 	limits Limits
 	charges
-	matching int // what it costs to run regexps: not kept, a cached query runs none
+	matching int    // what it costs to run regexps: not kept, a cached query runs none
+	conflict string // the first matcher that can select nothing of what its caller may see
+}
+
+// Conflict is a sentence about a matcher of the request that can select nothing of
+// what its caller may see; empty if there is none.
+func (b *Budget) Conflict() string { return b.conflict }
+
+// noteConflict keeps the first conflict of a request.
+func (b *Budget) noteConflict(text string) {
+	if b.conflict == "" {
+		b.conflict = text
+	}
 }
 
 // NewBudget makes the budget of one request.

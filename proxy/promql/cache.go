@@ -76,10 +76,12 @@ const (
 	aFederated            // as federation takes it
 )
 
-// An enforcedText is a text that was verified, and what it cost of a budget.
+// An enforcedText is a text that was verified, what it cost of a budget, and which of
+// its matchers can select nothing.
 type enforcedText struct {
-	text string
-	cost charges
+	text     string
+	cost     charges
+	conflict string
 }
 
 // A textCache keeps the latest enforced texts, bounded in bytes. What was
@@ -109,7 +111,7 @@ func newTextCache(o Options) *textCache {
 }
 
 func size(k textKey, e enforcedText) int {
-	return entryOverhead + len(k.policy) + len(k.text) + len(e.text)
+	return entryOverhead + len(k.policy) + len(k.text) + len(e.text) + len(e.conflict)
 }
 
 func (c *textCache) get(k textKey) (enforcedText, bool) {
@@ -123,7 +125,7 @@ func (c *textCache) add(k textKey, e enforcedText) {
 	if size(k, e) > cachedText {
 		return
 	}
-	k.text, e.text = strings.Clone(k.text), strings.Clone(e.text)
+	k.text, e.text, e.conflict = strings.Clone(k.text), strings.Clone(e.text), strings.Clone(e.conflict)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.texts.Contains(k) {
@@ -145,13 +147,18 @@ func (e *Enforcer) cached(kind textKind, text string, b *Budget, compute func() 
 	key := textKey{e.labels.Key(), kind, text}
 	if kept, ok := e.cache.get(key); ok && b.take(kept.cost) {
 		e.cache.options.Hit()
+		b.noteConflict(kept.conflict)
 		return kept.text, nil
 	}
 	e.cache.options.Miss()
-	before := b.charges
+	before, conflict := b.charges, b.conflict
+	b.conflict = "" // to see whether this text has one
 	enforced, err := compute()
 	if err == nil {
-		e.cache.add(key, enforcedText{enforced, b.minus(before)})
+		e.cache.add(key, enforcedText{enforced, b.minus(before), b.conflict})
+	}
+	if conflict != "" {
+		b.conflict = conflict
 	}
 	return enforced, err
 }

@@ -155,22 +155,42 @@ func (e *Enforcer) Holds(original, got []*labels.Matcher) bool {
 	return len(e.wanted) > 0 && enforcedOnce(e.wanted, original, got)
 }
 
-// admit refuses, where that is set, a caller's matcher that fits nothing which the
-// label policy allows for its label. Matchers are looked at one by one.
+// ErrConflict is the cause of a refusal of a caller's matcher that can select nothing
+// of what they may see.
+var ErrConflict = errors.New("a matcher conflicts with the label policy")
+
+// admit notes, or refuses where that is set, a caller's matcher that fits nothing
+// which the label policy allows for its label. Matchers are looked at one by one.
+// One that is too costly to look at is refused only where conflicts are.
 func (e *Enforcer) admit(o *labels.Matcher, m *enforcedMatcher, b *Budget) error {
-	if !e.reject {
-		return nil
-	}
 	if err := b.chargeMatching(o, m.policy.Values); err != nil {
-		return err
+		if e.reject {
+			return err
+		}
+		return nil
 	}
 	if fits(o, m.policy) {
 		return nil
 	}
-	if o.Name == e.labels.TenantLabel() {
-		return apierr.New(http.StatusForbidden, "the matcher %s selects none of your tenants", clip(o.String()))
+	if e.reject {
+		selected := "nothing that you may see"
+		if o.Name == e.labels.TenantLabel() {
+			selected = "none of your tenants"
+		}
+		refusal := apierr.New(http.StatusForbidden, "the matcher %s selects %s", clip(o.String()), selected)
+		refusal.Err = ErrConflict
+		return refusal
 	}
-	return apierr.New(http.StatusForbidden, "the matcher %s selects nothing that you may see", clip(o.String()))
+	b.noteConflict(e.conflictOf(o))
+	return nil
+}
+
+// conflictOf says what a caller's matcher has to do with an empty answer.
+func (e *Enforcer) conflictOf(o *labels.Matcher) string {
+	if o.Name == e.labels.TenantLabel() {
+		return clip(o.String()) + " matches none of your tenants"
+	}
+	return clip(o.String()) + " matches nothing that you may see"
 }
 
 // fits reports whether a matcher may match a value that a policy allows. Of a list

@@ -316,3 +316,63 @@ func FuzzLabelPolicy(f *testing.F) {
 		}
 	})
 }
+
+// What can match nothing is told, label by label, and once more from the cache.
+func TestConflictsAreNoted(t *testing.T) {
+	noisy := `{tenant_id=~"` + strings.Repeat("x", 100) + `"}`
+	for _, tt := range []struct {
+		name   string
+		labels []policy.Label
+		query  string
+		want   string
+	}{
+		{"another tenant", []policy.Label{acme}, `x{tenant_id="globex"}`, `tenant_id="globex" matches none of your tenants`},
+		{"no tenant", []policy.Label{several}, `x{tenant_id=~""}`, `tenant_id=~"" matches none of your tenants`},
+		{"one of several", []policy.Label{several}, `x{tenant_id="globex"}`, ""},
+		{"none of several", []policy.Label{several}, `x{tenant_id!~"acme|globex"}`, `tenant_id!~"acme|globex" matches none of your tenants`},
+		{"the first of two", []policy.Label{acme}, `x + x{tenant_id="b"} + x{tenant_id="c"}`, `tenant_id="b" matches none of your tenants`},
+		{"another namespace", []policy.Label{acme, shop}, `x{namespace="db"}`, `namespace="db" matches nothing that you may see`},
+		{"no namespace", []policy.Label{acme, shop}, `x{namespace=""}`, `namespace="" matches nothing that you may see`},
+		{"no namespace where that is allowed", []policy.Label{acme, shopOrNone}, `x{namespace=""}`, ""},
+		{"what is left out", []policy.Label{acme, notProd}, `x{env="prod"}`, `env="prod" matches nothing that you may see`},
+		{"what is left out among others", []policy.Label{acme, notProd}, `x{env=~"prod|dev"}`, ""},
+		{"another label", []policy.Label{acme}, `x{namespace="db"}`, ""},
+		{"all tenants", []policy.Label{anyTenant}, `x{tenant_id="globex"}`, ""},
+		{"a long one", []policy.Label{acme}, noisy, `tenant_id=~"` + strings.Repeat("x", 52) + "… matches none of your tenants"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := enforcer(t, Intersect, labelPolicy(t, tt.labels...))
+			for _, how := range []string{"anew", "from the cache"} {
+				b := newBudget()
+				if _, err := e.Expression(tt.query, b); err != nil || b.Conflict() != tt.want {
+					t.Errorf("%s: %q, %v, want %q", how, b.Conflict(), err, tt.want)
+				}
+			}
+		})
+	}
+}
+
+// A request with several texts has the conflict of its first one, and a text is kept
+// with its own.
+func TestConflictsOfSeveralTexts(t *testing.T) {
+	e := forTenants(t, Intersect, "acme")
+	selectors := func(texts ...string) string {
+		b := newBudget()
+		for _, text := range texts {
+			if _, err := e.Selector(text, b); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return b.Conflict()
+	}
+	const first, second = `{tenant_id="b"}`, `{tenant_id="c"}`
+	for _, tt := range []struct{ got, want string }{
+		{selectors("x", first, "y", second), `tenant_id="b" matches none of your tenants`},
+		{selectors("x", "y"), ""},
+		{selectors(second, first), `tenant_id="c" matches none of your tenants`},
+	} {
+		if tt.got != tt.want {
+			t.Errorf("got %q, want %q", tt.got, tt.want)
+		}
+	}
+}

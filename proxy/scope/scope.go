@@ -30,11 +30,12 @@ import (
 // A Request has been narrowed to a label policy, or its answer will be filtered by
 // that policy. Only this package makes one; the zero value must not be sent.
 type Request struct {
-	labels  policy.Labels
-	filter  bool // its answer must be filtered
-	params  Params
-	body    []byte
-	hasBody bool
+	labels   policy.Labels
+	filter   bool // its answer must be filtered
+	params   Params
+	body     []byte
+	hasBody  bool
+	conflict string
 }
 
 // IsZero reports whether the request is the zero value, which nobody narrowed.
@@ -45,6 +46,10 @@ func (r Request) Labels() policy.Labels { return r.labels }
 
 // NeedsFilter reports whether the request was left unnarrowed, for a filter.
 func (r Request) NeedsFilter() bool { return r.filter }
+
+// Conflict is a sentence about a matcher that the caller sent and that can select
+// nothing of what they may see; empty if there is none.
+func (r Request) Conflict() string { return r.conflict }
 
 // Param returns a parameter as it is sent.
 func (r Request) Param(name string) (value string, ok bool) { return r.params.Lookup(name) }
@@ -96,13 +101,13 @@ func (r Rule) Narrow(in Input) (Request, error) {
 	b := in.budget()
 	if r.body {
 		body, err := remoteread.Narrow(in.Body, in.Enforcer, b, in.Limits.BodyBytes)
-		return made(Request{labels: in.Enforcer.Labels(), body: body, hasBody: true}, err)
+		return made(Request{labels: in.Enforcer.Labels(), body: body, hasBody: true, conflict: b.Conflict()}, err)
 	}
 	ps, err := r.params(in.Params, in, b)
 	if err == nil {
 		ps, err = checkTimes(ps, in, b)
 	}
-	return made(Request{labels: in.Enforcer.Labels(), params: ps}, err)
+	return made(Request{labels: in.Enforcer.Labels(), params: ps, conflict: b.Conflict()}, err)
 }
 
 // IsBody reports whether the rule narrows a remote-read body instead of parameters.

@@ -40,6 +40,7 @@ func startPromfence(ctx context.Context, binary, upstreamURL string, i *issuer) 
 		"AUTH_JWKS_URL=" + i.jwksURL(),
 		"LOG_FORMAT=console",
 		"CONSOLE_ENABLED=true",
+		"TENANCY_WARN_ON_CONFLICT=true",
 	} {
 		p.cmd.Env = append(p.cmd.Env, "PROMFENCE_"+setting)
 	}
