@@ -99,14 +99,21 @@ func grafanaCannotTell(t *testing.T, w *world) {
 			t.Errorf("%s tells of a stranger: %v", q.Name, got)
 		}
 	}
-	for _, r := range asked.Requests() {
+	sentNothingOfTheCaller(t, asked.Requests(), w.token)
+}
+
+// sentNothingOfTheCaller holds that credentials and headers that tell who asks end at
+// promfence.
+func sentNothingOfTheCaller(t *testing.T, requests []upstream.Request, token string) {
+	t.Helper()
+	for _, r := range requests {
 		for name := range r.Header {
 			switch name {
 			case "Authorization", "X-Id-Token", "X-Grafana-Id", "Cookie", "X-Dashboard-Uid", "X-Forwarded-For", "X-Real-Ip", "Origin":
 				t.Errorf("the upstream was sent %s with %s", name, r.Path)
 			}
 		}
-		if strings.Contains(fmt.Sprint(r.Header, r.RawQuery, string(r.Body)), w.token) {
+		if strings.Contains(fmt.Sprint(r.Header, r.RawQuery, string(r.Body)), token) {
 			t.Errorf("the upstream was sent the token with %s", r.Path)
 		}
 	}

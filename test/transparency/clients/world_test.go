@@ -32,6 +32,7 @@ func TestClientsCannotTell(t *testing.T) {
 		"client_golang reads refusals":           clientGolangReadsRefusals,
 		"client_golang falls back to GET":        clientGolangFallsBackToGET,
 		"Grafana":                                grafanaCannotTell,
+		"Grafana's frontend, recorded":           grafanasFrontendCannotTell,
 		"Grafana shows a sentence for a refusal": grafanaShowsASentenceForARefusal,
 		"the editor's client":                    theEditorsClientCannotTell,
 		"a Prometheus that federates":            aFederatingPrometheusCannotTell,
