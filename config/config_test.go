@@ -276,3 +276,13 @@ func TestHelpAndTableNameEverySetting(t *testing.T) {
 		}
 	}
 }
+
+func TestAnArgumentThatNobodyReadsIsAMistake(t *testing.T) {
+	environ := []string{"PROMFENCE_UPSTREAM_URL=http://h", "PROMFENCE_AUTH_ISSUER=https://i", "PROMFENCE_AUTH_AUDIENCE=a"}
+	if _, err := config.Load(nil, environ); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Load([]string{"promfence.yaml"}, environ); err == nil || !strings.HasPrefix(err.Error(), "promfence.yaml: want no argument here") {
+		t.Errorf("a file without --config: %v", err)
+	}
+}

@@ -3,9 +3,11 @@ package isolation_test
 import (
 	"bytes"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 
@@ -54,9 +56,7 @@ func frozen(t *testing.T, live string) *upstream.Recorder {
 			a = answer{resp.StatusCode, resp.Header, read}
 			known[key] = a
 		}
-		for name, values := range a.header {
-			w.Header()[name] = values
-		}
+		maps.Copy(w.Header(), a.header)
 		w.WriteHeader(a.status)
 		_, _ = w.Write(a.body)
 	}))
@@ -158,7 +158,7 @@ func narrowedRequests(t *testing.T, w *harness.World) (all []narrowedRequest) {
 				if b == "/api/v1/metrics" || rest != name && (rest != "/label/{name}/values" || filepath.Dir(filepath.Dir(name)) != "/label") {
 					continue
 				}
-				for _, params := range append(tries[:len(tries):len(tries)], bad...) {
+				for _, params := range append(slices.Clip(tries), bad...) {
 					if method == http.MethodPost {
 						all = append(all, narrowedRequest{method, b + name, form, []byte(params.Encode())})
 					} else {

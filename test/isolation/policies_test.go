@@ -92,7 +92,7 @@ func TestALabelPolicyShowsWhatIsThereWithoutTheOthers(t *testing.T) {
 					if strings.Contains(got.Body, harness.Stranger) && !strings.Contains(params.Encode(), harness.Stranger) {
 						t.Errorf("%s?%s tells of strangers: %s", path, params.Encode(), got.Body)
 					}
-					if diff := gocmp.Diff(comparable(t, path, want), comparable(t, path, got)); diff != "" {
+					if diff := gocmp.Diff(sorted(t, path, want), sorted(t, path, got)); diff != "" {
 						t.Errorf("%s?%s (-alone +crowd):\n%s", path, params.Encode(), diff)
 					}
 					if len(got.Body) > 100 {
@@ -114,8 +114,8 @@ func TestALabelPolicyShowsWhatIsThereWithoutTheOthers(t *testing.T) {
 // one of the labels is shown without its health.
 var volatile = []string{"lastScrape", "lastScrapeDuration", "evaluationTime", "lastEvaluation", "activeAt", "health", "lastError", "file", "score"}
 
-// comparable spells an answer so that its order and the time do not matter.
-func comparable(t *testing.T, path string, r harness.Reply) []string {
+// sorted spells an answer so that its order and the time do not matter.
+func sorted(t *testing.T, path string, r harness.Reply) []string {
 	t.Helper()
 	lines := []string{fmt.Sprint(r.Status)}
 	for line := range strings.Lines(r.Body) {
