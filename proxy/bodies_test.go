@@ -303,6 +303,14 @@ func TestLargeBodiesShareTheirMemory(t *testing.T) {
 		}
 		held = append(held, c)
 	}
+	go func() { // they go on, so that none has ended when the last has come
+		for t.Context().Err() == nil {
+			for _, c := range held {
+				_, _ = io.WriteString(c, "y") // one is closed below
+			}
+			time.Sleep(time.Second)
+		}
+	}()
 	large := func() int {
 		resp, _ := f.Do(t, formRequest(t, f, "query=up&x="+strings.Repeat("y", size-11)))
 		return resp.StatusCode
