@@ -53,7 +53,7 @@ var Settings = []Setting{
 	{"decision.tls.key_file", "", "PEM file with its private key.", nil},
 	{"decision.tls.client_ca_file", "", "PEM file with authorities: gateways must then present a certificate of one of them.", nil},
 
-	{"upstream.url", "", "Required. The Prometheus, Thanos Query or compatible server, as `http://host:port`; a path prefix is kept. A Unix socket is `unix:///path/to.sock`, without prefix and TLS.", upstreamURL},
+	{"upstream.url", "", "Required. The Prometheus, Thanos Query or compatible server, as `http://host:port`; a path prefix is kept. A Unix socket is `unix:///path/to.sock`, without prefix and TLS. It is asked directly, whatever `HTTP_PROXY` and `HTTPS_PROXY` say.", upstreamURL},
 	{"upstream.timeout", 130 * time.Second, "How long the upstream may take to begin its answer, and may pause within it; longer than its own query timeout.", positive},
 	{"upstream.tenant_header", "", "Header that names the tenant to the upstream as well, such as `THANOS-TENANT` or `X-Scope-OrgID`.", header},
 	{"upstream.bearer_token_file", "", "File with a token that promfence shows to the upstream.", nil},
