@@ -79,44 +79,6 @@ func TestREADMESettingsAreGood(t *testing.T) {
 	}
 }
 
-func TestREADMEManifestRunsPromfence(t *testing.T) {
-	found := 0
-	for _, e := range examples(t, "kubernetes.yaml") {
-		for _, object := range documents(t, e.text) {
-			var d struct {
-				Spec struct {
-					Template struct {
-						Spec struct {
-							Containers []struct {
-								Name string
-								Env  []struct{ Name, Value string }
-							}
-						}
-					}
-				}
-			}
-			if err := object.Decode(&d); err != nil {
-				t.Fatal(err)
-			}
-			for _, c := range d.Spec.Template.Spec.Containers {
-				if c.Name != "promfence" {
-					continue
-				}
-				found++
-				// What a Service of that name brings along must not be in the way.
-				environ := []string{"PROMFENCE_SERVICE_HOST=10.0.0.1", "PROMFENCE_PORT=tcp://10.0.0.1:80"}
-				for _, v := range c.Env {
-					environ = append(environ, v.Name+"="+v.Value)
-				}
-				check(t, environ)
-			}
-		}
-	}
-	if found == 0 {
-		t.Error("no container named promfence")
-	}
-}
-
 func TestREADMEDatasourcesAreWhatGrafanaReads(t *testing.T) {
 	for _, e := range examples(t, "grafana/") {
 		t.Run(e.title, func(t *testing.T) {
