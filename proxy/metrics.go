@@ -78,22 +78,26 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		m.rejected.WithLabelValues(limit) // exists before it happens
 	}
 	if r != nil {
-		register(r, &m.requests)
-		register(r, &m.duration)
-		register(r, &m.upstream)
-		register(r, &m.inFlight)
-		register(r, &m.authFailures)
-		register(r, &m.enforcement)
-		register(r, &m.hidden)
-		register(r, &m.cacheHits)
-		register(r, &m.cacheMisses)
-		register(r, &m.rejected)
-		register(r, &m.tenants)
-		register(r, &m.policies)
-		register(r, &m.allTenants)
-		register(r, &m.conflicts)
+		m.register(r)
 	}
 	return m
+}
+
+func (m *metrics) register(r prometheus.Registerer) {
+	register(r, &m.requests)
+	register(r, &m.duration)
+	register(r, &m.upstream)
+	register(r, &m.inFlight)
+	register(r, &m.authFailures)
+	register(r, &m.enforcement)
+	register(r, &m.hidden)
+	register(r, &m.cacheHits)
+	register(r, &m.cacheMisses)
+	register(r, &m.rejected)
+	register(r, &m.tenants)
+	register(r, &m.policies)
+	register(r, &m.allTenants)
+	register(r, &m.conflicts)
 }
 
 // register takes a metric of a Proxy before this one, if there is: settings that

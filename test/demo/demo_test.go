@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -112,6 +113,11 @@ func TestTheConsoleGetsATokenForEachTenant(t *testing.T) {
 	get(t, "http://"+address+"/"+settings.Demo.Received, "", &received)
 	if want := []string{`up{tenant_id="acme"}`, `up{tenant_id="globex"}`}; !slices.Equal(received, want) {
 		t.Errorf("received %q, want %q", received, want)
+	}
+	var empty struct{ Warnings []string }
+	get(t, "http://"+address+"/api/v1/query?query="+url.QueryEscape(`up{tenant_id="globex"}`), settings.Demo.Identities[0].Token, &empty)
+	if want := []string{`tenant_id="globex" matches none of your tenants`}; !slices.Equal(empty.Warnings, want) {
+		t.Errorf("acme asks for globex: the warnings are %q, want %q", empty.Warnings, want)
 	}
 	if code, said := d.interrupt(t); code != 0 {
 		t.Errorf("after Ctrl-C: exit code %d, and it said\n%s", code, said)
