@@ -34,6 +34,7 @@ func TestClientsCannotTell(t *testing.T) {
 		"Grafana":                                grafanaCannotTell,
 		"Grafana's frontend, recorded":           grafanasFrontendCannotTell,
 		"Grafana shows a sentence for a refusal": grafanaShowsASentenceForARefusal,
+		"Grafana shows why a panel is empty":     grafanaShowsWhyAPanelIsEmpty,
 		"the editor's client":                    theEditorsClientCannotTell,
 		"a Prometheus that federates":            aFederatingPrometheusCannotTell,
 		"a Prometheus that reads":                aReadingPrometheusCannotTell,
