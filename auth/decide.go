@@ -36,6 +36,7 @@ func (a *Authenticator) byPolicies(id *Identity, is *issuer, claims object, n po
 		return refuse(BadPolicy, "%v", err)
 	}
 	id.Labels, id.Policies, id.AllTenants, id.Limits, id.Bucket = d.Labels, d.Policies, d.AllTenants, d.Limits, d.Bucket
+	id.Silences = d.Silences
 	return nil
 }
 
@@ -51,6 +52,7 @@ func (a *Authenticator) byTenants(id *Identity, is *issuer, claims object, n pol
 	if id.Labels, err = n.Tenants(all); err != nil {
 		return refuse(BadPolicy, "%v", err)
 	}
+	id.Silences = id.Labels
 	names, _ := id.Labels.Tenants()
 	if id.Tenants, err = ParseTenants(names...); err != nil {
 		return refuse(BadTenant, "the token's tenants cannot be used: %v", err)

@@ -100,6 +100,9 @@ type Identity struct {
 	Tenants Tenants
 	// Labels is what the caller may see.
 	Labels policy.Labels
+	// Silences is what the caller may silence at Alertmanager, where silences may be
+	// written; the zero value is nothing.
+	Silences policy.Labels
 	// Policies are the names of the policies that say so, sorted; nil without any.
 	Policies []string
 	// AllTenants says that one of them grants all tenants, even if the caller asked

@@ -20,6 +20,9 @@ type Config struct {
 	Admin    Admin    `mapstructure:"admin"`
 	Decision Decision `mapstructure:"decision"`
 	Upstream Upstream `mapstructure:"upstream"`
+
+	Alertmanager Alertmanager `mapstructure:"alertmanager"`
+
 	Auth     Auth     `mapstructure:"auth"`
 	Tenancy  Tenancy  `mapstructure:"tenancy"`
 	Policies []Policy `mapstructure:"policies"`
@@ -82,6 +85,17 @@ type Upstream struct {
 	HeadersFile        string        `mapstructure:"headers_file"`
 	TLS                UpstreamTLS   `mapstructure:"tls"`
 	MaxIdleConnections int           `mapstructure:"max_idle_connections"`
+}
+
+// Alertmanager is the server behind /alertmanager; without a URL there is none.
+type Alertmanager struct {
+	URL             string        `mapstructure:"url"`
+	Timeout         time.Duration `mapstructure:"timeout"`
+	BearerTokenFile string        `mapstructure:"bearer_token_file"`
+	BasicAuthFile   string        `mapstructure:"basic_auth_file"`
+	TLS             UpstreamTLS   `mapstructure:"tls"`
+	Silences        string        `mapstructure:"silences"`
+	MaxSilence      time.Duration `mapstructure:"max_silence"`
 }
 
 // UpstreamTLS says whom promfence takes for the upstream, and who it is itself.

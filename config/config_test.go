@@ -157,10 +157,11 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := &config.Config{
-		Server:   config.Server{Address: ":8080", IdleTimeout: 620 * time.Second, MaxConnections: 10000, MaxHeaderBytes: 96 << 10, ShutdownTimeout: 20 * time.Second},
-		Admin:    config.Admin{Address: "127.0.0.1:8081"},
-		Decision: config.Decision{Address: "off"},
-		Upstream: config.Upstream{URL: "http://thanos-query:9090", Timeout: 130 * time.Second, MaxIdleConnections: 256},
+		Server:       config.Server{Address: ":8080", IdleTimeout: 620 * time.Second, MaxConnections: 10000, MaxHeaderBytes: 96 << 10, ShutdownTimeout: 20 * time.Second},
+		Admin:        config.Admin{Address: "127.0.0.1:8081"},
+		Decision:     config.Decision{Address: "off"},
+		Upstream:     config.Upstream{URL: "http://thanos-query:9090", Timeout: 130 * time.Second, MaxIdleConnections: 256},
+		Alertmanager: config.Alertmanager{Timeout: 30 * time.Second, Silences: "read", MaxSilence: 30 * 24 * time.Hour},
 		Auth: config.Auth{
 			Issuer: "https://idp.example.com", Audience: []string{"metrics"}, AudienceClaim: "aud",
 			TenantClaim: "tenant_id", TokenHeaders: []string{"Authorization"},

@@ -19,6 +19,7 @@ type Policy struct {
 	When          []PolicyCondition `mapstructure:"when"`
 	OnlyWhenNamed *bool             `mapstructure:"only_when_named"`
 	Labels        []PolicyLabel     `mapstructure:"labels"`
+	Silences      string            `mapstructure:"silences"`
 	Limits        PolicyLimits      `mapstructure:"limits"`
 }
 
@@ -68,6 +69,7 @@ var PolicySettings = []Setting{
 	{"when", []PolicyCondition{}, "Conditions, all of which must hold. None: it applies to every token of its issuers.", nil},
 	{"only_when_named", false, "It applies only to requests whose `X-Promfence-Policy` names it. Not set: false, and true with `any` on the tenant label.", nil},
 	{"labels", []PolicyLabel{}, "Required. What may be seen, one entry for each label, that of `tenancy.label` among them. A series must be allowed by every entry.", nil},
+	{"silences", "read", "`write`: whom it applies to may write silences of what it lets them see, where `alertmanager.silences` is `write`.", oneOf("read", "write")},
 	{"limits", PolicyLimits{}, "Limits in the place of the global ones.", nil},
 }
 

@@ -65,6 +65,17 @@ var Settings = []Setting{
 	{"upstream.tls.server_name", "", "Name that the upstream's certificate must carry. Not set: the host of `upstream.url`.", plain},
 	{"upstream.max_idle_connections", 256, "Connections to the upstream that are kept open for reuse; with 0 no connection serves twice.", notNegative},
 
+	{"alertmanager.url", "", "The Alertmanager whose alerts and silences are served below `/alertmanager`, as `upstream.url`. Empty: none.", upstreamURL},
+	{"alertmanager.timeout", 30 * time.Second, "How long it may take to begin its answer, and may pause within it.", positive},
+	{"alertmanager.silences", "read", "`read`, or `write`: silences may be created, changed and ended by tokens with a `sub`; beside `policies`, by those whose policy says `silences: write`.", oneOf("read", "write")},
+	{"alertmanager.max_silence", 30 * 24 * time.Hour, "How long a silence may last.", positive},
+	{"alertmanager.bearer_token_file", "", "File with a token that promfence shows to it.", nil},
+	{"alertmanager.basic_auth_file", "", "File with `user:password` for it.", nil},
+	{"alertmanager.tls.ca_file", "", "PEM file with the authorities that its certificate may come from. Not set: the system's.", nil},
+	{"alertmanager.tls.cert_file", "", "PEM file with the certificate chain that promfence shows to it.", nil},
+	{"alertmanager.tls.key_file", "", "PEM file with its private key.", nil},
+	{"alertmanager.tls.server_name", "", "Name that its certificate must carry. Not set: the host of `alertmanager.url`.", plain},
+
 	{issuerKey, "", "Required, unless `auth.issuers` is set. The `iss` that tokens must carry; without a key source below, its OpenID Connect discovery tells the keys.", nil},
 	{audienceKey, []string{}, "Required. Whom tokens must be meant for: one of these must be their `aud`, or stand in it.", nil},
 	{"auth.audience_claim", "aud", "Claim that holds the audience, for providers whose tokens have no `aud`: `client_id` (Cognito), `azp` (Keycloak). Spelled as `auth.tenant_claim`.", plain},

@@ -26,12 +26,11 @@ func (c *Config) together() (wrong []Mistake) {
 		refuse("server.tls.client_ca_file", "want server.tls.cert_file with it")
 	}
 	pair("server.tls", c.Server.TLS.CertFile, c.Server.TLS.KeyFile, refuse)
-	if t := c.Upstream.TLS; t != (UpstreamTLS{}) && !strings.HasPrefix(strings.ToLower(c.Upstream.URL), "https:") {
-		refuse("upstream.url", "want https://host with upstream.tls settings")
-	}
-	pair("upstream.tls", c.Upstream.TLS.CertFile, c.Upstream.TLS.KeyFile, refuse)
-	if c.Upstream.BearerTokenFile != "" && c.Upstream.BasicAuthFile != "" {
-		refuse("upstream.basic_auth_file", "want it or upstream.bearer_token_file, not both")
+	server("upstream", c.Upstream.URL, c.Upstream.TLS, c.Upstream.BearerTokenFile, c.Upstream.BasicAuthFile, refuse)
+	if a := c.Alertmanager; a.URL != "" {
+		server("alertmanager", a.URL, a.TLS, a.BearerTokenFile, a.BasicAuthFile, refuse)
+	} else if a.TLS != (UpstreamTLS{}) || a.BearerTokenFile != "" || a.BasicAuthFile != "" || a.Silences != "read" {
+		refuse("alertmanager.url", "want it with the other settings of alertmanager")
 	}
 	if c.Audit.Required && c.Audit.File == "" {
 		refuse("audit.required", "want audit.file with it")
@@ -44,6 +43,17 @@ func (c *Config) together() (wrong []Mistake) {
 		c.besidePolicies(refuse)
 	}
 	return wrong
+}
+
+// server says what is wrong with how promfence comes to a server.
+func server(section, url string, t UpstreamTLS, tokenFile, pairFile string, refuse func(key, want string)) {
+	if t != (UpstreamTLS{}) && !strings.HasPrefix(strings.ToLower(url), "https:") {
+		refuse(section+".url", "want https://host with "+section+".tls settings")
+	}
+	pair(section+".tls", t.CertFile, t.KeyFile, refuse)
+	if tokenFile != "" && pairFile != "" {
+		refuse(section+".basic_auth_file", "want it or "+section+".bearer_token_file, not both")
+	}
 }
 
 // console says what the page's sign-in lacks, and settles its issuer.

@@ -22,6 +22,14 @@ func (c *Config) Warnings() (found []Mistake) {
 		}
 	}
 	claim("auth.tenant_claim", c.Auth.TenantClaim)
+	if path := strings.TrimSuffix(c.Alertmanager.URL, "/"); strings.HasSuffix(path, "/api/v2") {
+		warn("alertmanager.url", "promfence adds /api/v2 to it; want the URL without that")
+	}
+	for i, p := range c.Policies {
+		if p.Silences == "write" && c.Alertmanager.Silences != "write" {
+			warn(fmt.Sprintf("%s[%d].silences", policyKey, i), "nobody writes silences while alertmanager.silences is read")
+		}
+	}
 	for i, is := range c.Auth.Issuers {
 		at := fmt.Sprintf("%s[%d].", issuersKey, i)
 		claim(at+"tenant_claim", is.TenantClaim)

@@ -94,6 +94,9 @@ func (p *Proxy) filterAnswer(resp *http.Response, x *exchange) error {
 	err := answer.Filter(resp, x.route.Streams, x.route.Guard.filter, func(ctx context.Context) filter.View {
 		v := who.view(ctx)
 		v.Params = x.params.Values()
+		if x.route.Alerting() {
+			v = who.alertingView(ctx, v)
+		}
 		return v
 	})
 	if err == nil {
@@ -105,6 +108,9 @@ func (p *Proxy) filterAnswer(resp *http.Response, x *exchange) error {
 // narrowError keeps an upstream error's status and type, and its text if it speaks of
 // the query.
 func (p *Proxy) narrowError(resp *http.Response, x *exchange) error {
+	if x.route.Alerting() {
+		return p.alertingError(resp)
+	}
 	e, hidden := answer.Error(resp)
 	if hidden {
 		p.metrics.hidden.Inc()

@@ -65,9 +65,12 @@ var (
 )
 
 // recordRequired reports whether a request must not be answered without a record:
-// always, if the settings say so, and for whoever may see all tenants, even if they
-// ask for fewer.
-func (p *Proxy) recordRequired(r *record) bool { return p.auditRequired || r.identity.AllTenants }
+// always, if the settings say so, for whoever may see all tenants, even if they ask
+// for fewer, and, if there is an audit log, for whoever changes a silence.
+func (p *Proxy) recordRequired(r *record) bool {
+	writes := r.route != nil && r.route.Guard.writes
+	return p.auditRequired || r.identity.AllTenants || writes && p.auditLog != nil
+}
 
 // errUnrecorded is the cause of a 503 where audit.required is set.
 var errUnrecorded = errors.New("the decision could not be recorded")

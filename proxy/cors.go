@@ -16,11 +16,16 @@ type cors struct {
 	all     bool
 	origins []string
 	headers []string
+	methods []string
 }
 
-func newCORS(origins, tokenHeaders []string) cors {
+func newCORS(origins, tokenHeaders []string, writes bool) cors {
 	headers := slices.Concat([]string{"Accept", "Content-Type", "X-Request-Id", policy.PolicyHeader, policy.TenantHeader}, tokenHeaders)
-	return cors{all: slices.Contains(origins, "*"), origins: origins, headers: []string{strings.Join(headers, ", ")}}
+	c := cors{all: slices.Contains(origins, "*"), origins: origins, headers: []string{strings.Join(headers, ", ")}, methods: allowedMethod}
+	if writes {
+		c.methods = []string{allowedMethod[0] + ", DELETE"}
+	}
+	return c
 }
 
 var (
@@ -71,7 +76,7 @@ func (c cors) preflight(w http.ResponseWriter, r *http.Request) bool {
 		return false
 	}
 	if h := w.Header(); c.allows(origin) {
-		h["Access-Control-Allow-Methods"] = allowedMethod
+		h["Access-Control-Allow-Methods"] = c.methods
 		h["Access-Control-Allow-Headers"] = c.headers
 		if asked, ok := askedHeaders(r.Header); ok {
 			h["Access-Control-Allow-Headers"] = []string{asked}

@@ -165,7 +165,7 @@ func requestID(r *http.Request) string {
 }
 
 // methods are those that clients of this API send.
-var methods = [...]string{http.MethodGet, http.MethodPost, http.MethodHead, http.MethodOptions}
+var methods = [...]string{http.MethodGet, http.MethodPost, http.MethodHead, http.MethodOptions, http.MethodDelete}
 
 // methodName is a method to keep: net/http's is a part of the request line, all
 // of which a label, a span or a line that waits would keep.

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"encoding/json"
+	"net/http"
 
 	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy/promql"
@@ -9,7 +10,7 @@ import (
 )
 
 // An answerer answers in the upstream's place.
-type answerer func(p *Proxy, x *exchange, req scope.Request) error
+type answerer func(p *Proxy, x *exchange, r *http.Request, req scope.Request) error
 
 // Explain returns a query as the upstream would be sent it on behalf of a label
 // policy, where onConflict is [Intersect] or [Reject]. Its errors are those that a
@@ -30,7 +31,7 @@ const ParserModule = promql.ParserModule
 func ParserVersion() string { return promql.ParserVersion() }
 
 // explain shows a caller what is made of their query, and for whom.
-func explain(p *Proxy, x *exchange, req scope.Request) error {
+func explain(p *Proxy, x *exchange, _ *http.Request, req scope.Request) error {
 	type data struct {
 		Query    string   `json:"query"`
 		Enforced string   `json:"enforced"`

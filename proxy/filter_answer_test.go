@@ -100,6 +100,9 @@ func TestRowsThatHoldOthersAreFiltered(t *testing.T) {
 // TestFilterAtEachRow is the list that a row whose answer is filtered stands on.
 func TestFilterAtEachRow(t *testing.T) {
 	for _, row := range proxy.Routes {
+		if row.Alerting() {
+			continue // TestAlertingRowsShowOnlyTheCallersOwn
+		}
 		if _, ok := answers[strings.TrimPrefix(row.Path, "/")]; ok != row.Filtered() {
 			t.Errorf("%s: in the list %v, filtered %v", row.Path, ok, row.Filtered())
 		}

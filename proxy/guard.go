@@ -8,12 +8,14 @@ import (
 	"github.com/promfence/promfence/proxy/scope"
 )
 
-// A Guard says why no answer of a row holds somebody else's data. There are four
+// A Guard says why no answer of a row holds somebody else's data. There are six
 // ways to make one, and the zero Guard refuses every request.
 type Guard struct {
 	rule     narrower
 	filter   filter.Filter
 	body     bool // the rule narrows a remote-read body
+	posts    bool // the rule narrows a silence's body
+	writes   bool // the row changes something
 	dataless bool
 }
 
@@ -30,6 +32,12 @@ func narrowed(r scope.Rule) Guard { return Guard{rule: r, body: r.IsBody()} }
 func filtered(f filter.Filter, check func(url.Values) error, applied ...string) Guard {
 	return Guard{rule: scope.LeaveToFilter(check, applied...), filter: f}
 }
+
+// chosen is for rows of Alertmanager, whose parameters choose among elements.
+func chosen(u scope.Unnarrowed, f filter.Filter) Guard { return Guard{rule: u, filter: f} }
+
+// writes is for rows that change a silence, which is one tenant's.
+func writes(w scope.Writing) Guard { return Guard{rule: w, posts: w.ReadsSilence(), writes: true} }
 
 // both is for rows whose answer is filtered although their request is narrowed.
 func both(r scope.Rule, f filter.Filter) Guard { return Guard{rule: r, filter: f} }

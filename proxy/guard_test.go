@@ -26,6 +26,8 @@ func (g Guard) kind() string {
 		return "narrowed" + name
 	case scope.Unnarrowed:
 		return "filtered" + name
+	case scope.Writing:
+		return "writes" + name
 	case scope.Dataless:
 		return "no tenant data" + name
 	default:
@@ -45,11 +47,23 @@ func TestHowRowsAreGuarded(t *testing.T) {
 		"/rules": "filtered Rules", "/alerts": "filtered Alerts", "/metadata": "filtered Metadata",
 		"/targets": "filtered Targets", "/targets/metadata": "narrowed TargetsMetadata",
 
+		"alertmanager /alerts": "filtered ActiveAlerts", "alertmanager /alerts/groups": "filtered AlertGroups",
+		"alertmanager /receivers": "filtered Receivers", "alertmanager /status": "filtered ServerStatus",
+		"alertmanager /silences": "filtered Silences", "alertmanager /silence/{id}": "filtered Silence",
+		"alertmanager POST /silences": "writes", "alertmanager DELETE /silence/{id}": "writes",
+
 		"/status/buildinfo": "no tenant data", "/format_query": "no tenant data", "/parse_query": "no tenant data",
 	}
 	got := map[string]string{}
 	for _, row := range Routes {
-		got[row.Path] = row.Guard.kind()
+		name := row.Path
+		switch {
+		case row.Guard.writes:
+			name = "alertmanager " + row.Methods[0] + " " + name
+		case row.Alerting():
+			name = "alertmanager " + name
+		}
+		got[name] = row.Guard.kind()
 		if row.Guard.body != (row.Path == "/read") {
 			t.Errorf("%s: a remote-read body: %t", row.Path, row.Guard.body)
 		}
@@ -74,6 +88,8 @@ func TestAGuardThatNobodyMadeRefuses(t *testing.T) {
 	for name, g := range map[string]Guard{
 		"none": {}, "a zero rule": narrowed(scope.Rule{}), "a filter that was forgotten": filtered(nil, nil),
 		"a zero rule with a filter": both(scope.Rule{}, filter.Targets), "a zero rule for no data": holdsNoTenantData(scope.Dataless{}),
+		"a zero rule that writes": writes(scope.Writing{}), "a choice without a filter": chosen(scope.AlertFilters(), nil),
+		"a silence of nobody's": writes(scope.PostedSilence()),
 	} {
 		if req, err := g.narrow(in()); err == nil || !req.IsZero() {
 			t.Errorf("%s: %v, %v", name, req, err)

@@ -46,6 +46,7 @@ type Options struct {
 	UpstreamHeader     http.Header    // set on every upstream request: promfence's own credentials
 	UpstreamTLS        *tls.Config    // nil = Go's defaults
 	StallTimeout       time.Duration  // how long a caller may take nothing of an answer; 0 = a minute
+	Alertmanager       *Alerting      // nil = none
 	TenantHeader       string         // set from the token on every upstream request; empty = none
 	MaxIdleConnections int            // kept open to the upstream; 0 = no connection serves twice
 	TokenHeaders       []string       // where tokens come in: named in Vary and allowed across origins
@@ -84,6 +85,7 @@ type Proxy struct {
 	matchers *matcherCache
 	admission
 	upstream       *upstream.Client
+	alerting       alertmanager
 	warnOnConflict bool
 	shared         struct{ rules, metadata bool }
 	known          known
@@ -132,7 +134,7 @@ func New(o Options) (*Proxy, error) {
 	m := newMetrics(o.Registerer)
 	p := &Proxy{
 		auth: o.Auth, ready: o.Ready, docs: o.Docs, console: o.Console,
-		routes: newRouter(routeTable), matchers: newMatcherCache(o.Label, o.OnConflict, m),
+		routes: newRouter(routeTable, o.Alertmanager != nil), alerting: newAlertmanager(o.Alertmanager), matchers: newMatcherCache(o.Label, o.OnConflict, m),
 		admission: admission{o.Limits, newGate(o.Before), newBodyRoom(o.Limits.BodyBytes)},
 		upstream: upstream.New(upstream.Options{
 			URL: o.Upstream, Timeout: o.UpstreamTimeout, TLS: o.UpstreamTLS, MaxIdleConnections: o.MaxIdleConnections,
@@ -140,7 +142,7 @@ func New(o Options) (*Proxy, error) {
 		}),
 		known: newKnown(o.UpstreamTimeout), stall: cmp.Or(o.StallTimeout, stallTimeout),
 		everyAnswer: everyAnswer{
-			cors:    newCORS(o.CORSOrigins, o.TokenHeaders),
+			cors:    newCORS(o.CORSOrigins, o.TokenHeaders, o.Alertmanager != nil && o.Alertmanager.Write),
 			noStore: []string{"private, no-store"},
 			vary:    []string{strings.Join(slices.Concat(o.TokenHeaders, []string{policy.TenantHeader, policy.PolicyHeader, "Accept-Encoding"}), ", ")},
 		},
@@ -164,6 +166,7 @@ func (o Options) validate() error {
 	need(o.Auth != nil, "an Authenticator")
 	need(o.Ready != nil, "a readiness function")
 	need(upstreamURL(o.Upstream), "an upstream such as http://host or unix:///path")
+	need(o.Alertmanager == nil || upstreamURL(o.Alertmanager.URL) && o.Alertmanager.MaxSilence > 0, "an Alertmanager such as http://host, and a longest silence")
 	need(o.Label != "", "a tenant label")
 	need(o.OnConflict == Intersect || o.OnConflict == Reject, "OnConflict to be intersect or reject")
 	l := o.Limits
@@ -206,6 +209,7 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 		return err
 	}
 	route, name, err := p.routes.find(r)
+	x.silence = route.silence(name)
 	if x.route = route; err != nil {
 		if route == nil {
 			x.path = strings.Clone(clip(wirePath(r)))
@@ -227,7 +231,7 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 		return err // 503: it could not be recorded
 	}
 	if route.Answer != nil {
-		return route.Answer(p, x, narrowed)
+		return route.Answer(p, x, r, narrowed)
 	}
 	p.forward(x, r, name, narrowed)
 	return nil
@@ -239,7 +243,15 @@ func (p *Proxy) forward(x *exchange, r *http.Request, labelName string, narrowed
 		e.Str("req_id", x.id).Str("params", clipLog(narrowed.Form())).Msg("scoped")
 	}
 	x.forwarded = time.Now()
-	p.upstream.Forward(r.Context(), p.call(x, r, labelName, narrowed), x)
+	p.server(x.route).Forward(r.Context(), p.call(x, r, labelName, narrowed), x)
+}
+
+// server is who is asked for a row.
+func (p *Proxy) server(row *Route) *upstream.Client {
+	if row.Alerting() {
+		return p.alerting.client
+	}
+	return p.upstream
 }
 
 // call is what the upstream is sent of a request.
@@ -259,6 +271,16 @@ func (p *Proxy) narrowRequest(x *exchange, r *http.Request) (scope.Request, erro
 	defer p.bodies.giveBack(x)
 	in := scope.Input{Enforcer: x.matcher.enforcer, Limits: x.limits.scope(), Known: x.route.Params}
 	var err error
+	if x.route.Guard.writes {
+		in.ID, in.Writer = x.silence, p.alerting.writer(x)
+	}
+	if x.route.Guard.posts {
+		if in.Body, err = readSilence(x, r, x.limits.BodyBytes); err != nil {
+			return scope.Request{}, err
+		}
+		x.hashBody(in.Body)
+		return x.route.Guard.narrow(in)
+	}
 	if x.route.Guard.body {
 		if in.Body, err = readProtobuf(x, r, x.limits.BodyBytes); err != nil {
 			return scope.Request{}, err
@@ -372,4 +394,5 @@ func (p *Proxy) Ready() error {
 // that are idle now, the others when their requests have ended.
 func (p *Proxy) Close() {
 	p.upstream.Close()
+	p.alerting.close()
 }

@@ -29,6 +29,7 @@ type record struct {
 	matcher  *tenantMatcher // the identity's tenants', once it is proven
 	decision decision
 	conflict bool   // a matcher of the caller's can select nothing of what they may see
+	silence  string // the id of the silence that it is about
 	query    string // for the line about a slow one; empty = there is none
 	start    time.Time
 	upstream upstreamPart
@@ -121,6 +122,9 @@ func (r *record) describe(e *zerolog.Event) {
 	e.Str("route", r.routeName()).Str("method", r.method)
 	if r.path != "" {
 		e.Str("path", r.path)
+	}
+	if r.silence != "" {
+		e.Str("silence", r.silence)
 	}
 	for i, v := range r.grafana {
 		if v != "" {

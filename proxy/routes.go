@@ -12,6 +12,7 @@ import (
 
 	"github.com/promfence/promfence/proxy/filter"
 	"github.com/promfence/promfence/proxy/scope"
+	"github.com/promfence/promfence/proxy/silence"
 )
 
 // The two bases that every route is served at: Prometheus's own, and the one of
@@ -23,12 +24,16 @@ const (
 	// aliasBase is what clients of Prometheus's own paths make of a datasource's URL
 	// that ends in metricsBase.
 	aliasBase = metricsBase + apiBase
+
+	// Alertmanager's API, as callers and as Alertmanager spell its base.
+	alertingBase = "/alertmanager/api/v2"
+	alertingAPI  = "/api/v2"
 )
 
 // A Route is everything that promfence knows of one endpoint: request side and
 // answer side in one row, so that they cannot drift apart.
 type Route struct {
-	Path    string   // below the base; {name} stands for one label name
+	Path    string   // below the base; {name} stands for one label name, {id} for a silence
 	Base    string   // the only base it is served at; empty for both
 	Methods []string // everything else is a 405
 	Params  []string // those that are read; the others are dropped
@@ -37,6 +42,7 @@ type Route struct {
 	Warns   bool     // its answer may have a warning of promfence's own
 	Formats bool     // the answer is no JSON: it comes as the caller's Accept or body asks
 	Answer  answerer // answers in the upstream's place
+	Asks    string   // the path that the upstream is asked at, if it is not Path
 
 	full     string // the row's path as clients know it: log field and metric label
 	alias    string // another spelling of full that is the same row; empty = there is none
@@ -65,7 +71,9 @@ var (
 		"match[]", "search[]", "start", "end", "limit", "batch_size", "fuzz_threshold", "fuzz_alg",
 		"case_sensitive", "include_score", "sort_by", "sort_dir",
 	}
-	ruled = []string{
+	alerted  = []string{"filter", "receiver", "active", "silenced", "inhibited"}
+	silenced = []string{"filter", "active", "expired", "pending"}
+	ruled    = []string{
 		"type", "rule_name[]", "rule_group[]", "file[]", "match[]", "exclude_alerts", "group_limit", "group_next_token",
 	}
 )
@@ -100,12 +108,30 @@ var Routes = []Route{
 	{Path: "/explain", Base: metricsBase, Methods: getPost, Params: []string{"query"}, Guard: narrowed(scope.Expression()), Answer: explain},
 	{Path: "/federate", Base: "/", Methods: get, Params: []string{"match[]"}, Guard: narrowed(scope.Selectors(scope.Federated)), Formats: true},
 	{Path: "/federate", Base: metricsBase, Methods: get, Params: []string{"match[]"}, Guard: narrowed(scope.Selectors(scope.Federated)), Formats: true},
+
+	{Path: "/alerts", Base: alertingBase, Methods: get, Params: append([]string{"unprocessed"}, alerted...), Guard: chosen(scope.AlertFilters(), filter.ActiveAlerts)},
+	{Path: "/alerts/groups", Base: alertingBase, Methods: get, Params: append([]string{"muted"}, alerted...), Guard: chosen(scope.AlertFilters(), filter.AlertGroups)},
+	{Path: "/silences", Base: alertingBase, Methods: get, Params: silenced, Guard: chosen(scope.SilenceFilters(), filter.Silences)},
+	{Path: "/silences", Base: alertingBase, Methods: post, Guard: writes(scope.PostedSilence()), Answer: writeSilence},
+	{Path: "/silence/{id}", Base: alertingBase, Methods: get, Guard: filtered(filter.Silence, nil)},
+	{Path: "/silence/{id}", Base: alertingBase, Methods: []string{http.MethodDelete}, Guard: writes(scope.EndedSilence()), Answer: writeSilence},
+	{Path: "/status", Base: alertingBase, Methods: get, Guard: filtered(filter.ServerStatus, nil)},
+	{Path: "/receivers", Base: alertingBase, Methods: get, Guard: chosen(scope.AlertFilters(), filter.Receivers), Asks: "/alerts"},
 }
 
-// Endpoints yields the method and path of everything that needs a token.
-func Endpoints() iter.Seq2[string, string] {
+// Endpoints yields the method and path of everything in the query API that needs a
+// token.
+func Endpoints() iter.Seq2[string, string] { return endpoints(false) }
+
+// AlertingEndpoints yields those of Alertmanager, which are served if there is one.
+func AlertingEndpoints() iter.Seq2[string, string] { return endpoints(true) }
+
+func endpoints(alerting bool) iter.Seq2[string, string] {
 	return func(yield func(method, path string) bool) {
 		for _, row := range routeTable {
+			if row.Alerting() != alerting {
+				continue
+			}
 			for _, method := range row.Methods {
 				if !yield(method, row.full) {
 					return
@@ -114,6 +140,9 @@ func Endpoints() iter.Seq2[string, string] {
 		}
 	}
 }
+
+// Alerting reports whether the row is one of Alertmanager's.
+func (r *Route) Alerting() bool { return r.Base == alertingBase }
 
 // routeTable is Routes with every row at each of its bases.
 var routeTable = expand(Routes)
@@ -131,8 +160,11 @@ func expand(rows []Route) []*Route {
 			if base == apiBase {
 				at.alias = aliasBase + row.Path
 			}
-			if row.Base != "" {
-				at.upstream = row.Path
+			switch asked := cmp.Or(row.Asks, row.Path); {
+			case at.Alerting():
+				at.upstream = alertingAPI + asked
+			case row.Base != "":
+				at.upstream = asked
 			}
 			all = append(all, &at)
 		}
@@ -140,62 +172,87 @@ func expand(rows []Route) []*Route {
 	return all
 }
 
+// wildcards stand for one segment of a path.
+var wildcards = strings.NewReplacer("{name}", "\x00", "{id}", "\x00")
+
 // upstreamPath is the row's path as the upstream spells it, escaped.
 func (r *Route) upstreamPath(name string) string {
 	if name == "" {
 		return r.upstream
 	}
-	return strings.Replace(r.upstream, "{name}", url.PathEscape(name), 1)
+	return strings.Replace(wildcards.Replace(r.upstream), "\x00", url.PathEscape(name), 1)
 }
 
 // A router finds a request's row by its path as it stands on the wire: an
 // escape in a fixed segment, a trailing or double slash, a dot segment make it
 // another path, which does not exist.
 type router struct {
-	fixed    map[string]*Route
+	fixed    map[string][]*Route // those of one path have different methods
 	wildcard []wildcard
 }
 
-// A wildcard is a path with one label name in it.
+// A wildcard is a path with one label name, or the id of a silence, in it.
 type wildcard struct {
 	before, after string // the name
 	row           *Route
 }
 
-func newRouter(rows []*Route) *router {
-	t := &router{fixed: make(map[string]*Route, 2*len(rows))}
+// newRouter knows Alertmanager's rows only if there is one.
+func newRouter(rows []*Route, alerting bool) *router {
+	t := &router{fixed: make(map[string][]*Route, 2*len(rows))}
 	for _, row := range rows {
+		if row.Alerting() && !alerting {
+			continue
+		}
 		for _, path := range []string{row.full, row.alias} {
-			if before, after, found := strings.Cut(path, "{name}"); found {
+			if before, after, found := strings.Cut(wildcards.Replace(path), "\x00"); found {
 				t.wildcard = append(t.wildcard, wildcard{before, after, row})
 			} else if path != "" {
-				t.fixed[path] = row
+				t.fixed[path] = append(t.fixed[path], row)
 			}
 		}
 	}
 	return t
 }
 
-// find returns the row and, where the row has one, the label name in the path.
+// find returns the row and, where the row has one, the label name or the silence in
+// the path.
 func (t *router) find(r *http.Request) (*Route, string, error) {
 	path := wirePath(r)
-	row, name := t.fixed[path], ""
-	if row == nil {
-		var raw string
-		if row, raw = t.match(path); row == nil {
+	rows, raw := t.fixed[path], ""
+	if rows == nil {
+		if rows, raw = t.match(path); rows == nil {
 			return nil, "", noEndpoint(path)
 		}
-		var err error
-		if name, err = labelName(raw); err != nil {
-			return nil, "", err
+	}
+	i := slices.IndexFunc(rows, func(row *Route) bool { return slices.Contains(row.Methods, r.Method) })
+	if i < 0 {
+		var methods []string
+		for _, row := range rows {
+			methods = append(methods, row.Methods...)
 		}
+		e := failure(http.StatusMethodNotAllowed, "method %s is not served here, only %s", clip(r.Method), strings.Join(methods, " and "))
+		e.Allow = methods
+		return rows[0], "", e
 	}
-	if !slices.Contains(row.Methods, r.Method) {
-		e := failure(http.StatusMethodNotAllowed, "method %s is not served here, only %s", clip(r.Method), strings.Join(row.Methods, " and "))
-		e.Allow = row.Methods
-		return row, "", e
+	name, err := rows[i].segment(raw)
+	if err != nil {
+		return nil, "", err
 	}
-	return row, name, nil
+	return rows[i], name, nil
+}
+
+// segment reads what stands in the place of a wildcard.
+func (r *Route) segment(raw string) (string, error) {
+	switch {
+	case raw == "":
+		return "", nil
+	case !r.Alerting():
+		return labelName(raw)
+	case !silence.ValidID(raw):
+		return "", silence.NotFound()
+	}
+	return raw, nil
 }
 
 // noEndpoint says what is wrong with a path that a datasource's URL often makes, by
@@ -207,17 +264,17 @@ func noEndpoint(path string) error {
 	return failure(http.StatusNotFound, "no such endpoint: promfence serves the query API only; see /docs")
 }
 
-func (t *router) match(path string) (*Route, string) {
+func (t *router) match(path string) (rows []*Route, segment string) {
 	for _, w := range t.wildcard {
 		rest, ok := strings.CutPrefix(path, w.before)
 		if !ok {
 			continue
 		}
 		if name, ok := strings.CutSuffix(rest, w.after); ok && pathSegment(name) {
-			return w.row, name
+			rows, segment = append(rows, w.row), name
 		}
 	}
-	return nil, ""
+	return rows, segment
 }
 
 // wirePath is a request's path as it came. URL.EscapedPath would escape a path

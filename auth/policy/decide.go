@@ -14,6 +14,9 @@ const maxTextBytes = 16 << 10
 // A Decision is what a token's bearer may do.
 type Decision struct {
 	Labels Labels
+	// Silences is what the bearer may silence: what those of the policies allow that
+	// say so, joined. The zero value is nothing, also if they cannot be joined.
+	Silences Labels
 	// Policies are the names of the policies that apply and were chosen, sorted.
 	Policies []string
 	Limits   Limits
@@ -78,7 +81,33 @@ func (r *Rules) decide(t Token, grants []grant, n Narrowing) (Decision, error) {
 	if d.Labels, err = r.confine(boxes, d); err != nil {
 		return Decision{}, err
 	}
+	d.Silences = r.silences(n, chosen, d)
 	return d, nil
+}
+
+// silences joins those of the chosen policies by which silences may be written.
+func (r *Rules) silences(n Narrowing, chosen []grant, d Decision) Labels {
+	var writing []grant
+	for _, g := range chosen {
+		if g.rule.silences {
+			writing = append(writing, g)
+		}
+	}
+	switch len(writing) {
+	case 0:
+		return Labels{}
+	case len(chosen):
+		return d.Labels
+	}
+	boxes, err := n.narrow(r.options.TenantLabel, writing)
+	if err != nil {
+		return Labels{} // the caller asks for tenants that they may only read
+	}
+	labels, err := r.confine(boxes, d)
+	if err != nil {
+		return Labels{}
+	}
+	return labels
 }
 
 // confine makes the one label policy of the boxes.

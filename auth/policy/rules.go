@@ -25,6 +25,7 @@ type rule struct {
 	when               []condition
 	onlyWhenNamed      bool
 	allTenants         bool
+	silences           bool      // may be written
 	fixed              box       // the labels that do not depend on claims
 	claimed            []labeled // and those that do
 	limits             Limits
@@ -74,7 +75,7 @@ func New(o Options) (*Rules, error) {
 func (r *Rules) compile(p Policy) (*rule, error) {
 	out := &rule{
 		name: p.Name, issuers: p.Issuers, audiences: p.Audiences, allTenants: p.grantsAllTenants(r.options.TenantLabel),
-		limits: p.Limits.over(r.options.Limits),
+		limits: p.Limits.over(r.options.Limits), silences: p.Silences == SilencesWrite,
 	}
 	out.onlyWhenNamed = out.allTenants
 	set(&out.onlyWhenNamed, p.OnlyWhenNamed)

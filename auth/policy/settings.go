@@ -17,9 +17,15 @@ type Policy struct {
 	// Labels are what it grants, one entry for each label, the tenant label among
 	// them.
 	Labels []Label
+	// Silences is SilencesWrite if whom it applies to may silence alerts that it lets
+	// them see.
+	Silences string
 	// Limits are in the place of the global ones.
 	Limits LimitSettings
 }
+
+// SilencesWrite is the value of Policy.Silences that grants something.
+const SilencesWrite = "write"
 
 // A Condition holds for a token whose claim has one of the values in AnyOf, or, if
 // Present, any value.

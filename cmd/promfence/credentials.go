@@ -85,12 +85,12 @@ func (f *fileReader) serverTLS(section string, t config.ServerTLS) *tls.Config {
 	return c
 }
 
-// upstreamTLS is how promfence connects to an https upstream.
-func (f *fileReader) upstreamTLS(t config.UpstreamTLS) *tls.Config {
+// upstreamTLS is how promfence connects to the https server of a section.
+func (f *fileReader) upstreamTLS(section string, t config.UpstreamTLS) *tls.Config {
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12, ServerName: t.ServerName,
-		Certificates: f.pair("upstream.tls", t.CertFile, t.KeyFile),
-		RootCAs:      f.pool("upstream.tls.ca_file", t.CAFile),
+		Certificates: f.pair(section, t.CertFile, t.KeyFile),
+		RootCAs:      f.pool(section+".ca_file", t.CAFile),
 	}
 }
 
@@ -100,27 +100,42 @@ func (f *fileReader) upstreamHeader(u config.Upstream) http.Header {
 	if name := textproto.CanonicalMIMEHeaderKey(u.TenantHeader); name == "Authorization" || slices.Contains(ours, name) {
 		f.refuse("upstream.tenant_header", "want another header than "+name+", which has a meaning of its own")
 	}
-	authorization := ""
-	if token := strings.TrimSpace(string(f.read("upstream.bearer_token_file", u.BearerTokenFile))); token != "" {
-		authorization = "Bearer " + token
-	}
-	if pair := strings.TrimRight(string(f.read("upstream.basic_auth_file", u.BasicAuthFile)), "\r\n"); pair != "" {
-		if !strings.Contains(pair, ":") || strings.ContainsFunc(pair, unicode.IsControl) {
-			f.refuse("upstream.basic_auth_file", "want user:password in one line")
-		}
-		authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(pair))
-	}
+	authorization := f.authorization("upstream", u.BearerTokenFile, u.BasicAuthFile)
 	if authorization == "" {
 		return h
 	}
 	if h.Get("Authorization") != "" {
 		f.refuse("upstream.headers_file", "want no Authorization beside upstream.bearer_token_file or upstream.basic_auth_file")
 	}
-	if strings.ContainsFunc(authorization, unicode.IsControl) {
-		f.refuse("upstream.bearer_token_file", "want one line")
-	}
 	h.Set("Authorization", authorization)
 	return h
+}
+
+// alertmanagerHeader is what says to Alertmanager who promfence is.
+func (f *fileReader) alertmanagerHeader(a config.Alertmanager) http.Header {
+	h := http.Header{}
+	if authorization := f.authorization("alertmanager", a.BearerTokenFile, a.BasicAuthFile); authorization != "" {
+		h.Set("Authorization", authorization)
+	}
+	return h
+}
+
+// authorization is the credential of a section, if it has one.
+func (f *fileReader) authorization(section, tokenFile, pairFile string) string {
+	authorization := ""
+	if token := strings.TrimSpace(string(f.read(section+".bearer_token_file", tokenFile))); token != "" {
+		authorization = "Bearer " + token
+	}
+	if pair := strings.TrimRight(string(f.read(section+".basic_auth_file", pairFile)), "\r\n"); pair != "" {
+		if !strings.Contains(pair, ":") || strings.ContainsFunc(pair, unicode.IsControl) {
+			f.refuse(section+".basic_auth_file", "want user:password in one line")
+		}
+		authorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(pair))
+	}
+	if strings.ContainsFunc(authorization, unicode.IsControl) {
+		f.refuse(section+".bearer_token_file", "want one line")
+	}
+	return authorization
 }
 
 // ours are headers whose values promfence decides; upstream.headers_file may

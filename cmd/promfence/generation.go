@@ -59,6 +59,9 @@ type parts struct {
 	decisionTLS    *tls.Config
 	upstreamTLS    *tls.Config
 	upstreamHeader http.Header
+
+	alertmanagerTLS    *tls.Config
+	alertmanagerHeader http.Header
 }
 
 // newParts makes them, or says what of the settings is wrong. The keys of the
@@ -68,7 +71,8 @@ func newParts(cfg *config.Config, lines io.Writer, before *generation) (*parts, 
 	p := &parts{log: newLogger(cfg.Log, lines)}
 	files := &fileReader{}
 	p.serverTLS, p.decisionTLS = files.serverTLS("server.tls", cfg.Server.TLS), files.serverTLS("decision.tls", cfg.Decision.TLS)
-	p.upstreamTLS, p.upstreamHeader = files.upstreamTLS(cfg.Upstream.TLS), files.upstreamHeader(cfg.Upstream)
+	p.upstreamTLS, p.upstreamHeader = files.upstreamTLS("upstream.tls", cfg.Upstream.TLS), files.upstreamHeader(cfg.Upstream)
+	p.alertmanagerTLS, p.alertmanagerHeader = files.upstreamTLS("alertmanager.tls", cfg.Alertmanager.TLS), files.alertmanagerHeader(cfg.Alertmanager)
 	wrong := files.wrong
 	var mistakes []config.Mistake
 	p.rules, mistakes = newRules(cfg)
@@ -91,6 +95,10 @@ func build(cfg *config.Config, p *parts, lines *logs.Writer, metrics *prometheus
 	if err != nil {
 		return nil, fmt.Errorf("%s: want http://host or https://host", cfg.Name("upstream.url"))
 	}
+	alerting, err := p.alerting(cfg)
+	if err != nil {
+		return nil, err
+	}
 	v := &generation{cfg: cfg, log: p.log, keys: p.keys, tls: p.serverTLS, decisionTLS: p.decisionTLS}
 	var audit proxy.AuditLog
 	if v.audit = newAuditFile(cfg, p.log, metrics, before); v.audit != nil {
@@ -110,6 +118,7 @@ func build(cfg *config.Config, p *parts, lines *logs.Writer, metrics *prometheus
 		UpstreamTimeout:    cfg.Upstream.Timeout,
 		UpstreamHeader:     p.upstreamHeader,
 		UpstreamTLS:        p.upstreamTLS,
+		Alertmanager:       alerting,
 		TenantHeader:       cfg.Upstream.TenantHeader,
 		MaxIdleConnections: cfg.Upstream.MaxIdleConnections,
 
@@ -137,6 +146,22 @@ func build(cfg *config.Config, p *parts, lines *logs.Writer, metrics *prometheus
 	}
 	v.admin = newAdmin(cfg.Admin, metrics, lines.RunTasks, v.proxy)
 	return v, nil
+}
+
+// alerting is the Alertmanager that the settings name, or nil.
+func (p *parts) alerting(cfg *config.Config) (*proxy.Alerting, error) {
+	a := cfg.Alertmanager
+	if a.URL == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(a.URL)
+	if err != nil {
+		return nil, fmt.Errorf("%s: want http://host or https://host", cfg.Name("alertmanager.url"))
+	}
+	return &proxy.Alerting{
+		URL: u, Timeout: a.Timeout, Header: p.alertmanagerHeader, TLS: p.alertmanagerTLS,
+		Write: a.Silences == "write", MaxSilence: a.MaxSilence,
+	}, nil
 }
 
 // newAuditFile keeps the file of the generation before: whoever moves it away

@@ -57,6 +57,11 @@ type View struct {
 	Texts func() (Texts, error)
 	// Families returns what Metadata shows of that identity's metrics.
 	Families func() (Families, error)
+
+	// Silences returns the ids of the silences, and Fingerprints those of the alerts,
+	// that Alertmanager has and that identity may see. Without them no alert tells
+	// what suppresses it.
+	Silences, Fingerprints func() (Names, error)
 }
 
 // HiddenWarning stands in the place of warnings that do not speak of a query.

@@ -5,14 +5,15 @@ import (
 	"strings"
 )
 
-// A Param is one decoded parameter. Names ending in [] may come many times.
+// A Param is one decoded parameter. Names ending in [] may come many times, and
+// Alertmanager's filter.
 type Param struct{ Name, Value string }
 
 // Params are a request's known parameters: those of the URL, then those of the
 // body, in one list. There is no second copy that nobody narrowed.
 type Params []Param
 
-func multiple(name string) bool { return strings.HasSuffix(name, "[]") }
+func multiple(name string) bool { return strings.HasSuffix(name, "[]") || name == "filter" }
 
 // clip keeps a caller's long text out of our answers.
 func clip(s string) string {

@@ -12,6 +12,8 @@
 //   - An [Unnarrowed] rule changes no selector. It is for rows whose answer a filter
 //     narrows, and is a type of its own: a row without a filter cannot take it.
 //   - A [Dataless] rule is for rows whose answer holds nobody's data.
+//   - A [Writing] rule is for rows that change a silence: nothing is sent that would
+//     change one which nobody has looked at.
 //   - promfence's own questions are [Everything]: what the label policy allows.
 //   - The zero values of all of them are refused, here and by who sends.
 package scope
@@ -25,6 +27,7 @@ import (
 	"github.com/promfence/promfence/proxy/apierr"
 	"github.com/promfence/promfence/proxy/promql"
 	"github.com/promfence/promfence/proxy/remoteread"
+	"github.com/promfence/promfence/proxy/silence"
 )
 
 // A Request has been narrowed to a label policy, or its answer will be filtered by
@@ -36,6 +39,8 @@ type Request struct {
 	body     []byte
 	hasBody  bool
 	conflict string
+	silence  bool   // the body is one
+	unseen   string // the silence that must be seen before this is sent
 }
 
 // IsZero reports whether the request is the zero value, which nobody narrowed.
@@ -57,7 +62,7 @@ func (r Request) Param(name string) (value string, ok bool) { return r.params.Lo
 // Form spells the parameters as a query string or form.
 func (r Request) Form() string { return r.params.encode() }
 
-// Body is the body of a remote-read request, if it is one.
+// Body is the body of a remote-read request or a silence, if it is one.
 func (r Request) Body() (body []byte, ok bool) { return r.body, r.hasBody }
 
 // An Input is what a caller sent, and who they are.
@@ -66,7 +71,9 @@ type Input struct {
 	Limits   Limits
 	Known    []string // the parameters that the row knows
 	Params   Params   // those that were sent: a rule takes them over
-	Body     []byte   // of remote read, compressed
+	Body     []byte   // of remote read, compressed, or a silence
+	ID       string   // of the silence in the path
+	Writer   Writer   // of silences
 }
 
 // termsPerSelector is what each match[] adds to the terms that a request may have: a
@@ -123,22 +130,27 @@ func made(r Request, err error) (Request, error) {
 // An Unnarrowed rule changes no selector: the row's answer must be filtered. The
 // zero value refuses all.
 type Unnarrowed struct {
-	made  bool
-	check func(url.Values) error
-	ours  []string
+	made     bool
+	check    func(url.Values) error
+	ours     []string
+	alerting func(sent []string, l policy.Labels, limits silence.Limits) ([]string, error) // of Alertmanager's filters
 }
 
 // LeaveToFilter refuses what check refuses, leaves out the parameters that the filter
 // applies itself, and spells selectors afresh: they choose among elements, all of
 // which the filter still looks at.
 func LeaveToFilter(check func(url.Values) error, applied ...string) Unnarrowed {
-	return Unnarrowed{true, check, applied}
+	return Unnarrowed{made: true, check: check, ours: applied}
 }
 
 // Narrow makes a Request that needs a filter, or refuses.
 func (u Unnarrowed) Narrow(in Input) (Request, error) {
 	if in.Enforcer.Labels().IsZero() || !u.made {
 		return Request{}, apierr.Internal(errZero)
+	}
+	if u.alerting != nil {
+		ps, err := alertingParams(in.Params, in.Enforcer.Labels(), u.alerting)
+		return made(Request{labels: in.Enforcer.Labels(), filter: true, params: ps}, err)
 	}
 	if u.check != nil {
 		if err := u.check(in.Params.Values()); err != nil {

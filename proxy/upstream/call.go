@@ -43,6 +43,7 @@ const maxHeaderValue = 4 << 10
 // Constant values of headers.
 var (
 	formType    = []string{"application/x-www-form-urlencoded"}
+	jsonType    = []string{"application/json"}
 	readType    = []string{"application/x-protobuf"}
 	readVersion = []string{"0.1.0"}
 	snappy      = []string{"snappy"}
@@ -56,6 +57,8 @@ func (c *Client) request(ctx context.Context, call Call) (*http.Request, error) 
 	switch {
 	case call.Request.IsZero():
 		return nil, apierr.Internal(errUnscoped)
+	case call.Request.Unseen() != "":
+		return nil, apierr.Internal(scope.ErrUnseen)
 	case call.Request.NeedsFilter() && call.Kind != Filtered:
 		return nil, apierr.Internal(errUnfiltered)
 	}
@@ -118,10 +121,14 @@ func (c *Client) setOwnHeaders(h http.Header, call Call) error {
 	return nil
 }
 
-// setContent adds the parameters, or the body of a remote-read request.
+// setContent adds the parameters, or the body of a remote-read request or a silence.
 func (call Call) setContent(out *http.Request) {
 	if body, ok := call.Request.Body(); ok {
 		setBody(out, string(body))
+		if call.Request.IsSilence() {
+			out.Header["Content-Type"] = jsonType
+			return
+		}
 		out.Header["Content-Type"], out.Header["Content-Encoding"] = readType, snappy
 		out.Header["X-Prometheus-Remote-Read-Version"] = readVersion
 		return

@@ -1,0 +1,237 @@
+package proxy
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/promfence/promfence/proxy/answer"
+	"github.com/promfence/promfence/proxy/filter"
+	"github.com/promfence/promfence/proxy/scope"
+	"github.com/promfence/promfence/proxy/silence"
+	"github.com/promfence/promfence/proxy/upstream"
+)
+
+// Alerting is the Alertmanager behind the rows below /alertmanager.
+type Alerting struct {
+	URL        *url.URL // as Options.Upstream
+	Timeout    time.Duration
+	Header     http.Header // promfence's own credentials
+	TLS        *tls.Config // nil = Go's defaults
+	Write      bool        // silences may be written, by those who may
+	MaxSilence time.Duration
+}
+
+// An alertmanager is a second upstream, with connections of its own. The zero value
+// is none: its rows do not exist.
+type alertmanager struct {
+	client *upstream.Client
+	write  bool
+	limits silence.Limits
+}
+
+// alertingConnections are kept open to Alertmanager: nobody's dashboard asks it often.
+const alertingConnections = 16
+
+func newAlertmanager(o *Alerting) alertmanager {
+	if o == nil {
+		return alertmanager{}
+	}
+	limits := scope.AlertingLimits
+	limits.Duration = o.MaxSilence
+	return alertmanager{
+		client: upstream.New(upstream.Options{URL: o.URL, Timeout: o.Timeout, Header: o.Header, TLS: o.TLS, MaxIdleConnections: alertingConnections}),
+		write:  o.Write, limits: limits,
+	}
+}
+
+// writer is on whose behalf a silence of this request is written.
+func (a alertmanager) writer(x *exchange) scope.Writer {
+	w := scope.Writer{Subject: x.identity.Subject, Limits: a.limits}
+	if a.write {
+		w.Labels = x.identity.Silences
+	}
+	return w
+}
+
+func (a alertmanager) close() {
+	if a.client != nil {
+		a.client.Close()
+	}
+}
+
+// maxSilenceBody bounds a silence's body.
+const maxSilenceBody = 64 << 10
+
+// readSilence returns the body of a silence.
+func readSilence(x *exchange, r *http.Request, maxBody int64) ([]byte, error) {
+	types := r.Header.Values("Content-Type")
+	mediaType := ""
+	if len(types) == 1 {
+		mediaType, _, _ = mime.ParseMediaType(types[0]) // a broken one is not JSON
+	}
+	if mediaType != "application/json" || !identity(r.Header) {
+		return nil, failure(http.StatusUnsupportedMediaType, "want Content-Type: application/json, without Content-Encoding")
+	}
+	buf, _ := bodies.Get().(*bytes.Buffer)
+	defer putBack(buf)
+	if r.Body == nil {
+		return nil, badData("want a silence in the body")
+	}
+	if _, err := readBody(x, r, buf, min(maxBody, maxSilenceBody)); err != nil {
+		return nil, err
+	}
+	return bytes.Clone(buf.Bytes()), nil
+}
+
+// writeSilence sends what creates, replaces or ends a silence. What it replaces or
+// ends is read first. The answer is promfence's own.
+func writeSilence(p *Proxy, x *exchange, r *http.Request, req scope.Request) error {
+	ctx := r.Context()
+	path := x.route.upstreamPath(x.silence)
+	if id := req.Unseen(); id != "" {
+		found, err := p.readSilenceFirst(ctx, x, id)
+		if err != nil {
+			return err
+		}
+		if req, err = req.Seen(found); err != nil {
+			return err
+		}
+	}
+	x.forwarded = time.Now()
+	resp, err := p.alerting.client.Ask(ctx, upstream.Call{
+		Request: req, Kind: upstream.Filtered, Method: r.Method, Path: path, ID: x.idHeader[:], Span: x.span.context(),
+	})
+	if err != nil {
+		return upstreamError(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	x.upstream.took, x.upstream.status = time.Since(x.forwarded), resp.StatusCode
+	if resp.StatusCode != http.StatusOK {
+		return p.alertingError(resp)
+	}
+	if r.Method == http.MethodDelete {
+		x.WriteHeader(http.StatusOK)
+		return nil
+	}
+	var made struct {
+		SilenceID string `json:"silenceID"`
+	}
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxSilenceBody))
+	if err == nil {
+		err = json.Unmarshal(raw, &made)
+	}
+	if err != nil || !silence.ValidID(made.SilenceID) {
+		return answer.Unfilterable(errors.Join(errors.New("no silenceID"), err))
+	}
+	x.Header().Set("Content-Type", "application/json")
+	_, _ = fmt.Fprintf(x, `{"silenceID":%q}`, made.SilenceID) // the caller may be gone
+	return nil
+}
+
+// readSilenceFirst reads the silence that a request replaces or ends, as it is now.
+func (p *Proxy) readSilenceFirst(ctx context.Context, x *exchange, id string) ([]byte, error) {
+	req, err := scope.LeaveToFilter(nil).Narrow(scope.Input{Enforcer: x.matcher.enforcer})
+	if err != nil {
+		return nil, err
+	}
+	resp, err := p.alerting.client.Ask(ctx, upstream.Call{
+		Request: req, Kind: upstream.Filtered, Method: http.MethodGet, Path: alertingAPI + "/silence/" + id, ID: x.idHeader[:],
+	})
+	if err != nil {
+		return nil, upstreamError(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return nil, p.alertingError(resp)
+	}
+	src, err := answer.Plain(resp)
+	if err != nil {
+		return nil, answer.Unfilterable(err)
+	}
+	raw, err := io.ReadAll(io.LimitReader(src, maxSeen+1))
+	if err != nil {
+		return nil, upstreamError(err)
+	}
+	if len(raw) > maxSeen {
+		return nil, silence.NotFound() // promfence has not written it
+	}
+	return raw, nil
+}
+
+// maxSeen bounds a silence that is looked at.
+const maxSeen = 1 << 20
+
+// alertingError is what a caller may know of an error of Alertmanager: that there is
+// no such silence, in the words for one that is somebody else's.
+func (p *Proxy) alertingError(resp *http.Response) error {
+	e, hidden := answer.Error(resp)
+	switch {
+	case resp.StatusCode == http.StatusNotFound:
+		none := silence.NotFound()
+		none.Err = e.Err
+		return none
+	case resp.StatusCode == http.StatusBadRequest:
+		e.Message = "Alertmanager does not take this silence or filter; promfence's log has its message under this X-Request-Id"
+	}
+	if hidden {
+		p.metrics.hidden.Inc()
+	}
+	return e
+}
+
+// alertingView adds to a view what suppresses an alert: asked once for an answer, and
+// only if an alert of it is suppressed.
+func (a asker) alertingView(ctx context.Context, v filter.View) filter.View {
+	v.Silences = sync.OnceValues(func() (filter.Names, error) {
+		return askAlerting(ctx, a, "/silences", scope.SilenceFilters(), filter.ReadSilences)
+	})
+	v.Fingerprints = sync.OnceValues(func() (filter.Names, error) {
+		return askAlerting(ctx, a, "/alerts", scope.AlertFilters(), filter.ReadFingerprints)
+	})
+	return v
+}
+
+// askAlerting asks Alertmanager on behalf of a label policy.
+func askAlerting[T any](ctx context.Context, a asker, path string, rule scope.Unnarrowed, read func(io.Reader, filter.View) (T, error)) (none T, err error) {
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(a.proxy.known.timeout, questionTimeout))
+	defer cancel()
+	req, err := rule.Narrow(scope.Input{Enforcer: a.matcher.enforcer})
+	if err != nil {
+		return none, err
+	}
+	resp, err := a.proxy.alerting.client.Ask(ctx, upstream.Call{
+		Request: req, Kind: upstream.Filtered, Method: http.MethodGet, Path: alertingAPI + path, ID: []string{a.id},
+	})
+	if err != nil {
+		return none, errors.Join(answer.ErrUnfiltered, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return none, fmt.Errorf("%w: alertmanager %s: status %d", answer.ErrUnfiltered, path, resp.StatusCode)
+	}
+	src, err := answer.Plain(resp)
+	if err != nil {
+		return none, err
+	}
+	return read(src, a.view(ctx))
+}
+
+// silence is the id of the silence in a row's path.
+func (r *Route) silence(segment string) string {
+	if r == nil || !r.Alerting() {
+		return ""
+	}
+	return strings.Clone(segment) // a record may outlive its request
+}

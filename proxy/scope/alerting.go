@@ -1,0 +1,116 @@
+package scope
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/promfence/promfence/auth/policy"
+	"github.com/promfence/promfence/proxy/apierr"
+	"github.com/promfence/promfence/proxy/silence"
+)
+
+// AlertingLimits bound what one request may ask of Alertmanager.
+var AlertingLimits = silence.Limits{Matchers: 100, Bytes: 4 << 10}
+
+// AlertFilters narrows the filter parameters of alerts. The answer is filtered as well.
+func AlertFilters() Unnarrowed {
+	return Unnarrowed{made: true, alerting: silence.Filters}
+}
+
+// SilenceFilters spells the filter parameters of silences afresh. They choose by the
+// text of matchers, which says nothing about whose a silence is: a filter does.
+func SilenceFilters() Unnarrowed {
+	return Unnarrowed{made: true, alerting: func(sent []string, _ policy.Labels, limits silence.Limits) ([]string, error) {
+		return silence.Respell(sent, limits)
+	}}
+}
+
+// alertingParams spells the parameters of Alertmanager afresh: filters, an expression
+// that receivers are chosen by, and switches.
+func alertingParams(sent Params, l policy.Labels, narrow func([]string, policy.Labels, silence.Limits) ([]string, error)) (Params, error) {
+	var filters []string
+	ps := make(Params, 0, len(sent)+1)
+	for _, p := range sent {
+		switch {
+		case p.Name == "filter":
+			filters = append(filters, p.Value)
+			continue
+		case p.Name == "receiver":
+			if err := silence.CheckPattern(p.Value, AlertingLimits); err != nil {
+				return nil, inParameter(p.Name, err)
+			}
+		case p.Value != "true" && p.Value != "false":
+			return nil, apierr.BadData("invalid parameter %q: want true or false", p.Name)
+		}
+		ps = append(ps, p)
+	}
+	narrowed, err := narrow(filters, l, AlertingLimits)
+	if err != nil {
+		return nil, err
+	}
+	for _, f := range narrowed {
+		ps = append(ps, Param{"filter", f})
+	}
+	return ps, nil
+}
+
+// A Writer is on whose behalf a silence is written.
+type Writer struct {
+	Labels  policy.Labels // what they may silence; the zero value is nothing
+	Subject string
+	Limits  silence.Limits
+}
+
+// A Writing rule is for rows that write or end a silence. The zero value refuses all.
+type Writing struct{ posts, ends bool }
+
+// PostedSilence narrows the body of a silence, which is one tenant's.
+func PostedSilence() Writing { return Writing{posts: true} }
+
+// EndedSilence is for the row that ends the silence in its path.
+func EndedSilence() Writing { return Writing{ends: true} }
+
+// ReadsSilence reports whether the rule narrows a silence's body.
+func (w Writing) ReadsSilence() bool { return w.posts }
+
+// Narrow makes a Request, or refuses. One that replaces or ends a silence must not be
+// sent before that was seen: see [Request.Seen].
+func (w Writing) Narrow(in Input) (Request, error) {
+	by := in.Writer
+	switch {
+	case in.Enforcer.Labels().IsZero() || w.posts == w.ends:
+		return Request{}, apierr.Internal(errZero)
+	case by.Labels.IsZero():
+		return Request{}, apierr.New(http.StatusForbidden, "the token may read silences here, and not write them")
+	case by.Subject == "":
+		return Request{}, apierr.New(http.StatusForbidden, "a silence needs an author: the token has no sub")
+	case w.ends && !silence.ValidID(in.ID):
+		return Request{}, silence.NotFound()
+	case w.ends:
+		return Request{labels: by.Labels, unseen: in.ID}, nil
+	}
+	body, replaces, err := silence.Narrow(in.Body, by.Labels, by.Subject, by.Limits)
+	return made(Request{labels: by.Labels, body: body, hasBody: true, silence: true, unseen: replaces}, err)
+}
+
+// ErrUnseen is a request that would change a silence which nobody has looked at.
+var ErrUnseen = errors.New("a silence would be changed unseen")
+
+// Unseen is the id of the silence that must be seen before the request is sent; ""
+// for none.
+func (r Request) Unseen() string { return r.unseen }
+
+// Seen returns the request as it may be sent, if the silence that it replaces or
+// ends, as Alertmanager answered it, is wholly what the label policy allows. To
+// anybody else it does not exist. A silence's matchers never change under its id, so
+// what was seen stays true.
+func (r Request) Seen(found []byte) (Request, error) {
+	if r.unseen == "" || !silence.Belongs(found, r.labels) {
+		return Request{}, silence.NotFound()
+	}
+	r.unseen = ""
+	return r, nil
+}
+
+// IsSilence reports whether the body is a silence's JSON.
+func (r Request) IsSilence() bool { return r.silence }
