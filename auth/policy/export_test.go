@@ -36,3 +36,6 @@ func (r *Rules) DecideWithoutIndex(t Token, n Narrowing) (Decision, error) {
 	_, d, err := r.Explain(t, n)
 	return d, err
 }
+
+// NewLabels is newLabels.
+func NewLabels(tenantLabel string, ms ...Matcher) (Labels, error) { return newLabels(tenantLabel, ms) }

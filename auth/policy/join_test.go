@@ -439,6 +439,15 @@ func TestJoin(t *testing.T) {
 		{"three that overlap and leave none", boxes{
 			{one("t", "a", "b"), one("r", "x")}, {one("t", "a"), one("r", "x", "y")}, {one("t", "b"), one("r", "y")},
 		}, []policy.Matcher{one("r", "x", "y"), one("t", "a", "b")}},
+		{"the same boxes are left before two labels, and only one of them has no hole", boxes{
+			{one("a", "1"), orNone(allBut("c", "1")), one("e", "1")},
+			{orNone(allBut("a", "1")), orNone(allBut("b", "1")), orNone(allBut("c", "1")), orNone(allBut("d", "1"))},
+			{one("b", "1"), orNone(allBut("d", "1"))},
+			{orNone(allBut("b", "1")), one("d", "1")},
+			{one("c", "1"), one("d", "1"), one("e", "1")},
+			{one("c", "1"), one("e", "1")},
+			{orNone(allBut("e", "1"))},
+		}, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got, err := policy.Join(tt.boxes, 100)
