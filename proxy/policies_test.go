@@ -243,3 +243,26 @@ func TestAChangedLimitFillsNoBucket(t *testing.T) {
 		}
 	})
 }
+
+// Answers are filtered by the tenant label of the settings: a label policy that was made
+// for another one is enforced nowhere.
+func TestALabelPolicyForAnotherTenantLabelIsRefused(t *testing.T) {
+	for label, status := range map[string]int{"tenant_id": http.StatusOK, "customer": http.StatusInternalServerError} {
+		f := newFence(t, func(o *proxy.Options) { o.Auth = fixedLabels(label) })
+		resp, body := f.Get(t, "/api/v1/query?query=up")
+		if resp.StatusCode != status {
+			t.Errorf("%s: %d %s", label, resp.StatusCode, body)
+		}
+		if asked := len(f.Asked()); (asked > 0) != (status == http.StatusOK) {
+			t.Errorf("%s: the upstream was asked %d times", label, asked)
+		}
+	}
+}
+
+// fixedLabels is an Authenticator of acme by a label of its own.
+type fixedLabels string
+
+func (l fixedLabels) Authenticate(*http.Request) (auth.Identity, error) {
+	labels, err := policy.ForTenants(string(l), "acme")
+	return auth.Identity{Issuer: "idp", Labels: labels}, err
+}

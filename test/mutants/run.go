@@ -92,7 +92,7 @@ func (h *house) tryAll(ctx context.Context, shared *overlay, together []*mutant,
 	}
 	var all sync.WaitGroup
 	var mu sync.Mutex
-	free := make(chan struct{}, runtime.GOMAXPROCS(0))
+	free := make(chan struct{}, 2*runtime.GOMAXPROCS(0)) // many tests wait
 	for _, m := range tests {
 		free <- struct{}{}
 		all.Go(func() {
