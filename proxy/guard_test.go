@@ -40,7 +40,7 @@ func TestHowRowsAreGuarded(t *testing.T) {
 	want := map[string]string{
 		"/query": "narrowed", "/query_range": "narrowed", "/query_exemplars": "narrowed Exemplars",
 		"/series": "narrowed", "/labels": "narrowed", "/label/{name}/values": "narrowed",
-		"/query_explain": "narrowed", "/query_range_explain": "narrowed",
+		"/query_explain": "narrowed", "/query_range_explain": "narrowed", "/query_cost": "narrowed", "/query_range_cost": "narrowed",
 		"/search/metric_names": "narrowed MetricNames", "/search/label_names": "narrowed", "/search/label_values": "narrowed",
 		"/read": "narrowed", "/federate": "narrowed", "/explain": "narrowed",
 

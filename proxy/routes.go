@@ -60,10 +60,12 @@ var (
 
 	instantPlan = slices.Concat([]string{"query", "time", "timeout", "lookback_delta"}, thanos)
 	rangePlan   = slices.Concat([]string{"query", "start", "end", "step", "timeout", "lookback_delta"}, thanos)
-	instant     = slices.Concat(instantPlan, []string{"limit", "stats"})
-	ranged      = slices.Concat(rangePlan, []string{"limit", "stats"})
-	selected    = []string{"match[]", "start", "end", "limit", "partial_response"}
-	merged      = slices.Concat(selected, []string{"dedup", "replicaLabels[]"})
+	// priced are those of an upstream that bounds and tells what a query costs.
+	priced   = []string{"limit", "stats", "cost", "max_series", "max_samples_read", "max_query_duration"}
+	instant  = slices.Concat(instantPlan, priced)
+	ranged   = slices.Concat(rangePlan, priced)
+	selected = []string{"match[]", "start", "end", "limit", "partial_response"}
+	merged   = slices.Concat(selected, []string{"dedup", "replicaLabels[]"})
 
 	// searched are those of the search API. include_metadata, which adds the HELP
 	// texts of everybody's targets, is never forwarded.
@@ -93,6 +95,8 @@ var Routes = []Route{
 	{Path: "/label/{name}/values", Methods: get, Params: selected, Guard: narrowed(scope.Selectors(scope.Added))},
 	{Path: "/query_explain", Methods: getPost, Params: instantPlan, Guard: narrowed(scope.Expression())},
 	{Path: "/query_range_explain", Methods: getPost, Params: rangePlan, Guard: narrowed(scope.Expression())},
+	{Path: "/query_cost", Methods: getPost, Params: instant, Guard: narrowed(scope.Expression())},
+	{Path: "/query_range_cost", Methods: getPost, Params: ranged, Guard: narrowed(scope.Expression())},
 	{Path: "/search/metric_names", Methods: getPost, Params: append([]string{"include_metadata"}, searched...), Guard: both(scope.Selectors(scope.Added).LeavingOut(filter.CheckSearch, "include_metadata"), filter.MetricNames), Streams: true},
 	{Path: "/search/label_names", Methods: getPost, Params: searched, Guard: narrowed(scope.Selectors(scope.Added))},
 	{Path: "/search/label_values", Methods: getPost, Params: append([]string{"label"}, searched...), Guard: narrowed(scope.Selectors(scope.Added))},

@@ -26,6 +26,8 @@ var samples = map[string]string{
 	"/query_exemplars":     "query=x_bucket&start=1&end=2",
 	"/query_explain":       "query=up&engine=thanos",
 	"/query_range_explain": "query=up&start=1&end=2&step=1",
+	"/query_cost":          "query=up&time=1&cost=true&max_series=10",
+	"/query_range_cost":    "query=rate(x[5m])&start=1&end=2&step=1&max_samples_read=100&max_query_duration=5s",
 	"/series":              "match[]=up&match[]={a=\"b\"}",
 	"/labels":              "",
 	"/label/{name}/values": "match[]=up&limit=5",

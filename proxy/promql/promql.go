@@ -58,9 +58,12 @@ func newPromQL() parser.Parser {
 	})
 }
 
-// foreignFunctions are the signatures that our parser version lacks: those of
-// Thanos's engine. Each reads only the selectors that its arguments spell.
+// foreignFunctions are the signatures that our parser version lacks: of Thanos's
+// engine, of Prometheus 3.16 (integral) and of Prometheus 2 (holt_winters, which became
+// double_exponential_smoothing). Each reads only the selectors that its arguments spell.
 var foreignFunctions = []*parser.Function{
+	{Name: "holt_winters", ArgTypes: []parser.ValueType{parser.ValueTypeMatrix, parser.ValueTypeScalar, parser.ValueTypeScalar}, ReturnType: parser.ValueTypeVector},
+	{Name: "integral", ArgTypes: []parser.ValueType{parser.ValueTypeMatrix, parser.ValueTypeScalar}, Variadic: 1, ReturnType: parser.ValueTypeVector},
 	{Name: "xdelta", ArgTypes: []parser.ValueType{parser.ValueTypeMatrix}, ReturnType: parser.ValueTypeVector},
 	{Name: "xincrease", ArgTypes: []parser.ValueType{parser.ValueTypeMatrix}, ReturnType: parser.ValueTypeVector},
 	{Name: "xrate", ArgTypes: []parser.ValueType{parser.ValueTypeMatrix}, ReturnType: parser.ValueTypeVector},

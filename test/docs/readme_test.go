@@ -81,6 +81,8 @@ var enforcement = map[string]string{
 	"/query_exemplars":     "answer filtered by each series' labels, beside every selector of `query`",
 	"/query_explain":       "every selector of `query` (Thanos)",
 	"/query_range_explain": "every selector of `query` (Thanos)",
+	"/query_cost":          "every selector of `query` (Prometheus 3.16)",
+	"/query_range_cost":    "every selector of `query` (Prometheus 3.16)",
 	"/series":              "every `match[]`; without any a 400, as upstream",
 	"/labels":              "every `match[]`; one is added when there is none",
 	"/label/{name}/values": "every `match[]`; one is added when there is none",

@@ -56,6 +56,8 @@ func asks(w *harness.World) map[string]ask {
 		"/explain":                      {params: harness.Form("query", "up"), holds: []string{`up{tenant_id=\"acme\"}`}},
 		"/query_explain":                {params: harness.Form("query", "up"), status: http.StatusNotFound}, // Thanos has it, Prometheus hasn't.
 		"/query_range_explain":          {params: harness.Form("query", "up", "start", from, "end", at, "step", "60"), status: http.StatusNotFound},
+		"/query_cost":                   {params: harness.Form("query", "up"), status: http.StatusNotFound}, // So it is without the feature; transparency has one with it.
+		"/query_range_cost":             {params: harness.Form("query", "up", "start", from, "end", at, "step", "60"), status: http.StatusNotFound},
 	}
 }
 
