@@ -51,6 +51,7 @@ func TestREADMEShowsWhatTheCodeSays(t *testing.T) {
 	for name, part := range map[string]struct{ page, made string }{
 		"endpoints": {"../../README.md", endpointsTable(t)},
 		"frontend":  {"../../cmd/promfence/deploy/README.md", "```ts\n" + readFile(t, "tsclient/example.ts") + "```\n"},
+		"page":      {"../../cmd/promfence/deploy/README.md", "```ts\n" + readFile(t, "tsclient/page.ts") + "```\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			text := readFile(t, part.page)
