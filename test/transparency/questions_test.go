@@ -211,6 +211,12 @@ func lists(start, end string) (all []question) {
 	ask("/api/v1/series", same, both, thousandSelectors())
 	ask("/federate", statusOnly, get, harness.Form("match[]", "requests_total["), harness.Form("match[]", ""))
 	ask("/api/v1/status/buildinfo", same, get, url.Values{})
+	many := url.Values{} // as long lists of federation are
+	for i := range 1000 {
+		many.Add("match[]", fmt.Sprintf(`{__name__="requests_total",job="shop",code!="%d"}`, i))
+	}
+	ask("/federate", same, get, many)
+	ask("/api/v1/series", same, both, many)
 	for i := range all {
 		all[i].filtered = all[i].Path == "/api/v1/query_exemplars"
 	}
