@@ -177,12 +177,12 @@ const maxSeen = 1 << 20
 // no such silence, in the words for one that is somebody else's.
 func (p *Proxy) alertingError(resp *http.Response) error {
 	e, hidden := answer.Error(resp)
-	switch {
-	case resp.StatusCode == http.StatusNotFound:
+	switch resp.StatusCode {
+	case http.StatusNotFound:
 		none := silence.NotFound()
 		none.Err = e.Err
 		return none
-	case resp.StatusCode == http.StatusBadRequest:
+	case http.StatusBadRequest:
 		e.Message = "Alertmanager does not take this silence or filter; promfence's log has its message under this X-Request-Id"
 	}
 	if hidden {
