@@ -34,6 +34,7 @@ type endpoint struct {
 	ID          string    `yaml:"id"`
 	Path        string    `yaml:"path"`
 	Alias       string    `yaml:"alias"`
+	Base        string    `yaml:"base"`
 	Method      string    `yaml:"method"`
 	Post        bool      `yaml:"post"`
 	Tag         string    `yaml:"tag"`
@@ -61,7 +62,7 @@ func build(read func(name string) ([]byte, error)) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	own, alias := mapping(), mapping()
+	own, alias, others := mapping(), mapping(), mapping()
 	responses := find(src.components, "responses")
 	bodies := mapping()
 	for _, e := range src.endpoints {
@@ -75,6 +76,10 @@ func build(read func(name string) ([]byte, error)) ([]byte, error) {
 		if e.hasBody() {
 			add(bodies, title(e.ID), e.requestBody(src.parameters))
 		}
+		if e.Base != "" {
+			merge(others, e.Base+e.Path, e.pathItem(false))
+			continue
+		}
 		add(own, metricsBase+e.Path, e.pathItem(false))
 		switch e.Alias {
 		case "-":
@@ -85,7 +90,7 @@ func build(read func(name string) ([]byte, error)) ([]byte, error) {
 		}
 	}
 	paths := mapping()
-	paths.Content = slices.Concat(own.Content, alias.Content, src.service.Content)
+	paths.Content = slices.Concat(own.Content, alias.Content, others.Content, src.service.Content)
 	add(src.document, "paths", paths)
 	add(src.components, "parameters", src.parameters)
 	add(src.components, "requestBodies", bodies)

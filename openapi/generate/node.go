@@ -60,3 +60,12 @@ func plain(n *yaml.Node) *yaml.Node {
 }
 
 func title(id string) string { return strings.ToUpper(id[:1]) + id[1:] }
+
+// merge adds a path's methods to those that it has.
+func merge(paths *yaml.Node, path string, item *yaml.Node) {
+	if known := find(paths, path); known != nil {
+		known.Content = append(known.Content, item.Content...)
+		return
+	}
+	add(paths, path, item)
+}

@@ -19,13 +19,17 @@ func TestARealPrometheusThroughPromfence(t *testing.T) {
 }
 
 // The examples of the document are what a newcomer tries first. Each of them
-// must be accepted, at both base paths, in the URL and as a form.
+// must be accepted, at both base paths, in the URL and as a form. Those of
+// Alertmanager need one.
 func (a *asker) documentedExamples(t *testing.T) {
 	doc, err := contract.Document()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for path, item := range doc.Paths.Map() {
+		if strings.HasPrefix(path, "/alertmanager/") { // TestAcmeSeesItsAlertsAndSilences
+			continue
+		}
 		for method, op := range item.Operations() {
 			want := http.StatusOK
 			if strings.HasSuffix(path, "_explain") || strings.HasSuffix(path, "_cost") {

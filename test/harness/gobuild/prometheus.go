@@ -38,6 +38,8 @@ func Missing(ctx context.Context) (missing []string, all int, err error) {
 		{"promtool", module, ""},
 		{"thanos", thanosModule, ".thanos.mod"},
 		{"helm", helmModule, ".helm.mod"},
+		{"alertmanager", alertmanagerModule, alertmanagerModfile},
+		{"amtool", alertmanagerModule, alertmanagerModfile},
 	} {
 		path, err := outputOf(ctx, p.module, Program{Name: p.name, Modfile: p.modfile})
 		if err != nil {
@@ -64,6 +66,11 @@ func outputOf(ctx context.Context, module string, p Program) (string, error) {
 // cached returns the path of a program, building it first when this machine hasn't
 // yet.
 func cached(ctx context.Context, progress io.Writer, module string, p Program) (string, error) {
+	return cachedBy(ctx, module, p, func(p Program) error { return p.Build(ctx, progress) })
+}
+
+// cachedBy is cached for a program that build builds.
+func cachedBy(ctx context.Context, module string, p Program, build func(Program) error) (string, error) {
 	var err error
 	if p.Output, err = outputOf(ctx, module, p); err != nil {
 		return "", err
@@ -79,7 +86,7 @@ func cached(ctx context.Context, progress io.Writer, module string, p Program) (
 	if _, err := os.Stat(p.Output); err == nil {
 		return p.Output, nil
 	}
-	return p.Output, p.Build(ctx, progress)
+	return p.Output, build(p)
 }
 
 // cacheDir survives between runs where the machine has a home, and between
