@@ -3,12 +3,14 @@ package docs_test
 import (
 	"bytes"
 	"encoding/json"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"gopkg.in/yaml.v3"
 
 	"github.com/promfence/promfence/config"
 	"github.com/promfence/promfence/test/harness"
@@ -53,6 +55,19 @@ func TestChartSchemaKnowsEverySetting(t *testing.T) {
 		t.Fatal(err)
 	}
 	harness.WriteFile(t, chartSchema, text.String())
+}
+
+// Helm takes the second of two keys and says nothing; other readers refuse the file.
+func TestChartValuesNameNothingTwice(t *testing.T) {
+	paths, err := filepath.Glob("../../cmd/promfence/deploy/chart/ci/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range append(paths, "../../cmd/promfence/deploy/chart/values.yaml") {
+		if err := yaml.Unmarshal([]byte(readFile(t, path)), &map[string]any{}); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
 }
 
 // settingsSchema is the JSON Schema of a file of settings.
