@@ -207,8 +207,6 @@ func lists(start, end string) (all []question) {
 	}
 	ask("/api/v1/search/label_values", same, both, harness.Form("search[]", "x"))
 	ask("/federate", same, get, append(selections[:8:8], url.Values{}, harness.Form("match[]", "{}"), harness.Form("match[]", `{job=""}`), harness.Form("match[]", "odd_values"), harness.Form("match[]", "native_seconds"), harness.Form("match[]", "quotes"))...)
-	ask("/federate", same, get, thousandSelectors())
-	ask("/api/v1/series", same, both, thousandSelectors())
 	ask("/federate", statusOnly, get, harness.Form("match[]", "requests_total["), harness.Form("match[]", ""))
 	ask("/api/v1/status/buildinfo", same, get, url.Values{})
 	many := url.Values{} // as long lists of federation are
@@ -219,15 +217,6 @@ func lists(start, end string) (all []question) {
 	ask("/api/v1/series", same, both, many)
 	for i := range all {
 		all[i].filtered = all[i].Path == "/api/v1/query_exemplars"
-	}
-	return all
-}
-
-// thousandSelectors is as long a list as a federating server may have.
-func thousandSelectors() url.Values {
-	all := harness.Form("match[]", `{__name__="requests_total",job="shop",code!="500"}`)
-	for i := range 999 {
-		all.Add("match[]", fmt.Sprintf(`{__name__="m_%d",job="a",env!="b"}`, i))
 	}
 	return all
 }
