@@ -142,8 +142,14 @@ func TestASilenceIsVisibleWhenItCanMatchNothingElse(t *testing.T) {
 			t.Errorf("%s: visible is %v", matchers, got)
 		}
 	}
-	if silence.Belongs([]byte(`{}`), acme) || silence.Belongs(nil, acme) || silence.Belongs(body(`{"name":"tenant_id","value":"acme"}`), policy.Labels{}) {
+	if silence.Belongs([]byte(`{}`), acme) || silence.Belongs(nil, acme) || silence.Belongs(body(`{"name":"tenant_id","value":"acme","isRegex":false}`), policy.Labels{}) {
 		t.Error("what says nothing is visible")
+	}
+	// An operator in a tenant's name stands for itself only behind a backslash.
+	for pattern, want := range map[string]bool{`a.b`: false, `a\\.b`: true} {
+		if got := silence.Belongs(body(`{"name":"tenant_id","value":"`+pattern+`","isRegex":true}`), tenants(t, "a.b")); got != want {
+			t.Errorf("%s for the tenant a.b: visible is %v", pattern, got)
+		}
 	}
 }
 
