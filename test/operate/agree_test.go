@@ -65,6 +65,23 @@ func TestExamplesAgree(t *testing.T) {
 	}
 }
 
+// The newest release in CHANGELOG.md is what the chart and the examples install, and
+// there is a place above it for what comes next.
+func TestExamplesInstallTheNewestRelease(t *testing.T) {
+	sections := regexp.MustCompile(`(?m)^## \[([^]]+)\]`).FindAllStringSubmatch(page(t, "../../CHANGELOG.md"), 2)
+	if len(sections) != 2 || sections[0][1] != "Unreleased" {
+		t.Fatalf("CHANGELOG.md begins with %v", sections)
+	}
+	var is struct{ Version, AppVersion string }
+	if err := yaml.Unmarshal(file(t, "chart/Chart.yaml"), &is); err != nil {
+		t.Fatal(err)
+	}
+	newest := sections[1][1]
+	if is.Version != newest || is.AppVersion != "v"+newest || !strings.HasSuffix(declared(t, "sidecar.yaml").promfence(t).Image, ":v"+newest) {
+		t.Errorf("the newest release is %s, the chart is %+v", newest, is)
+	}
+}
+
 // The values that the deploying docs show are installed as they stand there.
 func TestREADMEValuesInstall(t *testing.T) {
 	found := regexp.MustCompile("(?ms)^```yaml\n# values.yaml[^\n]*\n(.*?)^```$").FindAllStringSubmatch(page(t, deploy+"README.md"), -1)
