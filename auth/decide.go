@@ -35,8 +35,9 @@ func (a *Authenticator) byPolicies(id *Identity, is *issuer, claims object, n po
 	if err != nil {
 		return refuse(BadPolicy, "%v", err)
 	}
-	id.Labels, id.Policies, id.AllTenants, id.Limits, id.Bucket = d.Labels, d.Policies, d.AllTenants, d.Limits, d.Bucket
 	id.Silences = d.Silences
+
+	id.Labels, id.Policies, id.AllTenants, id.Writes, id.Limits, id.Bucket = d.Labels, d.Policies, d.AllTenants, d.Writes, d.Limits, d.Bucket
 	return nil
 }
 

@@ -108,6 +108,8 @@ type Identity struct {
 	// AllTenants says that one of them grants all tenants, even if the caller asked
 	// for fewer.
 	AllTenants bool
+	// Writes says that the policies let gateways pass writing requests, too.
+	Writes bool
 	// Limits bound the caller's requests. Bucket is the key by which those of a time
 	// are counted: it does not depend on what the caller asked for.
 	Limits policy.Limits

@@ -80,6 +80,7 @@ type Upstream struct {
 	URL                string        `mapstructure:"url"`
 	Timeout            time.Duration `mapstructure:"timeout"`
 	TenantHeader       string        `mapstructure:"tenant_header"`
+	LabelPolicy        bool          `mapstructure:"label_policy"`
 	BearerTokenFile    string        `mapstructure:"bearer_token_file"`
 	BasicAuthFile      string        `mapstructure:"basic_auth_file"`
 	HeadersFile        string        `mapstructure:"headers_file"`

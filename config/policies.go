@@ -20,6 +20,7 @@ type Policy struct {
 	OnlyWhenNamed *bool             `mapstructure:"only_when_named"`
 	Labels        []PolicyLabel     `mapstructure:"labels"`
 	Silences      string            `mapstructure:"silences"`
+	Scopes        []string          `mapstructure:"scopes"`
 	Limits        PolicyLimits      `mapstructure:"limits"`
 }
 
@@ -70,6 +71,7 @@ var PolicySettings = []Setting{
 	{"only_when_named", false, "It applies only to requests whose `X-Promfence-Policy` names it. Not set: false, and true with `any` on the tenant label.", nil},
 	{"labels", []PolicyLabel{}, "Required. What may be seen, one entry for each label, that of `tenancy.label` among them. A series must be allowed by every entry.", nil},
 	{"silences", "read", "`write`: whom it applies to may write silences of what it lets them see, where `alertmanager.silences` is `write`.", oneOf("read", "write")},
+	{"scopes", []string{}, "What a gateway may ask the decision endpoint for: `[read]`, which is the default, or `[read, write]`. Of several policies all must have `write`.", nil},
 	{"limits", PolicyLimits{}, "Limits in the place of the global ones.", nil},
 }
 

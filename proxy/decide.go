@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"encoding/json"
-	"errors"
 	"io"
 	"mime"
 	"net/http"
@@ -10,14 +9,13 @@ import (
 	"strings"
 
 	"github.com/promfence/promfence/auth/policy"
-	"github.com/promfence/promfence/proxy/apierr"
+	"github.com/promfence/promfence/proxy/scope"
 )
 
 // The headers by which a decision says whom it is about.
 const (
-	orgIDHeader       = "X-Scope-OrgID"       // the tenants, for Mimir, Loki and Tempo
-	labelPolicyHeader = "X-Prom-Label-Policy" // what of their data
-	subjectHeader     = "X-Promfence-Subject"
+	orgIDHeader   = "X-Scope-OrgID" // the tenants, for Mimir, Loki and Tempo
+	subjectHeader = "X-Promfence-Subject"
 )
 
 // maxDecisionBody bounds what a gateway may send beside the original headers.
@@ -55,9 +53,9 @@ func (p *Proxy) decide(x *exchange, r *http.Request) error {
 	}
 	defer leave()
 	if err := checkScope(x, r, path); err != nil {
-		return err
+		return err // 400, 403
 	}
-	tenants, labels, err := decisionHeaders(id.Labels)
+	tenants, labels, err := scope.TenantHeaders(id.Labels)
 	if err != nil {
 		return err
 	}
@@ -67,7 +65,7 @@ func (p *Proxy) decide(x *exchange, r *http.Request) error {
 	h := x.Header()
 	h.Set(orgIDHeader, tenants)
 	if labels != "" {
-		h.Set(labelPolicyHeader, labels)
+		h.Set(scope.LabelPolicyHeader, labels)
 	}
 	if id.Subject != "" {
 		h.Set(subjectHeader, visible(id.Subject))
@@ -79,8 +77,9 @@ func (p *Proxy) decide(x *exchange, r *http.Request) error {
 	return nil
 }
 
-// checkScope refuses what is more than reading. The gateway says what is asked for,
-// in its own address (/auth?scope=read) or as JSON; whoever says nothing reads.
+// checkScope refuses what is more than reading, unless the identity's policies give
+// it. The gateway says what is asked for, in its own address (/auth?scope=read) or as
+// JSON; whoever says nothing reads.
 // Below /auth/ query and body are the original caller's, who does not decide.
 func checkScope(x *exchange, r *http.Request, path string) error {
 	if path != "/auth" {
@@ -102,57 +101,16 @@ func checkScope(x *exchange, r *http.Request, path string) error {
 			asked = append(asked, sent.RequiredScope)
 		}
 	}
-	for _, scope := range asked {
-		if scope != "read" {
-			return failure(http.StatusForbidden, "only the scope read is given here")
+	for _, s := range asked {
+		switch {
+		case s == policy.Read, s == policy.Write && x.identity.Writes:
+		case s == policy.Write:
+			return failure(http.StatusForbidden, "the scope write is not given here: it takes a policy with scopes: [read, write]")
+		default:
+			return failure(http.StatusForbidden, "the scopes here are read and write")
 		}
 	}
 	return nil
-}
-
-var errNoEntry = errors.New("a tenant without an entry in the label policy")
-
-// decisionHeaders spells a label policy for upstreams that enforce it themselves: the
-// tenants, joined by bars, and, if other labels are enforced, an entry for each
-// tenant, since a tenant without one is not restricted there.
-func decisionHeaders(l policy.Labels) (tenants, labels string, err error) {
-	names, all := l.Tenants()
-	if all || len(names) == 0 {
-		return "", "", failure(http.StatusForbidden, "all tenants cannot be named to an upstream: name some in %s", policy.TenantHeader)
-	}
-	for _, name := range names {
-		if !namesOneTenant(name) {
-			return "", "", failure(http.StatusForbidden, "the name of a tenant cannot be told to the upstream: it takes 1 to 150 letters, digits, _, . and -")
-		}
-	}
-	tenants = strings.Join(names, "|")
-	others := l.WithoutTenants()
-	if others == "" {
-		return tenants, "", nil
-	}
-	entries := make([]string, len(names))
-	for i, name := range names {
-		entries[i] = name + ":" + url.PathEscape(others)
-	}
-	labels = strings.Join(entries, ",")
-	if strings.Count(labels, ",") != len(names)-1 {
-		return "", "", apierr.Internal(errNoEntry)
-	}
-	return tenants, labels, nil
-}
-
-// namesOneTenant reports whether a name means one tenant to Mimir, Loki and Thanos,
-// which read "a|b" as two and use a name as a folder.
-func namesOneTenant(name string) bool {
-	if name == "" || len(name) > 150 || name == "." || name == ".." {
-		return false
-	}
-	for i := range len(name) {
-		if c := name[i]; !isWord(c) && c != '-' && c != '.' {
-			return false
-		}
-	}
-	return true
 }
 
 // visible percent-encodes what is not visible ASCII, and the percent sign.

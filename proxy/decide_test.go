@@ -126,6 +126,45 @@ func TestDecisionsGiveEveryTenantAnEntryInTheLabelPolicy(t *testing.T) {
 	}
 }
 
+// Only policies with the scope write let a writing request pass, and only where the
+// gateway asks for it.
+func TestDecisionsForWritingTakeAPolicyThatGivesIt(t *testing.T) {
+	f := newFence(t, func(o *proxy.Options) { o.Auth, o.Audit = newPolicies(t), &journal{} })
+	const agent, both = `{"agent":["acme"]}`, `{"agent":["acme"],"tenants":["acme"]}`
+	for name, tt := range map[string]struct {
+		claims, chosen, target, body string
+		status                       int
+	}{
+		"an agent writes":                         {agent, "", "/auth?scope=write", "", 200},
+		"an agent reads":                          {agent, "", "/auth?scope=read", "", 200},
+		"an agent writes, asked as JSON":          {agent, "", "/auth", `{"requiredScope":"write"}`, 200},
+		"an agent does both":                      {agent, "", "/auth?scope=read", `{"requiredScope":"write"}`, 200},
+		"an agent deletes":                        {agent, "", "/auth?scope=delete", "", 403},
+		"an agent writes and deletes":             {agent, "", "/auth?scope=write&scope=delete", "", 403},
+		"a team writes":                           {team, "", "/auth?scope=write", "", 403},
+		"a team writes, asked as JSON":            {team, "", "/auth", `{"requiredScope":"write"}`, 403},
+		"both, as the agent":                      {both, "agents", "/auth?scope=write", "", 200},
+		"both, as the team":                       {both, "team", "/auth?scope=write", "", 403},
+		"both together: one of them cannot write": {both, "", "/auth?scope=write", "", 403},
+		"both together read":                      {both, "", "/auth", "", 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			h := http.Header{"Authorization": {tt.claims}}
+			if tt.chosen != "" {
+				h.Set(policy.PolicyHeader, tt.chosen)
+			}
+			if tt.body != "" {
+				h.Set("Content-Type", "application/json")
+			}
+			got := f.decision(t, "POST", tt.target, tt.body, h)
+			defer got.Body.Close()
+			if got.StatusCode != tt.status || (got.Header.Get("X-Scope-OrgID") != "") != (tt.status == 200) {
+				t.Errorf("%d, tenants %q, want %d", got.StatusCode, got.Header.Get("X-Scope-OrgID"), tt.status)
+			}
+		})
+	}
+}
+
 func TestDecisionsAreRecordedAndLimited(t *testing.T) {
 	records := &journal{}
 	f := newFence(t, func(o *proxy.Options) { o.Audit, o.Limits.RequestsPerSecond = records, 1 })

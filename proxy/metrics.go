@@ -28,6 +28,7 @@ type metrics struct {
 	policies     *prometheus.CounterVec
 	allTenants   *prometheus.CounterVec
 	conflicts    *prometheus.CounterVec
+	probes       *prometheus.CounterVec
 }
 
 func newMetrics(r prometheus.Registerer) *metrics {
@@ -73,6 +74,12 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		conflicts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "promfence_conflicts_total", Help: "Requests with a matcher of the caller's own that can match nothing of what they may see, by route.",
 		}, []string{"route"}),
+		probes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "promfence_label_policy_probes_total", Help: "Questions for what a tenant's label policy forbids, by what the upstream showed: held, leaked or failed.",
+		}, []string{"result"}),
+	}
+	for _, result := range []string{probeHeld, probeLeaked, probeFailed} {
+		m.probes.WithLabelValues(result) // exists before it happens
 	}
 	for _, limit := range limitNames {
 		m.rejected.WithLabelValues(limit) // exists before it happens
@@ -98,6 +105,7 @@ func (m *metrics) register(r prometheus.Registerer) {
 	register(r, &m.policies)
 	register(r, &m.allTenants)
 	register(r, &m.conflicts)
+	register(r, &m.probes)
 }
 
 // register takes a metric of a Proxy before this one, if there is: settings that

@@ -33,6 +33,7 @@ func newPolicies(t *testing.T) byPolicies {
 		Limits: policy.Limits{MaxQueryBytes: 1000, MaxQueryTerms: 100},
 		Policies: []policy.Policy{
 			{Name: "team", Labels: []policy.Label{{Label: "tenant_id", Claim: "tenants"}, {Label: "env", Except: []string{"prod"}}}, Limits: policy.LimitSettings{MaxQueryBytes: &ten}},
+			{Name: "agents", When: []policy.Condition{{Claim: "agent", Present: true}}, Labels: []policy.Label{{Label: "tenant_id", Claim: "agent"}}, Scopes: []string{policy.Read, policy.Write}},
 			{Name: "operators", Issuers: []string{"idp"}, When: []policy.Condition{{Claim: "sre", Present: true}}, Labels: []policy.Label{{Label: "tenant_id", Any: true}}},
 		},
 	})
@@ -56,7 +57,7 @@ func (b byPolicies) Authenticate(r *http.Request) (auth.Identity, error) {
 	if err != nil {
 		return auth.Identity{}, &auth.Error{Reason: auth.BadPolicy, Message: err.Error()}
 	}
-	return auth.Identity{Issuer: "idp", Labels: d.Labels, Policies: d.Policies, AllTenants: d.AllTenants, Limits: d.Limits, Bucket: d.Bucket}, nil
+	return auth.Identity{Issuer: "idp", Labels: d.Labels, Policies: d.Policies, AllTenants: d.AllTenants, Writes: d.Writes, Limits: d.Limits, Bucket: d.Bucket}, nil
 }
 
 const operator, team = `{"sre":1}`, `{"tenants":["acme","globex"]}`

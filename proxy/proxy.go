@@ -48,6 +48,7 @@ type Options struct {
 	StallTimeout       time.Duration  // how long a caller may take nothing of an answer; 0 = a minute
 	Alertmanager       *Alerting      // nil = none
 	TenantHeader       string         // set from the token on every upstream request; empty = none
+	LabelPolicy        bool           // tells the upstream by a header what of the tenants' data may be seen, and holds it to that
 	MaxIdleConnections int            // kept open to the upstream; 0 = no connection serves twice
 	TokenHeaders       []string       // where tokens come in: named in Vary and allowed across origins
 	CORSOrigins        []string       // origins whose pages may read answers; "*" = all, none = off
@@ -89,6 +90,7 @@ type Proxy struct {
 	warnOnConflict bool
 	shared         struct{ rules, metadata bool }
 	known          known
+	probes         probes
 	stall          time.Duration
 	everyAnswer
 	records
@@ -138,9 +140,9 @@ func New(o Options) (*Proxy, error) {
 		admission: admission{o.Limits, newGate(o.Before), newBodyRoom(o.Limits.BodyBytes)},
 		upstream: upstream.New(upstream.Options{
 			URL: o.Upstream, Timeout: o.UpstreamTimeout, TLS: o.UpstreamTLS, MaxIdleConnections: o.MaxIdleConnections,
-			Header: o.UpstreamHeader, TenantHeader: o.TenantHeader,
+			Header: o.UpstreamHeader, TenantHeader: o.TenantHeader, LabelPolicy: o.LabelPolicy,
 		}),
-		known: newKnown(o.UpstreamTimeout), stall: cmp.Or(o.StallTimeout, stallTimeout),
+		known: newKnown(o.UpstreamTimeout), probes: newProbes(o.LabelPolicy), stall: cmp.Or(o.StallTimeout, stallTimeout),
 		everyAnswer: everyAnswer{
 			cors:    newCORS(o.CORSOrigins, o.TokenHeaders, o.Alertmanager != nil && o.Alertmanager.Write),
 			noStore: []string{"private, no-store"},
@@ -232,6 +234,9 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 	}
 	if route.Answer != nil {
 		return route.Answer(p, x, r, narrowed)
+	}
+	if err := p.holdsLabelPolicy(r.Context(), x); err != nil {
+		return err // 502
 	}
 	p.forward(x, r, name, narrowed)
 	return nil

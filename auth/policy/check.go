@@ -99,7 +99,16 @@ func (c *checker) policy(at string, p Policy) {
 	if n := len((Labels{matchers: newBox(fixed)}).String()); n > maxTextBytes {
 		c.bad(at+"labels", "want lists of at most %d bytes together, written as a selector", maxTextBytes)
 	}
+	c.scopes(at+"scopes", p.Scopes)
 	c.limits(at+"limits.", p.Limits)
+}
+
+// scopes takes a list that reads; whoever writes may read, too.
+func (c *checker) scopes(at string, scopes []string) {
+	known := !slices.ContainsFunc(scopes, func(s string) bool { return s != Read && s != Write })
+	if scopes != nil && (!known || !slices.Contains(scopes, Read) || len(unique(scopes)) != len(scopes)) {
+		c.bad(at, "want [read] or [read, write]")
+	}
 }
 
 // entries checks whose tokens a policy is for.

@@ -250,6 +250,8 @@ func TestWarnings(t *testing.T) {
 		{"every token that names it", []policy.Policy{all}, []string{"all grants all tenants"}},
 		{"missing beside except", []policy.Policy{{Name: "m", When: lead, Labels: []policy.Label{values("tenant_id", "a"), missing}}}, []string{"external label"}},
 		{"two that cannot be joined", []policy.Policy{eu, us}, []string{"eu and us can apply to the same token"}},
+		{"writing by another label", []policy.Policy{{Name: "w", When: lead, Scopes: []string{"read", "write"}, Labels: []policy.Label{values("tenant_id", "a"), values("env", "dev")}}}, []string{"w: what is written is confined to its tenants alone"}},
+		{"writing for a tenant", []policy.Policy{{Name: "w", When: lead, Scopes: []string{"read", "write"}, Labels: []policy.Label{values("tenant_id", "a")}}}, nil},
 		{"two that can", []policy.Policy{claims, granting("more", claimed("h"))}, nil},
 		{"claims and a list", []policy.Policy{claims, eu}, []string{"claims and eu can apply"}},
 	} {

@@ -26,6 +26,9 @@ type Decision struct {
 	// AllTenants says that a chosen policy grants all tenants, even if the caller
 	// asked for fewer.
 	AllTenants bool
+	// Writes says that all chosen policies have the scope write: what one of them alone
+	// grants for writing is not known of their join.
+	Writes bool
 	// LeftOut counts the values of claims that could not be used. It is there with an
 	// error, too.
 	LeftOut []LeftOutCount
@@ -74,9 +77,10 @@ func (r *Rules) decide(t Token, grants []grant, n Narrowing) (Decision, error) {
 	if err != nil {
 		return Decision{}, err
 	}
-	d := Decision{Policies: names(chosen), Limits: limitsOf(grants, chosen), Bucket: bucket(grants)}
+	d := Decision{Policies: names(chosen), Limits: limitsOf(grants, chosen), Bucket: bucket(grants), Writes: true}
 	for _, g := range chosen {
 		d.AllTenants = d.AllTenants || g.rule.allTenants
+		d.Writes = d.Writes && g.rule.writes
 	}
 	if d.Labels, err = r.confine(boxes, d); err != nil {
 		return Decision{}, err

@@ -26,6 +26,7 @@ type rule struct {
 	onlyWhenNamed      bool
 	allTenants         bool
 	silences           bool      // may be written
+	writes             bool      // the decision endpoint gives the scope write
 	fixed              box       // the labels that do not depend on claims
 	claimed            []labeled // and those that do
 	limits             Limits
@@ -75,7 +76,7 @@ func New(o Options) (*Rules, error) {
 func (r *Rules) compile(p Policy) (*rule, error) {
 	out := &rule{
 		name: p.Name, issuers: p.Issuers, audiences: p.Audiences, allTenants: p.grantsAllTenants(r.options.TenantLabel),
-		limits: p.Limits.over(r.options.Limits), silences: p.Silences == SilencesWrite,
+		limits: p.Limits.over(r.options.Limits), silences: p.Silences == SilencesWrite, writes: slices.Contains(p.Scopes, Write),
 	}
 	out.onlyWhenNamed = out.allTenants
 	set(&out.onlyWhenNamed, p.OnlyWhenNamed)

@@ -20,12 +20,21 @@ type Policy struct {
 	// Silences is SilencesWrite if whom it applies to may silence alerts that it lets
 	// them see.
 	Silences string
+	// Scopes are what the decision endpoint may be asked for: [Read], or with [Write].
+	// Nil means [Read].
+	Scopes []string
 	// Limits are in the place of the global ones.
 	Limits LimitSettings
 }
 
 // SilencesWrite is the value of Policy.Silences that grants something.
 const SilencesWrite = "write"
+
+// The scopes of a policy.
+const (
+	Read  = "read"
+	Write = "write"
+)
 
 // A Condition holds for a token whose claim has one of the values in AnyOf, or, if
 // Present, any value.

@@ -17,7 +17,7 @@ func (r *Rules) Warnings() []string {
 	for _, name := range r.AllTenants() {
 		out = append(out, fmt.Sprintf("the policy %s grants all tenants", name))
 	}
-	return slices.Concat(firstOf(out), firstOf(r.unconditional()), firstOf(r.beyondReach()), r.unjoinable())
+	return slices.Concat(firstOf(out), firstOf(r.unconditional()), firstOf(r.beyondReach()), firstOf(r.unboundWriters()), r.unjoinable())
 }
 
 // AllTenants names the policies that grant all tenants.
@@ -51,6 +51,18 @@ func (r *Rules) beyondReach() (out []string) {
 			if m.Negative && m.Missing && len(m.Values) > 0 {
 				out = append(out, fmt.Sprintf("the policy %s: missing beside except excludes nothing if %s is an external label of the upstream", rule.name, m.Label))
 			}
+		}
+	}
+	return out
+}
+
+// unboundWriters finds policies that write and enforce other labels than the tenant's:
+// a label policy confines what is read, and what is written may carry any value.
+func (r *Rules) unboundWriters() (out []string) {
+	for _, rule := range r.rules {
+		other := func(label string) bool { return label != r.options.TenantLabel }
+		if rule.writes && (slices.ContainsFunc(rule.fixed, func(m Matcher) bool { return other(m.Label) }) || slices.ContainsFunc(rule.claimed, func(l labeled) bool { return other(l.label) })) {
+			out = append(out, fmt.Sprintf("the policy %s: what is written is confined to its tenants alone, not by its other labels", rule.name))
 		}
 	}
 	return out

@@ -160,7 +160,7 @@ func (f *fileReader) headers(u config.Upstream) http.Header {
 		return http.Header{}
 	}
 	for name, values := range read {
-		if slices.Contains(ours, name) || name == textproto.CanonicalMIMEHeaderKey(u.TenantHeader) {
+		if slices.Contains(ours, name) || name == textproto.CanonicalMIMEHeaderKey(u.TenantHeader) || u.LabelPolicy && name == "X-Prom-Label-Policy" {
 			f.refuse(key, "want no "+name+": promfence sets it itself")
 		}
 		if !httpguts.ValidHeaderFieldName(name) {

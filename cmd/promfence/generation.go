@@ -120,6 +120,7 @@ func build(cfg *config.Config, p *parts, lines *logs.Writer, metrics *prometheus
 		UpstreamTLS:        p.upstreamTLS,
 		Alertmanager:       alerting,
 		TenantHeader:       cfg.Upstream.TenantHeader,
+		LabelPolicy:        cfg.Upstream.LabelPolicy,
 		MaxIdleConnections: cfg.Upstream.MaxIdleConnections,
 
 		TokenHeaders:   cfg.Auth.TokenHeaders,

@@ -40,7 +40,8 @@ func newRules(cfg *config.Config) (*policy.Rules, []config.Mistake) {
 
 func policyOf(p config.Policy) policy.Policy {
 	out := policy.Policy{
-		Name: p.Name, Issuers: p.Issuers, Audiences: p.Audiences, OnlyWhenNamed: p.OnlyWhenNamed, Limits: policy.LimitSettings(p.Limits), Silences: p.Silences,
+		Name: p.Name, Issuers: p.Issuers, Audiences: p.Audiences, OnlyWhenNamed: p.OnlyWhenNamed, Limits: policy.LimitSettings(p.Limits),
+		Silences: p.Silences, Scopes: p.Scopes,
 	}
 	for _, c := range p.When {
 		out.When = append(out.When, policy.Condition(c))

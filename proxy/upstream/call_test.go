@@ -206,3 +206,58 @@ func (*cleaner) Take(resp *http.Response) error {
 	resp.Header = nil
 	return nil
 }
+
+// An upstream that enforces label policies gets an entry for every tenant, and never
+// the caller's own.
+func TestACallSaysWhatOfTheTenantsDataMayBeSeen(t *testing.T) {
+	on := clientOf(t, "http://u", upstream.Options{TenantHeader: "X-Scope-OrgID", LabelPolicy: true})
+	off := clientOf(t, "http://u", upstream.Options{TenantHeader: "X-Scope-OrgID"})
+	for name, tt := range map[string]struct {
+		c       *upstream.Client
+		tenants []string
+		other   bool
+		want    []string
+		refused bool
+	}{
+		"one tenant":                        {on, []string{"acme"}, true, []string{"acme:%7Benv%21~%22prod%7C%22%7D"}, false},
+		"two tenants":                       {on, []string{"acme", "globex"}, true, []string{"acme:%7Benv%21~%22prod%7C%22%7D,globex:%7Benv%21~%22prod%7C%22%7D"}, false},
+		"the tenants alone":                 {on, []string{"acme", "globex"}, false, nil, false},
+		"one that an entry would not match": {on, []string{"acme", "a:b"}, true, nil, true},
+		"off":                               {off, []string{"acme"}, true, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			labels := []policy.Label{{Label: "tenant_id", Values: tt.tenants}}
+			if tt.other {
+				labels = append(labels, policy.Label{Label: "env", Except: []string{"prod"}})
+			}
+			rules, err := policy.New(policy.Options{TenantLabel: "tenant_id", MaxTenants: 20, Policies: []policy.Policy{{Name: "p", Labels: labels}}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, err := rules.Decide(policy.Token{}, policy.Narrowing{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			e, err := promql.NewEnforcers(promql.Options{OnConflict: promql.Intersect}).For(d.Labels)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req, err := scope.Everything(e, "match[]")
+			if err != nil {
+				t.Fatal(err)
+			}
+			call := upstream.Call{Request: req, Kind: upstream.Streamed, Method: http.MethodGet, Path: "/", ID: []string{"id"}}
+			call.Caller = http.Header{"X-Prom-Label-Policy": {"globex:{}"}}
+			r, err := tt.c.Request(t.Context(), call)
+			if (err != nil) != tt.refused {
+				t.Fatalf("refused: %v", err)
+			}
+			if tt.refused {
+				return
+			}
+			if diff := cmp.Diff(tt.want, r.Header["X-Prom-Label-Policy"]); diff != "" {
+				t.Errorf("(-want +got):\n%s", diff)
+			}
+		})
+	}
+}

@@ -46,6 +46,7 @@ type Options struct {
 	URL                *url.URL      // http or https, host and an optional path prefix; or unix and a socket's path
 	Header             http.Header   // set on every request: promfence's own credentials
 	TenantHeader       string        // names the tenants of every request; empty = none
+	LabelPolicy        bool          // says in a header what of their data may be seen, by other labels
 	Timeout            time.Duration // to the response header, and between parts of the body; 0 = none
 	TLS                *tls.Config   // for https; nil = Go's defaults
 	MaxIdleConnections int           // kept open, of all kinds together; 0 = no connection serves twice
@@ -84,6 +85,7 @@ type Client struct {
 	prefix       string   // escaped, without a trailing slash
 	header       http.Header
 	tenantHeader string
+	labelPolicy  bool
 
 	transports [kinds]transport
 	buffers    bufferPool
@@ -94,7 +96,7 @@ func New(o Options) *Client {
 	c := &Client{
 		network: "tcp", timeout: o.Timeout, pool: pool{most: o.MaxIdleConnections},
 		target: o.URL, prefix: strings.TrimRight(o.URL.EscapedPath(), "/"),
-		header: o.Header, tenantHeader: http.CanonicalHeaderKey(o.TenantHeader),
+		header: o.Header, tenantHeader: http.CanonicalHeaderKey(o.TenantHeader), labelPolicy: o.LabelPolicy,
 	}
 	for kind := range c.transports {
 		c.transports[kind] = transport{c, Kind(kind)}
