@@ -57,7 +57,7 @@ func accept(l *listener.Listener) <-chan accepting {
 
 // guarded are a listener for one connection and the server that it guards.
 func guarded(o listener.Options) (pipes, *listener.Listener, *http.Server) {
-	p, s := make(pipes, 10), &http.Server{} //nolint:gosec // it serves nothing
+	p, s := make(pipes, 10), &http.Server{}
 	o.MaxConnections, o.MaxHeaderBytes = 1, 1000
 	l := listener.New(p, o)
 	l.Guard(s)
@@ -152,7 +152,7 @@ func TestAHandshakeHasItsTime(t *testing.T) {
 		}
 
 		// Whoever has done it is not held to that time.
-		caller := tls.Client(p.dial(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}}) //nolint:gosec // ours
+		caller := tls.Client(p.dial(), &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
 		go func() { _ = caller.Handshake() }()
 		served := (<-accepted).conn
 		time.Sleep(time.Minute)
