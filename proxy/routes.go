@@ -230,6 +230,9 @@ func (t *router) find(r *http.Request) (*Route, string, error) {
 		}
 	}
 	i := slices.IndexFunc(rows, func(row *Route) bool { return slices.Contains(row.Methods, r.Method) })
+	if i < 0 && rows[0].Alerting() { // whoever sends alerts must find nothing to send them to
+		return nil, "", noEndpoint(path)
+	}
 	if i < 0 {
 		var methods []string
 		for _, row := range rows {

@@ -104,7 +104,7 @@ func TestGrafanaAndKarmaWorkThroughPromfence(t *testing.T) {
 			t.Errorf("%s: %d %s", path, got.Status, got.Body)
 		}
 	}
-	if got := w.ask(t, http.MethodPost, "/alerts", "[]"); got.Status != http.StatusMethodNotAllowed && got.Status != http.StatusNotFound {
+	if got := w.ask(t, http.MethodPost, "/alerts", "[]"); got.Status != http.StatusNotFound {
 		t.Errorf("POST /alerts: %d %s", got.Status, got.Body)
 	}
 }
