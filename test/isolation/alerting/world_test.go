@@ -158,9 +158,9 @@ func filters(path string, all ...string) string {
 	return path + "?" + url.Values{"filter": all}.Encode()
 }
 
-// comparable leaves out what differs between two servers with the same: ids and times
+// spelled leaves out what differs between two servers with the same: ids and times
 // of writing.
-func comparable(t *testing.T, body string, ids map[string]string) string {
+func spelled(t *testing.T, body string, ids map[string]string) string {
 	t.Helper()
 	for comment, id := range ids {
 		body = strings.ReplaceAll(body, id, "id of "+comment)
