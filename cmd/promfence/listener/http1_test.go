@@ -89,8 +89,11 @@ func TestHeadersAreToldFromBodies(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			over(t, func(t *testing.T, _ *server, dial func(t *testing.T) net.Conn) {
 				for way, most := range map[string]int{"at once": len(tt.sent), "in pieces": 3000, "byte by byte": 1} {
-					if way == "byte by byte" && len(tt.sent) > 8<<10 {
+					switch {
+					case way == "byte by byte" && len(tt.sent) > 8<<10:
 						continue
+					case way != "at once" && tt.want[0] == "400 ":
+						continue // net/http's own refusal is lost by a reset, if more comes
 					}
 					c := dial(t)
 					go func() {
