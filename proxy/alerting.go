@@ -16,6 +16,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy/answer"
 	"github.com/promfence/promfence/proxy/filter"
 	"github.com/promfence/promfence/proxy/scope"
@@ -63,6 +64,18 @@ func (a alertmanager) writer(x *exchange) scope.Writer {
 		w.Labels = x.identity.Silences
 	}
 	return w
+}
+
+// allows says what a caller may do with silences: read or write them, or nothing where
+// there is no Alertmanager.
+func (a alertmanager) allows(x *exchange) string {
+	switch w := a.writer(x); {
+	case a.client == nil:
+		return ""
+	case w.Labels.IsZero() || w.Subject == "":
+		return "read"
+	}
+	return policy.SilencesWrite
 }
 
 func (a alertmanager) close() {

@@ -409,3 +409,13 @@ func TestPreflightsAllowDELETEOnlyWhereSilencesAreWritten(t *testing.T) {
 		}
 	}
 }
+
+// Where there is an Alertmanager, explain says whether the caller may write silences.
+func TestExplainSaysWhatMayBeSilenced(t *testing.T) {
+	for write, want := range map[bool]string{true: `"silences":"write"`, false: `"silences":"read"`} {
+		f, _ := newAlertingFence(t, func(o *proxy.Options) { o.Alertmanager.Write = write })
+		if _, body := f.Get(t, "/api/v1/metrics/explain?query=up"); !strings.Contains(body, want) {
+			t.Errorf("%v: %s", write, body)
+		}
+	}
+}

@@ -39,6 +39,7 @@ func explain(p *Proxy, x *exchange, _ *http.Request, req scope.Request) error {
 		Tenants  any      `json:"tenants"` // their names, or "all"
 		Policies []string `json:"policies"`
 		Selector string   `json:"selector"`
+		Silences string   `json:"silences,omitempty"` // where there is an Alertmanager: read, or write
 	}
 	names, all := x.identity.Labels.Tenants()
 	tenants := any(names)
@@ -54,7 +55,7 @@ func explain(p *Proxy, x *exchange, _ *http.Request, req scope.Request) error {
 	body, err := json.Marshal(struct {
 		Status string `json:"status"`
 		Data   data   `json:"data"`
-	}{"success", data{query, enforced, p.matchers.label, tenants, policies, x.matcher.enforcer.Everything()}})
+	}{"success", data{query, enforced, p.matchers.label, tenants, policies, x.matcher.enforcer.Everything(), p.alerting.allows(x)}})
 	if err != nil {
 		return internal(err)
 	}

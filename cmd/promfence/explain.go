@@ -126,6 +126,9 @@ func explainClaims(in input, q question) error {
 		return errors.Join(w.err, fmt.Errorf("refused: %w", refused))
 	}
 	w.outcome(x.Identity)
+	if cfg.Alertmanager.URL != "" {
+		w.silences(x.Identity, cfg.Alertmanager.Silences == policy.SilencesWrite)
+	}
 	enforced, err := proxy.Explain(x.Identity.Labels, cfg.Tenancy.OnConflict, q.query)
 	if err != nil {
 		return errors.Join(w.err, err)
@@ -204,4 +207,16 @@ func (w *lineWriter) outcome(id auth.Identity) {
 	}
 	w.line("tenants       %s", tenants)
 	w.line("label policy  %s", id.Labels)
+}
+
+// silences says what the caller may silence.
+func (w *lineWriter) silences(id auth.Identity, write bool) {
+	switch {
+	case !write:
+		w.line("silences      read: alertmanager.silences does not say write")
+	case id.Silences.IsZero():
+		w.line("silences      read: no policy that is used says silences: write, or they cannot be joined")
+	default:
+		w.line("silences      write, with a sub in the token, for %s", id.Silences)
+	}
 }

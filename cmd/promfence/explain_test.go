@@ -105,6 +105,29 @@ func TestExplainReadsClaimsWithoutPolicies(t *testing.T) {
 	}
 }
 
+// Where there is an Alertmanager, explain says what may be silenced, and why not.
+func TestExplainSaysWhatMayBeSilenced(t *testing.T) {
+	dir := t.TempDir()
+	claims := write(t, filepath.Join(dir, "claims.json"), []byte(`{"tenant_id":"acme","team":"web"}`))
+	for _, tt := range []struct{ alertmanager, silences, want string }{
+		{"alertmanager: {url: 'http://127.0.0.1:9093', silences: write}", "write", `silences      write, with a sub in the token, for {tenant_id="acme"}`},
+		{"alertmanager: {url: 'http://127.0.0.1:9093', silences: write}", "read", "silences      read: no policy that is used says silences: write"},
+		{"alertmanager: {url: 'http://127.0.0.1:9093'}", "write", "silences      read: alertmanager.silences does not say write"},
+		{"", "write", ""},
+	} {
+		file := write(t, filepath.Join(dir, "promfence.yaml"), []byte(tt.alertmanager+`
+upstream: {url: 'http://127.0.0.1:9090'}
+auth: {issuer: 'https://idp.example.com', audience: a}
+policies: [{name: web, labels: [{label: tenant_id, claim: tenant_id}], silences: `+tt.silences+`}]
+`))
+		var out bytes.Buffer
+		err := promfence.Run(t.Context(), []string{"explain", "--claims", claims, "--config", file, "up"}, nil, &out, io.Discard)
+		if err != nil || !strings.Contains(out.String(), tt.want) || strings.Contains(out.String(), "silences ") != (tt.want != "") {
+			t.Errorf("%v: %v\n%s", tt, err, &out)
+		}
+	}
+}
+
 func TestExplainFollowsOnConflict(t *testing.T) {
 	claims := write(t, filepath.Join(t.TempDir(), "claims.json"), []byte(`{"tenant_id":"acme"}`))
 	for mode, refused := range map[string]bool{"intersect": false, "reject": true} {

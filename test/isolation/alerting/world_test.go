@@ -134,6 +134,12 @@ func (w *world) token(t *testing.T, tenant any) string {
 // ask sends a request below Alertmanager's path: a body that is no text as JSON.
 func ask(t *testing.T, f *fence.Fence, token, method, path string, body any) harness.Reply {
 	t.Helper()
+	return askAs(t, f, token, nil, method, path, body)
+}
+
+// askAs is ask with more headers; an empty one is none.
+func askAs(t *testing.T, f *fence.Fence, token string, headers map[string]string, method, path string, body any) harness.Reply {
+	t.Helper()
 	text, isText := body.(string)
 	if !isText && body != nil {
 		b, err := json.Marshal(body)
@@ -150,6 +156,11 @@ func ask(t *testing.T, f *fence.Fence, token, method, path string, body any) har
 		req.Header.Set("Content-Type", "application/json")
 	}
 	req.Header.Set("Authorization", "Bearer "+token)
+	for name, value := range headers {
+		if value != "" {
+			req.Header.Set(name, value)
+		}
+	}
 	return harness.Do(t, req)
 }
 

@@ -86,7 +86,7 @@ func paths() []family {
 		"/api/v1/query/.", "/api/v1/query/..", "/api/v1/query/../status/config", "/api/v1/label/../status/config", "/api/v1/query%2f..%2fstatus%2fconfig",
 		"/api/v1/quer%79", "/api/v1/%71uery", "/%61pi/v1/query", "/api%2fv1%2fquery", "/api/v1%2fquery", "/api/v1/query%00", "/api/v1/query%20",
 		"/api/v1/query;x=1", "/api/v1/query%3b", "/api/v1/query%3fquery=up", "/api/v1/query%23", "/api/v1/query#x", `/api/v1\query`, "/api/v1/query%5c",
-		"/API/V1/QUERY", "/api/v1/Query", "/api/v1/query.json", "/prometheus/api/v1/query", "/api/v1/metrics/api/v1/query", "/api/v1/metrics/metrics/query",
+		"/API/V1/QUERY", "/api/v1/Query", "/api/v1/query.json", "/prometheus/api/v1/query", "/api/v1/metrics/api/v1/metrics/query", "/api/v1/metrics/metrics/query",
 		"/api/v1/labels/", "/api/v1/label/", "/api/v1/label//values", "/api/v1/label/values", "/api/v1/label/path/values/", "/api/v1/label/path//values",
 		"/api/v1/label/./values", "/api/v1/label/../values", "/api/v1/label/%2e%2e/values", "/api/v1/label/%252e%252e/values", "/api/v1/label/%25252e%25252e/values",
 		"/api/v1/label/a%2fb/values", "/api/v1/label/a%252fb/values", "/api/v1/label/..%2f..%2fstatus%2fconfig%3f/values", "/api/v1/label/a%5cb/values",
