@@ -92,7 +92,7 @@ func (b *bench) scenarios() ([]scenario, error) {
 	if err != nil {
 		return nil, err
 	}
-	all = append(all, policies...)
+	all = append(append(all, policies...), b.decisionScenario(usual, few))
 	for i := range all {
 		s := &all[i]
 		if s.warmUp.plain == nil {
