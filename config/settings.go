@@ -56,7 +56,7 @@ var Settings = []Setting{
 	{"upstream.url", "", "Required. The Prometheus, Thanos Query or compatible server, as `http://host:port`; a path prefix is kept. A Unix socket is `unix:///path/to.sock`, without prefix and TLS. It is asked directly, whatever `HTTP_PROXY` and `HTTPS_PROXY` say.", upstreamURL},
 	{"upstream.timeout", 130 * time.Second, "How long the upstream may take to begin its answer, and may pause within it; longer than its own query timeout.", positive},
 	{"upstream.tenant_header", "", "Header that names the tenant to the upstream as well, such as `THANOS-TENANT` or `X-Scope-OrgID`.", header},
-	{"upstream.label_policy", false, "Send `X-Prom-Label-Policy` to an upstream that enforces it, with what policies say of other labels than the tenant's; PromQL is narrowed as well. Each tenant's requests are a 502 until the upstream was seen to hold its policy.", nil},
+	{"upstream.label_policy", false, "Send `X-Prom-Label-Policy` to an upstream that enforces it, with what policies say of other labels than the tenant's; PromQL is narrowed as well. Each tenant's requests are a 502 until the upstream was seen to hold its policy. `upstream.tenant_header` is then `X-Scope-OrgID`.", nil},
 	{"upstream.bearer_token_file", "", "File with a token that promfence shows to the upstream.", nil},
 	{"upstream.basic_auth_file", "", "File with `user:password` for the upstream.", nil},
 	{"upstream.headers_file", "", "File with headers for every request to the upstream, each a line `Name: value`.", nil},

@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// orgID names the tenants that a label policy has entries for.
+const orgID = "X-Scope-OrgID"
+
 // together says what is wrong with settings that are right one by one.
 func (c *Config) together() (wrong []Mistake) {
 	refuse := func(key, want string) { wrong = append(wrong, Mistake{key, want}) }
@@ -31,6 +34,14 @@ func (c *Config) together() (wrong []Mistake) {
 		server("alertmanager", a.URL, a.TLS, a.BearerTokenFile, a.BasicAuthFile, refuse)
 	} else if a.TLS != (UpstreamTLS{}) || a.BearerTokenFile != "" || a.BasicAuthFile != "" || a.Silences != "read" {
 		refuse("alertmanager.url", "want it with the other settings of alertmanager")
+	}
+	if u := &c.Upstream; u.LabelPolicy {
+		switch {
+		case u.TenantHeader == "":
+			u.TenantHeader, c.Sources["upstream.tenant_header"] = orgID, "upstream.label_policy"
+		case !strings.EqualFold(u.TenantHeader, orgID):
+			refuse("upstream.tenant_header", "want "+orgID+" with upstream.label_policy: each entry there is for a tenant of that header")
+		}
 	}
 	if c.Audit.Required && c.Audit.File == "" {
 		refuse("audit.required", "want audit.file with it")

@@ -16,9 +16,6 @@ func (c *Config) Warnings() (found []Mistake) {
 			warn("upstream.url", "promfence adds /api/v1 to it; want the URL without that")
 		}
 	}
-	if c.Upstream.LabelPolicy && !strings.EqualFold(c.Upstream.TenantHeader, "X-Scope-OrgID") {
-		warn("upstream.label_policy", "servers that read X-Prom-Label-Policy look for its tenants in X-Scope-OrgID; want upstream.tenant_header: X-Scope-OrgID with it")
-	}
 	claim := func(key, path string) {
 		if !strings.Contains(path, `"`) && strings.ContainsAny(path, "[]") {
 			warn(key, "brackets are part of the claim's name; an array is taken whole, without an index")

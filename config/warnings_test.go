@@ -19,8 +19,6 @@ func TestWarnings(t *testing.T) {
 	}{
 		{"nothing", "upstream: {url: http://a/api}\nauth: {issuer: https://i, audience: a, tenant_claim: groups}", nil},
 		{"the API's path", "upstream: {url: http://a/prom/api/v1/}\nauth: {issuer: https://i, audience: a}", []config.Mistake{{Key: "upstream.url", Want: api}}},
-		{"a label policy for nobody", "upstream: {url: http://a, label_policy: true}\nauth: {issuer: https://i, audience: a}", []config.Mistake{{Key: "upstream.label_policy", Want: "servers that read X-Prom-Label-Policy look for its tenants in X-Scope-OrgID; want upstream.tenant_header: X-Scope-OrgID with it"}}},
-		{"a label policy", "upstream: {url: http://a, label_policy: true, tenant_header: x-scope-orgid}\nauth: {issuer: https://i, audience: a}", nil},
 		{"an endpoint", "upstream: {url: http://a/api/v1/query}\nauth: {issuer: https://i, audience: a}", []config.Mistake{{Key: "upstream.url", Want: api}}},
 		{"a path that only begins so", "upstream: {url: http://a/api/v1beta}\nauth: {issuer: https://i, audience: a}", nil},
 		{"an index", "upstream: {url: http://a}\nauth: {issuer: https://i, audience: a, tenant_claim: 'groups[0]'}", []config.Mistake{{Key: "auth.tenant_claim", Want: index}}},
