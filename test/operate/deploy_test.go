@@ -55,6 +55,7 @@ func exposed(t *testing.T) (metrics, log string) {
 		t.Fatalf("the operator: %d %s", got.Status, got.Body)
 	}
 	f.wants(t, "acme", "up", http.StatusOK)
+	f.wants(t, "acme", `up{tenant_id="globex"}`, http.StatusOK)
 	f.wants(t, "acme", "max_over_time(up[1h:1m])", http.StatusBadRequest)
 	f.wantsWith(t, "", "up", http.StatusUnauthorized)
 	_, metrics, err = ask(t.Context(), http.DefaultClient, f.Admin+"/metrics", "")
@@ -62,7 +63,7 @@ func exposed(t *testing.T) (metrics, log string) {
 		t.Fatal(err)
 	}
 	f.Await(t, func() error {
-		if log = f.Log(); strings.Count(log, `"message":"request"`) < 4 {
+		if log = f.Log(); strings.Count(log, `"message":"request"`) < 5 {
 			return errors.New("lines are missing")
 		}
 		return nil
