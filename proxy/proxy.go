@@ -80,8 +80,7 @@ type Proxy struct {
 	auth     Authenticator
 	ready    func() error
 	draining atomic.Bool
-	docs     http.Handler
-	console  http.Handler
+	static
 	routes   *router
 	matchers *matcherCache
 	admission
@@ -95,6 +94,10 @@ type Proxy struct {
 	everyAnswer
 	records
 }
+
+// static are the handlers of pages that are the same for all; nil for what is not
+// part of this promfence.
+type static struct{ docs, console http.Handler }
 
 // An admission bounds what callers may ask, together and each.
 type admission struct {
@@ -135,7 +138,7 @@ func New(o Options) (*Proxy, error) {
 	}
 	m := newMetrics(o.Registerer)
 	p := &Proxy{
-		auth: o.Auth, ready: o.Ready, docs: o.Docs, console: o.Console,
+		auth: o.Auth, ready: o.Ready, static: static{o.Docs, o.Console},
 		routes: newRouter(routeTable, o.Alertmanager != nil), alerting: newAlertmanager(o.Alertmanager), matchers: newMatcherCache(o.Label, o.OnConflict, m),
 		admission: admission{o.Limits, newGate(o.Before), newBodyRoom(o.Limits.BodyBytes)},
 		upstream: upstream.New(upstream.Options{

@@ -28,13 +28,18 @@ type record struct {
 	identity auth.Identity
 	matcher  *tenantMatcher // the identity's tenants', once it is proven
 	decision decision
-	conflict bool   // a matcher of the caller's can select nothing of what they may see
-	silence  string // the id of the silence that it is about
-	query    string // for the line about a slow one; empty = there is none
+	asked
 	start    time.Time
 	upstream upstreamPart
 	answered answered
 	failed   failedPart
+}
+
+// An asked is what the request is about, as far as it is recorded.
+type asked struct {
+	conflict bool   // a matcher of the caller's can select nothing of what they may see
+	silence  string // the id of the silence
+	query    string // for the line about a slow one; empty = there is none
 }
 
 // An upstreamPart is what the upstream had to do with an answer.

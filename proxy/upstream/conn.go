@@ -26,20 +26,25 @@ const (
 // whoever has it has it alone.
 type conn struct {
 	net.Conn
-	client   *Client
-	kind     Kind
-	br       *bufio.Reader
-	bw       *bufio.Writer
-	socket   syscall.RawConn  // below TLS, if there is
-	peek     func(fd uintptr) // fills in seen
-	hangUp   func()           // closes the connection; whoever waits for it learns of it
-	seen     state
-	records  *tlsRecords // nil = no TLS
-	armed    time.Time   // when the time limit was set last
-	since    time.Time   // idle
-	unwatch  func() bool // ends the watch over the request's context
-	received int64       // bytes since the request began
-	left     int64       // bytes that may still be received
+	client  *Client
+	kind    Kind
+	br      *bufio.Reader
+	bw      *bufio.Writer
+	socket  syscall.RawConn  // below TLS, if there is
+	peek    func(fd uintptr) // fills in seen
+	hangUp  func()           // closes the connection; whoever waits for it learns of it
+	seen    state
+	records *tlsRecords // nil = no TLS
+	armed   time.Time   // when the time limit was set last
+	since   time.Time   // idle
+	unwatch func() bool // ends the watch over the request's context
+	underWay
+}
+
+// An underWay is how far the request has come that a connection serves.
+type underWay struct {
+	received int64 // bytes since the request began
+	left     int64 // bytes that may still be received
 	inBody   bool
 	whole    bool  // the whole request was written: the upstream may have read it
 	unsent   error // why it could not be written
@@ -136,7 +141,7 @@ func (c *conn) ask(r *http.Request) (*http.Response, error) {
 // the sockets may not take at once is written beside: an upstream that answers
 // early and stops reading is heard at once.
 func (c *conn) roundTrip(r *http.Request) (*http.Response, error) {
-	c.received, c.left, c.inBody, c.whole, c.unsent, c.unheard = 0, maxHeader, false, false, nil, nil
+	c.underWay = underWay{left: maxHeader}
 	if r.ContentLength+int64(len(r.URL.RawQuery)) > atOnce {
 		return c.roundTripBeside(r)
 	}
