@@ -353,7 +353,7 @@ func TestErrorsOfAlertmanagerAreInOurWords(t *testing.T) {
 		a.changes = func(w http.ResponseWriter, _ *http.Request) bool {
 			w.WriteHeader(status)
 			if status != http.StatusNoContent {
-				_, _ = io.WriteString(w, `"stranger: exceeded maximum number of silences"`)
+				_, _ = io.WriteString(w, `{"status":"error","errorType":"bad_data","error":"stranger: exceeded maximum number of silences"}`)
 			}
 			return true
 		}
