@@ -1,0 +1,54 @@
+package proxy
+
+import (
+	"net/url"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/auth/policy"
+)
+
+// A probe that went well is good for ten minutes, and one that did not is repeated
+// after ten seconds. The upstream here is none: whoever asks it fails.
+func TestAProbesOutcomeHoldsForItsTime(t *testing.T) {
+	rules, err := policy.New(policy.Options{
+		TenantLabel: "tenant_id", MaxTenants: 1, Entries: []policy.Entry{{Issuer: "idp"}},
+		Policies: []policy.Policy{{Name: "team", Labels: []policy.Label{{Label: "tenant_id", Values: []string{"acme"}}, {Label: "env", Except: []string{"prod"}}}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := rules.Decide(policy.Token{Issuer: "idp"}, policy.Narrowing{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := New(Options{
+		Auth: acme{auth.Identity{Labels: d.Labels}}, Ready: func() error { return nil }, Label: "tenant_id", OnConflict: Intersect, LabelPolicy: true, TenantHeader: "X-Scope-OrgID",
+		Upstream: &url.URL{Scheme: "unix", Path: "/nowhere"}, Logger: zerolog.Nop(), UpstreamTimeout: time.Second,
+		Limits: Limits{QueryBytes: 1 << 10, QueryDepth: 10, QueryTerms: 100, Selectors: 10, BodyBytes: 1 << 10},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		holds := func() bool { return p.probe(t.Context(), "id", "acme", d.Labels) == nil }
+		p.remember("acme", d.Labels, nil)
+		for _, step := range []struct {
+			after time.Duration
+			want  bool
+		}{{0, true}, {10*time.Minute - 1, true}, {1, false}, {10*time.Second - 1, false}} {
+			time.Sleep(step.after)
+			if got := holds(); got != step.want {
+				t.Errorf("after %s more: %v", step.after, got)
+			}
+		}
+		o, _ := p.probes.outcomes.Get(d.Labels.Key())
+		if until := time.Until(o.until); until != 1 {
+			t.Errorf("a failure is good for %s more, want 1ns: it was not asked again before", until)
+		}
+	})
+}
