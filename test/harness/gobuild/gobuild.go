@@ -44,16 +44,17 @@ func (p Program) Build(ctx context.Context, progress io.Writer) error {
 	if err != nil {
 		return err
 	}
-	target := output
-	if len(p.Packages) == 1 {
-		target += ".partial"
+	one := len(p.Packages) == 1
+	target := output + string(filepath.Separator) // a folder, which may not be there yet
+	if one {
+		target = output + ".partial"
 	}
 	cmd := p.command(ctx, "build", "-v", "-trimpath", "-ldflags=-s -w", "-o", target)
 	cmd.Stderr = count
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("build %s: %w\n%s", p.Name, err, count.last())
 	}
-	if target == output {
+	if !one {
 		return nil
 	}
 	return os.Rename(target, output)
