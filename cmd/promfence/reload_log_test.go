@@ -21,7 +21,7 @@ func TestLogLevelFollowsItsFileBesideVariables(t *testing.T) {
 	debug := func() (n int) {
 		p.asks(t, idp, asked)
 		requests++
-		for end := time.Now().Add(patience); p.having(`"message":"request"`) < requests; time.Sleep(5 * time.Millisecond) {
+		for end := time.Now().Add(patience); p.having(`"decision":"allowed"`) < requests; time.Sleep(5 * time.Millisecond) {
 			if time.Now().After(end) {
 				t.Fatalf("no line of request %d:\n%s", requests, strings.Join(p.lines(), "\n"))
 			}
