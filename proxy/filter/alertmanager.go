@@ -2,6 +2,7 @@ package filter
 
 import (
 	"io"
+	"maps"
 	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -15,13 +16,7 @@ func ActiveAlerts(dst io.Writer, src io.Reader, v View) error {
 	if err != nil {
 		return err
 	}
-	return f.bare(func() error {
-		f.write(`[`)
-		n := 0
-		err := f.alerts(func() { f.comma(n); n++ })
-		f.write(`]`)
-		return err
-	})
+	return f.bareArray(func(n *int) error { return f.alert(func() { f.comma(*n); *n++ }) })
 }
 
 // AlertGroups shows Alertmanager's groups around the alerts that ActiveAlerts shows. A
@@ -32,13 +27,7 @@ func AlertGroups(dst io.Writer, src io.Reader, v View) error {
 	if err != nil {
 		return err
 	}
-	return f.bare(func() error {
-		f.write(`[`)
-		n := 0
-		err := f.array(func() error { return f.group(&n) })
-		f.write(`]`)
-		return err
-	})
+	return f.bareArray(f.group)
 }
 
 // Receivers turns an answer with alerts into the names of the receivers of those that
@@ -66,7 +55,7 @@ func Receivers(dst io.Writer, src io.Reader, v View) error {
 			return err
 		})
 		f.write(`[`)
-		for i, name := range names.sorted() {
+		for i, name := range slices.Sorted(maps.Keys(names)) {
 			f.comma(i)
 			f.write(`{"name":` + name + `}`)
 		}
@@ -81,17 +70,7 @@ func ReadFingerprints(src io.Reader, v View) (Names, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := Names{}
-	err = f.bare(func() error {
-		return f.array(func() error {
-			members, err := f.shown()
-			if err != nil || members == nil {
-				return err
-			}
-			return f.note(names, find(members, "fingerprint"))
-		})
-	})
-	return names, err
+	return f.readIDs(f.shown, "fingerprint")
 }
 
 // bare walks an answer without an envelope.
@@ -106,29 +85,42 @@ func (a *answer) bare(data func() error) error {
 	return a.out.Flush()
 }
 
-// maxNoted bounds the ids that are held for one answer.
-const maxNoted = 100_000
-
-// note keeps a name.
-func (a *answer) note(names Names, quoted jsontext.Value) error {
-	name, err := a.unquote(quoted)
-	if err == nil && len(names) >= maxNoted {
-		err = badAnswer("it has too many elements")
-	}
-	if err == nil {
-		names[string(name)] = true
-	}
-	return err
+// bareArray copies an answer that is an array, without an envelope: copyNext writes what is
+// shown of the element that comes next, and counts it.
+func (a *answer) bareArray(copyNext func(written *int) error) error {
+	return a.bare(func() error {
+		a.write(`[`)
+		n := 0
+		err := a.array(func() error { return copyNext(&n) })
+		a.write(`]`)
+		return err
+	})
 }
 
-// sorted returns the names, or texts of JSON.
-func (n Names) sorted() []string {
-	all := make([]string, 0, len(n))
-	for name := range n {
-		all = append(all, name)
-	}
-	slices.Sort(all)
-	return all
+// maxIDs bounds the ids that are held for one answer.
+const maxIDs = 100_000
+
+// readIDs reads, of an answer that is an array, a text of each element that is shown.
+func (a *answer) readIDs(shown func() ([]member, error), of string) (Names, error) {
+	ids := Names{}
+	err := a.bare(func() error {
+		return a.array(func() error {
+			members, err := shown()
+			if err != nil || members == nil {
+				return err
+			}
+			id, err := a.unquote(find(members, of))
+			switch {
+			case err != nil:
+				return err
+			case len(ids) >= maxIDs:
+				return badAnswer("it has too many elements")
+			}
+			ids[string(id)] = true
+			return nil
+		})
+	})
+	return ids, err
 }
 
 type alertsFilter struct {
@@ -158,143 +150,14 @@ func (f *alertsFilter) shown() ([]member, error) {
 	return members, nil
 }
 
-// alerts writes the alerts of the array that comes next that are shown, and calls
-// before ahead of each.
-func (f *alertsFilter) alerts(before func()) error {
-	return f.array(func() error {
-		members, err := f.shown()
-		if err != nil || members == nil {
-			return err
-		}
-		before()
-		return f.writeAlert(members)
-	})
-}
-
-// alertMembers are those that pass as they are.
-var alertMembers = []string{"annotations", "endsAt", "fingerprint", "startsAt", "updatedAt", "generatorURL", alertLabels}
-
-func (f *alertsFilter) writeAlert(members []member) error {
-	f.write(`{`)
-	n := 0
-	for _, m := range members {
-		name := string(m.name)
-		if name != "status" && name != "receivers" && !slices.Contains(alertMembers, name) {
-			continue
-		}
-		f.comma(n)
-		n++
-		f.write(`"` + name + `":`)
-		var err error
-		switch name {
-		case "status":
-			err = f.writeStatus(m.value)
-		case "receivers":
-			err = f.writeReceivers(m.value)
-		default:
-			f.writeBytes(m.value)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	f.write(`}`)
-	return nil
-}
-
-// writeReceivers writes the names of an alert's receivers.
-func (f *alertsFilter) writeReceivers(value jsontext.Value) (err error) {
-	if f.receivers, err = f.list(f.receivers[:0], value); err != nil {
+// alert writes the alert that comes next, if it is shown, and calls before ahead of it.
+func (f *alertsFilter) alert(before func()) error {
+	members, err := f.shown()
+	if err != nil || members == nil {
 		return err
 	}
-	f.write(`[`)
-	for i, r := range f.receivers {
-		name, err := f.receiverName(r)
-		if err != nil {
-			return err
-		}
-		f.comma(i)
-		f.write(`{"name":`)
-		f.writeBytes(name)
-		f.write(`}`)
-	}
-	f.write(`]`)
-	return nil
-}
-
-// receiverName returns a receiver's name, quoted.
-func (f *alertsFilter) receiverName(value jsontext.Value) (name jsontext.Value, err error) {
-	if f.receiver, err = f.split(f.receiver[:0], value); err != nil {
-		return nil, err
-	}
-	if name = find(f.receiver, "name"); name.Kind() != '"' {
-		return nil, badAnswer("a receiver has no name")
-	}
-	return name, nil
-}
-
-// alertStates are Alertmanager's.
-var alertStates = []string{`"unprocessed"`, `"active"`, `"suppressed"`}
-
-// writeStatus writes an alert's status. That it is suppressed is a fact about the
-// identity's own alert. What suppresses it may be somebody else's: the silence of an
-// operator, or an alert that inhibits it. Its id passes only if the identity may see
-// it. mutedBy names time intervals of the alert's own routes.
-func (f *alertsFilter) writeStatus(value jsontext.Value) (err error) {
-	if f.status, err = f.split(f.status[:0], value); err != nil {
-		return err
-	}
-	state := find(f.status, "state")
-	if !slices.Contains(alertStates, string(state)) {
-		return badAnswer("an alert has no known state")
-	}
-	f.write(`{`)
-	for _, list := range []struct {
-		name  string
-		known func() (Names, error) // nil: all pass
-	}{{"inhibitedBy", f.view.Fingerprints}, {"mutedBy", nil}, {"silencedBy", f.view.Silences}} {
-		f.write(`"` + list.name + `":`)
-		if err := f.writeIDs(find(f.status, list.name), list.name != "mutedBy", list.known); err != nil {
-			return err
-		}
-		f.write(`,`)
-	}
-	f.write(`"state":`)
-	f.writeBytes(state)
-	f.write(`}`)
-	return nil
-}
-
-// writeIDs writes those ids of a list that are known. Who does not say which are
-// known knows none.
-func (f *alertsFilter) writeIDs(value jsontext.Value, chosen bool, known func() (Names, error)) (err error) {
-	f.write(`[`)
-	if f.ids = f.ids[:0]; value != nil {
-		if f.ids, err = f.list(f.ids, value); err != nil {
-			return err
-		}
-	}
-	var names Names
-	if chosen && known != nil && len(f.ids) > 0 {
-		if names, err = known(); err != nil {
-			return err
-		}
-	}
-	n := 0
-	for _, id := range f.ids {
-		text, err := f.unquote(id)
-		if err != nil {
-			return err
-		}
-		if chosen && !names[string(text)] {
-			continue
-		}
-		f.comma(n)
-		n++
-		f.writeBytes(id)
-	}
-	f.write(`]`)
-	return nil
+	before()
+	return f.writeAlert(members)
 }
 
 // group copies a group if one of its alerts is shown. Its other members wait until
@@ -306,15 +169,17 @@ func (f *alertsFilter) group(groups *int) error {
 	err := f.object(func(name string) error {
 		switch name {
 		case "alerts":
-			return f.alerts(func() {
-				if shown == 0 {
-					f.comma(*groups)
-					*groups++
-					f.write(`{"alerts":[`)
-				} else {
-					f.write(`,`)
-				}
-				shown++
+			return f.array(func() error {
+				return f.alert(func() {
+					if shown == 0 {
+						f.comma(*groups)
+						*groups++
+						f.write(`{"alerts":[`)
+					} else {
+						f.write(`,`)
+					}
+					shown++
+				})
 			})
 		case "labels", "receiver":
 			if held++; held > 1 {

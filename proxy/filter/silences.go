@@ -16,19 +16,13 @@ func Silences(dst io.Writer, src io.Reader, v View) error {
 	if err != nil {
 		return err
 	}
-	return f.bare(func() error {
-		f.write(`[`)
-		n := 0
-		err := f.array(func() error {
-			members, err := f.shown()
-			if err == nil && members != nil {
-				f.comma(n)
-				n++
-				f.writeSilence(members)
-			}
-			return err
-		})
-		f.write(`]`)
+	return f.bareArray(func(n *int) error {
+		members, err := f.shown()
+		if err == nil && members != nil {
+			f.comma(*n)
+			*n++
+			f.writeSilence(members)
+		}
 		return err
 	})
 }
@@ -58,17 +52,7 @@ func ReadSilences(src io.Reader, v View) (Names, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := Names{}
-	err = f.bare(func() error {
-		return f.array(func() error {
-			members, err := f.shown()
-			if err != nil || members == nil {
-				return err
-			}
-			return f.note(names, find(members, "id"))
-		})
-	})
-	return names, err
+	return f.readIDs(f.shown, "id")
 }
 
 type silencesFilter struct{ *answer }
