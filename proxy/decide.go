@@ -37,17 +37,12 @@ func (p *Proxy) decide(x *exchange, r *http.Request) error {
 	if path != "/auth" && !strings.HasPrefix(path, "/auth/") {
 		return failure(http.StatusNotFound, "decisions are made at /auth")
 	}
-	x.route, x.decision.made = decisionRoute, true
-	id, err := p.auth.Authenticate(r)
-	if err != nil {
+	x.route = decisionRoute
+	if err := p.identify(x, r); err != nil {
 		return err // 401, 403, 503
 	}
-	x.identity = id
-	if x.matcher, err = p.matchers.of(id.Labels); err != nil {
-		return err
-	}
-	x.limits = p.limits.of(id)
-	leave, err := p.gate.enter(id.Bucket, x.limits)
+	id := x.identity
+	leave, err := p.admit(x)
 	if err != nil {
 		return err // 429
 	}

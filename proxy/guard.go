@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"errors"
+	"net/http"
 	"net/url"
 
 	"github.com/promfence/promfence/proxy/filter"
@@ -50,6 +51,17 @@ func (g Guard) Filters() bool { return g.filter != nil }
 
 // ReadsBody reports whether the row narrows a remote-read body.
 func (g Guard) ReadsBody() bool { return g.body }
+
+// reader returns what reads the body that the row narrows; nil = it narrows parameters.
+func (g Guard) reader() func(x *exchange, r *http.Request, maxBody int64) ([]byte, error) {
+	switch {
+	case g.body:
+		return readProtobuf
+	case g.posts:
+		return readSilence
+	}
+	return nil
+}
 
 var errUnguarded = errors.New("a row without a guard")
 

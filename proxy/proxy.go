@@ -14,7 +14,6 @@ import (
 	"cmp"
 	"crypto/tls"
 	"errors"
-	"iter"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -192,10 +191,6 @@ func upstreamURL(u *url.URL) bool {
 	return u.Host != "" && (u.Scheme == "http" || u.Scheme == "https")
 }
 
-// Drain makes readiness fail while requests are still served, so that balancers
-// look elsewhere before the listener closes.
-func (p *Proxy) Drain() { p.draining.Store(true) }
-
 // serve is the whole life of a request, top to bottom.
 func (p *Proxy) serve(x *exchange, r *http.Request) error {
 	if p.cors.preflight(x, r) {
@@ -204,14 +199,8 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 	if served, err := p.public(x, r); served {
 		return err
 	}
-	x.decision.made = true
-	id, err := p.auth.Authenticate(r)
-	if err != nil {
+	if err := p.identify(x, r); err != nil {
 		return err // 401, 403, 503: before the caller learns which paths exist
-	}
-	x.identity = id
-	if x.matcher, err = p.matchers.of(id.Labels); err != nil {
-		return err
 	}
 	route, name, err := p.routes.find(r)
 	x.silence = route.silence(name)
@@ -221,8 +210,7 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 		}
 		return err // 404, 405
 	}
-	x.limits = p.limits.of(id)
-	leave, err := p.gate.enter(id.Bucket, x.limits)
+	leave, err := p.admit(x)
 	if err != nil {
 		return err // 429
 	}
@@ -243,6 +231,25 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 	}
 	p.forward(x, r, name, narrowed)
 	return nil
+}
+
+// identify proves who calls, and from then on a decision is made about them.
+func (p *Proxy) identify(x *exchange, r *http.Request) error {
+	x.decision.made = true
+	id, err := p.auth.Authenticate(r)
+	if err != nil {
+		return err
+	}
+	x.identity = id
+	x.matcher, err = p.matchers.of(id.Labels)
+	return err
+}
+
+// admit lets a request in if its identity is below its limits. What it returns is to be
+// called when the request has ended.
+func (p *Proxy) admit(x *exchange) (leave func(), err error) {
+	x.limits = p.limits.of(x.identity)
+	return p.gate.enter(x.identity.Bucket, x.limits)
 }
 
 // forward sends what was narrowed, and hands the answer to the exchange.
@@ -282,15 +289,8 @@ func (p *Proxy) narrowRequest(x *exchange, r *http.Request) (scope.Request, erro
 	if x.route.Guard.writes {
 		in.ID, in.Writer = x.silence, p.alerting.writer(x)
 	}
-	if x.route.Guard.posts {
-		if in.Body, err = readSilence(x, r, x.limits.BodyBytes); err != nil {
-			return scope.Request{}, err
-		}
-		x.hashBody(in.Body)
-		return x.route.Guard.narrow(in)
-	}
-	if x.route.Guard.body {
-		if in.Body, err = readProtobuf(x, r, x.limits.BodyBytes); err != nil {
+	if read := x.route.Guard.reader(); read != nil {
+		if in.Body, err = read(x, r, x.limits.BodyBytes); err != nil {
 			return scope.Request{}, err
 		}
 		x.hashBody(in.Body)
@@ -304,98 +304,6 @@ func (p *Proxy) narrowRequest(x *exchange, r *http.Request) (scope.Request, erro
 		x.params = slices.Clone(in.Params)
 	}
 	return x.route.Guard.narrow(in)
-}
-
-// publicPaths need no token.
-var publicPaths = map[string]bool{"/-/healthy": true, "/-/ready": true, "/docs": true, "/openapi.yaml": true, "/console": true}
-
-// PublicEndpoints yields the method and path of everything that needs no token.
-func PublicEndpoints() iter.Seq2[string, string] {
-	return func(yield func(method, path string) bool) {
-		for path := range publicPaths {
-			if !yield(http.MethodGet, path) || !yield(http.MethodHead, path) {
-				return
-			}
-		}
-	}
-}
-
-// public answers the pages that need no token, and reports whether it did.
-func (p *Proxy) public(x *exchange, r *http.Request) (served bool, err error) {
-	path := wirePath(r)
-	pages, name := p.pages(path)
-	if !publicPaths[path] && pages == nil {
-		return false, nil
-	}
-	x.route = publicRoute(path, name)
-	switch {
-	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		e := failure(http.StatusMethodNotAllowed, "only GET and HEAD are served here")
-		e.Allow = []string{http.MethodGet, http.MethodHead}
-		return true, e
-	case pages != nil:
-		x.docs = true
-		pages.ServeHTTP(x, r)
-		return true, nil
-	}
-	return true, p.health(x, path)
-}
-
-// pages returns what serves the static files at a path, and the page that they
-// belong to; nil for what is no such path, or is not part of this promfence.
-func (p *Proxy) pages(path string) (http.Handler, string) {
-	switch {
-	case path == "/openapi.yaml" || path == "/docs" || strings.HasPrefix(path, "/docs/"):
-		return p.docs, "/docs"
-	case path == "/console" || strings.HasPrefix(path, "/console/"):
-		return p.console, "/console"
-	}
-	return nil, ""
-}
-
-// publicRoute is the row of a public page, or of the pages that it belongs to.
-// Its name is ours and no part of the request, which a metric's label would keep.
-func publicRoute(path, pages string) *Route {
-	for known := range publicPaths {
-		if known == path {
-			return &Route{full: known}
-		}
-	}
-	return &Route{full: pages} // what a stranger writes below it is no metric's label
-}
-
-func (p *Proxy) health(x *exchange, path string) error {
-	switch path {
-	case "/-/healthy":
-	case "/-/ready":
-		if err := p.Ready(); err != nil {
-			return err
-		}
-	case "/console":
-		return failure(http.StatusNotFound, "the console is off; console.enabled turns it on")
-	default: // /docs and /openapi.yaml of a build without them
-		return failure(http.StatusNotFound, "this promfence serves no documentation")
-	}
-	x.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, err := x.Write([]byte("promfence is " + strings.TrimPrefix(path, "/-/") + ".\n"))
-	if err != nil {
-		return internal(err)
-	}
-	return nil
-}
-
-// Ready says why requests should go elsewhere, or nil. It depends on our keys
-// and on draining, never on the upstream.
-func (p *Proxy) Ready() error {
-	if p.draining.Load() {
-		return failure(http.StatusServiceUnavailable, "promfence is shutting down")
-	}
-	if err := p.ready(); err != nil {
-		e := failure(http.StatusServiceUnavailable, "promfence has no keys to verify tokens with yet")
-		e.Err, e.RetryAfter = err, time.Second
-		return e
-	}
-	return nil
 }
 
 // Close gives up the connections of a Proxy that gets no more requests: those
