@@ -9,11 +9,9 @@ import (
 	"net/http"
 	"time"
 
-	"github.com/hashicorp/golang-lru/v2"
-	"golang.org/x/sync/singleflight"
-
 	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy/answer"
+	"github.com/promfence/promfence/proxy/lookup"
 	"github.com/promfence/promfence/proxy/scope"
 	"github.com/promfence/promfence/proxy/upstream"
 )
@@ -39,21 +37,25 @@ var errLeaked = errors.New("the upstream shows what the label policy forbids")
 // the first request of a tenant it is asked for what the tenant's policy forbids.
 type probes struct {
 	on       bool // upstream.label_policy
-	calls    *singleflight.Group
-	outcomes *lru.Cache[string, probeOutcome]
+	outcomes *lookup.Cache[probeOutcome]
 }
 
-type probeOutcome struct {
-	err   error // nil: the policy was held
-	until time.Time
+// A probeOutcome is what a probe found: nil = the policy was held.
+type probeOutcome struct{ err error }
+
+// ttl is how long an outcome is good.
+func (o probeOutcome) ttl() time.Duration {
+	if o.err != nil {
+		return probeRetry
+	}
+	return probeTTL
 }
+
+// size is about what an error takes; its key is counted by itself.
+func (probeOutcome) size() int { return 1 << 10 }
 
 func newProbes(on bool) probes {
-	outcomes, err := lru.New[string, probeOutcome](probeTenants)
-	if err != nil { // the size is a positive constant
-		panic(err)
-	}
-	return probes{on, &singleflight.Group{}, outcomes}
+	return probes{on, lookup.NewFor(probeOutcome.size, probeTenants, probeOutcome.ttl)}
 }
 
 // holdsLabelPolicy refuses a request whose label policy the upstream was not seen to
@@ -87,34 +89,22 @@ func (p *Proxy) holdsLabelPolicy(ctx context.Context, x *exchange) error {
 // probe returns what the latest probe for a label policy of one tenant found, or waits
 // for a new one. Requests for one key that come at the same time wait for the same.
 func (p *Proxy) probe(ctx context.Context, id, tenant string, l policy.Labels) error {
-	if o, ok := p.probes.outcomes.Get(l.Key()); ok && time.Now().Before(o.until) {
-		return o.err
-	}
-	ch := p.probes.calls.DoChan(l.Key(), func() (_ any, err error) {
-		defer func() {
-			if v := recover(); v != nil { // it would end the process: it runs beside the request
-				err = fmt.Errorf("panic: %v", v)
-			}
-		}()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.known.timeout)
-		defer cancel()
-		err = p.askForbidden(ctx, id, l)
-		p.remember(tenant, l, err)
-		return nil, err
+	found, err := p.probes.outcomes.Of(ctx, l.Key(), p.known.timeout, func(ctx context.Context) (probeOutcome, error) {
+		err := p.askForbidden(ctx, id, l)
+		p.tellOfProbe(tenant, l, err)
+		return probeOutcome{err}, nil
 	})
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case got := <-ch:
-		return got.Err
+	if err != nil {
+		return err
 	}
+	return found.err
 }
 
-// remember keeps a probe's outcome, and tells of it.
-func (p *Proxy) remember(tenant string, l policy.Labels, err error) {
-	result, ttl := probeHeld, probeTTL
+// tellOfProbe counts an outcome, and says in the log why requests are refused.
+func (p *Proxy) tellOfProbe(tenant string, l policy.Labels, err error) {
+	result := probeHeld
 	if err != nil {
-		result, ttl = probeFailed, probeRetry
+		result = probeFailed
 		if errors.Is(err, errLeaked) {
 			result = probeLeaked
 		}
@@ -122,7 +112,6 @@ func (p *Proxy) remember(tenant string, l policy.Labels, err error) {
 			Msg("the upstream was not seen to enforce X-Prom-Label-Policy: this tenant's requests are refused")
 	}
 	p.metrics.probes.WithLabelValues(result).Inc()
-	p.probes.outcomes.Add(l.Key(), probeOutcome{err, time.Now().Add(ttl)})
 }
 
 // askForbidden asks for what a label policy forbids, under the policy's own header. Only

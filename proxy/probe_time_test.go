@@ -1,11 +1,13 @@
 package proxy
 
 import (
+	"context"
 	"net/url"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/rs/zerolog"
 
 	"github.com/promfence/promfence/auth"
@@ -36,7 +38,10 @@ func TestAProbesOutcomeHoldsForItsTime(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		holds := func() bool { return p.probe(t.Context(), "id", "acme", d.Labels) == nil }
-		p.remember("acme", d.Labels, nil)
+		good := func(context.Context) (probeOutcome, error) { return probeOutcome{}, nil }
+		if _, err := p.probes.outcomes.Of(t.Context(), d.Labels.Key(), time.Second, good); err != nil {
+			t.Fatal(err)
+		}
 		for _, step := range []struct {
 			after time.Duration
 			want  bool
@@ -46,9 +51,13 @@ func TestAProbesOutcomeHoldsForItsTime(t *testing.T) {
 				t.Errorf("after %s more: %v", step.after, got)
 			}
 		}
-		o, _ := p.probes.outcomes.Get(d.Labels.Key())
-		if until := time.Until(o.until); until != 1 {
-			t.Errorf("a failure is good for %s more, want 1ns: it was not asked again before", until)
+		asked := func() float64 { return testutil.ToFloat64(p.metrics.probes.WithLabelValues(probeFailed)) }
+		if got := asked(); got != 1 {
+			t.Errorf("asked %v times within the ten seconds of a failure", got)
+		}
+		time.Sleep(time.Nanosecond)
+		if holds() || asked() != 2 {
+			t.Errorf("asked %v times after them", asked())
 		}
 	})
 }

@@ -15,7 +15,7 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// The bounds of a Cache.
+// The bounds of a Cache, where they are not others.
 const (
 	TTL     = 30 * time.Second
 	Entries = 64
@@ -25,8 +25,10 @@ const (
 // A Cache keeps the answers to one question for the latest keys. Questions for one
 // key that come at the same time are asked once.
 type Cache[T any] struct {
-	size  func(T) int // how much memory an answer takes
-	calls singleflight.Group
+	size    func(T) int           // how much memory an answer takes
+	ttl     func(T) time.Duration // how long it is good
+	entries int
+	calls   singleflight.Group
 
 	mu    sync.Mutex
 	kept  map[string]*entry[T]
@@ -41,7 +43,12 @@ type entry[T any] struct {
 
 // New makes a Cache. Size tells how many bytes an answer takes.
 func New[T any](size func(T) int) *Cache[T] {
-	return &Cache[T]{size: size, kept: map[string]*entry[T]{}}
+	return NewFor(size, Entries, func(T) time.Duration { return TTL })
+}
+
+// NewFor is New with so many entries, each of which is good for a time of its own.
+func NewFor[T any](size func(T) int, entries int, ttl func(T) time.Duration) *Cache[T] {
+	return &Cache[T]{size: size, ttl: ttl, entries: entries, kept: map[string]*entry[T]{}}
 }
 
 // Of returns the answer for a key, as kept or by fetch, which ends with timeout and
@@ -88,19 +95,20 @@ func (c *Cache[T]) get(key string) (T, bool) {
 }
 
 func (c *Cache[T]) add(key string, v T) {
-	e := &entry[T]{v, time.Now().Add(TTL), c.size(v) + len(key)}
+	ttl := c.ttl(v)
+	e := &entry[T]{v, time.Now().Add(ttl), c.size(v) + len(key)}
 	if e.bytes > Bytes {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.drop(key, c.kept[key])
-	for len(c.kept) == Entries || c.bytes+e.bytes > Bytes {
+	for len(c.kept) >= c.entries || c.bytes+e.bytes > Bytes {
 		c.dropOldest()
 	}
 	c.kept[key] = e
 	c.bytes += e.bytes
-	time.AfterFunc(TTL, func() { // nobody may ask again, and names are not kept longer than they are good
+	time.AfterFunc(ttl, func() { // nobody may ask again, and names are not kept longer than they are good
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		c.drop(key, e)

@@ -126,3 +126,27 @@ func TestAsksOnceForAKey(t *testing.T) {
 		time.Sleep(2 * lookup.TTL)
 	})
 }
+
+// Where answers are good for times of their own, each is kept for its own.
+func TestAnAnswerIsGoodForItsOwnTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := lookup.NewFor(func(s string) int { return len(s) }, 2, func(s string) time.Duration { return time.Duration(len(s)) * time.Hour })
+		for _, step := range []struct {
+			after             time.Duration
+			key, answer, want string
+		}{
+			{0, "short", "a", "a"},
+			{0, "long", "bb", "bb"},
+			{time.Hour - 1, "short", "c", "a"},
+			{1, "short", "ccc", "ccc"},
+			{time.Hour - 1, "long", "d", "bb"},
+			{0, "third", "e", "e"}, // and the one that ends first makes room
+			{0, "long", "d", "d"},
+		} {
+			time.Sleep(step.after)
+			if got, err := c.Of(t.Context(), step.key, time.Minute, gives(step.answer)); err != nil || got != step.want {
+				t.Errorf("%s: %q %v, want %q", step.key, got, err, step.want)
+			}
+		}
+	})
+}
