@@ -3,8 +3,10 @@ package listener_test
 import (
 	"io"
 	"net"
+	"net/http"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/promfence/promfence/cmd/promfence/listener"
@@ -67,18 +69,31 @@ func TestTheLongestIdleConnectionMakesRoom(t *testing.T) {
 
 // A part of a header is no request, but who has sent nothing goes first.
 func TestUnfinishedHeadersMakeRoomLast(t *testing.T) {
-	s, all := full(t, 2, simple[:20])
-	idle := s.dial(t)
-	wantClosed(t, all[0])
-	wantServed(t, idle)
-	wantServed(t, s.dial(t))
-	wantClosed(t, idle)
-	if _, err := io.WriteString(all[1], simple[20:]); err != nil {
-		t.Fatal(err)
-	}
-	if got := answers(t, all[1], 1); !strings.HasPrefix(got[0], "200 ") {
-		t.Error(got)
-	}
+	synctest.Test(t, func(t *testing.T) { // what was sent has been read when the next one dials
+		p, h := make(pipes, 10), &http.Server{Handler: http.NotFoundHandler(), ReadHeaderTimeout: patience}
+		l := listener.New(p, listener.Options{MaxConnections: 2, MaxHeaderBytes: 1000})
+		l.Guard(h)
+		go func() { _ = h.Serve(l) }()
+		dial := func(sent string) net.Conn {
+			c := p.dial()
+			_ = c.SetDeadline(time.Now().Add(patience))
+			_, _ = io.WriteString(c, sent)
+			synctest.Wait()
+			return c
+		}
+		first, second := dial(simple[:20]), dial(simple[:20])
+		idle := dial("")
+		wantClosed(t, first)
+		last := dial(simple)
+		wantClosed(t, idle)
+		for c, rest := range map[net.Conn]string{second: simple[20:], last: ""} {
+			go func() { _, _ = io.WriteString(c, rest) }()
+			if got := answers(t, c, 1); !strings.HasPrefix(got[0], "404 ") {
+				t.Error(got)
+			}
+		}
+		_ = h.Close()
+	})
 }
 
 func TestRequestsUnderWayAreNotClosedForNewConnections(t *testing.T) {
