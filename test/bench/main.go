@@ -1,5 +1,5 @@
-// Command bench measures what promfence costs, against bare reverse proxies and
-// against prom-label-proxy, and prints ratios: figures of two machines, or of
+// Command bench measures what promfence costs, against bare reverse proxies,
+// nginx and prom-label-proxy, and prints ratios: figures of two machines, or of
 // two minutes, do not compare.
 //
 // Every subject is a process of its own on loopback. The subjects take turns,
@@ -18,6 +18,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"time"
 )
 
@@ -80,7 +81,7 @@ func run() error {
 		return err
 	}
 	defer stub.stop()
-	b.upstream, b.profiled = stub.address, b.profile != ""
+	b.upstream = stub.address
 	if *candidate != "" {
 		b.extra = []subject{{"candidate", true, b.promfence(*candidate)}}
 	}
@@ -111,7 +112,7 @@ func (b *bench) measure(s scenario) error {
 		subjects = s.subjects
 	}
 	for _, subject := range subjects {
-		if s.subjects == nil && !b.against.MatchString(subject.name) || s.alone && (!subject.enforces || subject.name == nLabel) {
+		if s.subjects == nil && !b.against.MatchString(subject.name) || s.alone && (!subject.enforces || subject.name == nLabel) || subject.name == nNginx && !s.nginx {
 			continue
 		}
 		p, err := b.start(subject)
@@ -140,6 +141,11 @@ func (b *bench) prepare(p *process, s scenario) (err error) {
 	if err := p.connect(s.conns); err != nil {
 		return err
 	}
+	if slices.Contains(s.measures, mHeap) {
+		if p.live, err = p.heap(); err != nil {
+			return err
+		}
+	}
 	if _, err := p.round(s.warmUp, load{time: s.warmTime}); err != nil {
 		return err
 	}
@@ -167,7 +173,7 @@ func (b *bench) turns(ps []*process, s scenario) (*results, error) {
 	for n := range rounds {
 		for _, at := range rand.Perm(len(ps)) {
 			stop := func() error { return nil }
-			if b.profiled && ps[at].name == nPromfence && n == rounds-1 {
+			if b.profile != "" && ps[at].name == nPromfence && n == rounds-1 {
 				stop = b.record(ps[at], s.load.time)
 			}
 			sample, err := ps[at].round(s.from, s.load)
@@ -186,6 +192,13 @@ func (b *bench) turns(ps []*process, s scenario) (*results, error) {
 			return nil, err
 		}
 		r.columns[i].peak, r.columns[i].rise = mebi(peak), mebi(peak-p.warm)
+		if slices.Contains(s.measures, mHeap) {
+			live, err := p.heap()
+			if err != nil {
+				return nil, err
+			}
+			r.columns[i].heap = mebi((live - p.live) / 1024)
+		}
 	}
 	return r, nil
 }

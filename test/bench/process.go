@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,13 +33,13 @@ type process struct {
 	conns   []*client
 	sent    atomic.Uint64 // requests so far
 	warm    int64         // peak memory after the warm-up, in KiB
+	live    int64         // live heap before the load, in bytes
 }
 
 // programs starts the subjects, all with the same upstream.
 type programs struct {
 	bin, dir string // where the programs are, and where their logs and keys go
 	upstream string
-	profiled bool
 }
 
 const (
@@ -56,7 +57,7 @@ func (p programs) subjects() []subject {
 			return exec.Command(filepath.Join(p.bin, "peer"), role, address, upstream)
 		}
 	}
-	return []subject{
+	return append([]subject{
 		{nPromfence, true, p.promfence(filepath.Join(p.bin, "promfence"))},
 		{nTuned, false, peer("tuned")},
 		{nDefault, false, peer("default")},
@@ -64,7 +65,7 @@ func (p programs) subjects() []subject {
 			return exec.Command(filepath.Join(p.bin, "prom-label-proxy"), "-insecure-listen-address", address,
 				"-upstream", upstream, "-label", "tenant_id", "-header-name", "X-Tenant", "-enable-label-apis")
 		}},
-	}
+	}, p.nginx()...)
 }
 
 // promfence runs with its access log in a file, metrics on, and RS256.
@@ -74,7 +75,7 @@ func (p programs) promfence(binary string) func(string) *exec.Cmd {
 		cmd.Env = []string{
 			"PROMFENCE_SERVER_ADDRESS=" + address,
 			"PROMFENCE_ADMIN_ADDRESS=" + adminOf(address),
-			fmt.Sprintf("PROMFENCE_ADMIN_PPROF=%t", p.profiled),
+			"PROMFENCE_ADMIN_PPROF=true",
 			"PROMFENCE_UPSTREAM_URL=http://" + p.upstream,
 			"PROMFENCE_AUTH_ISSUER=" + issuer,
 			"PROMFENCE_AUTH_AUDIENCE=" + audience,
@@ -111,7 +112,9 @@ func (p programs) start(s subject) (*process, error) {
 	if cmd.Path, err = p.copyOf(cmd.Path); err != nil {
 		return nil, err
 	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it ends with us, however we end
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // it ends with us, however we end
+	}
 	if err := errors.Join(cmd.Start(), os.Remove(cmd.Path)); err != nil {
 		return nil, err
 	}
@@ -157,7 +160,7 @@ func (p *process) stop() {
 		_ = c.conn.Close()
 	}
 	if p.cmd != nil {
-		_ = p.cmd.Process.Kill()
+		_ = p.cmd.Process.Signal(p.cmd.SysProcAttr.Pdeathsig)
 		_ = p.cmd.Wait()
 		_ = os.Remove(p.log)
 	}
@@ -175,9 +178,32 @@ func (p *process) connect(n int) error {
 	return nil
 }
 
-// cpu is the time that the process has spent on processors so far.
-func (p *process) cpu() (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
+// pids are the process and the workers that it has started.
+func (p *process) pids() ([]int, error) {
+	all := []int{p.pid}
+	if p.name != nNginx {
+		return all, nil
+	}
+	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", p.pid, p.pid))
+	for _, text := range strings.Fields(string(children)) {
+		pid, err1 := strconv.Atoi(text)
+		all, err = append(all, pid), errors.Join(err, err1)
+	}
+	return all, err
+}
+
+// cpu is the time that the process and its workers have spent on processors so far.
+func (p *process) cpu() (sum time.Duration, err error) {
+	pids, err := p.pids()
+	for _, pid := range pids {
+		d, err1 := cpuOf(pid)
+		sum, err = sum+d, errors.Join(err, err1)
+	}
+	return sum, err
+}
+
+func cpuOf(pid int) (time.Duration, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return 0, err
 	}
@@ -192,9 +218,18 @@ func (p *process) cpu() (time.Duration, error) {
 	return time.Duration(user+system) * tick, errors.Join(err1, err2)
 }
 
-// peak is the most memory that the process has had resident, in KiB.
-func (p *process) peak() (int64, error) {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.pid))
+// peak is the most memory that the process and its workers have had resident, in KiB.
+func (p *process) peak() (sum int64, err error) {
+	pids, err := p.pids()
+	for _, pid := range pids {
+		n, err1 := peakOf(pid)
+		sum, err = sum+n, errors.Join(err, err1)
+	}
+	return sum, err
+}
+
+func peakOf(pid int) (int64, error) {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
@@ -204,4 +239,26 @@ func (p *process) peak() (int64, error) {
 		}
 	}
 	return 0, errors.New("/proc/PID/status has no VmHWM")
+}
+
+// heap is what is live on promfence's heap, in bytes; 0 for the others.
+func (p *process) heap() (int64, error) {
+	if p.name != nPromfence {
+		return 0, nil
+	}
+	resp, err := http.Get("http://" + adminOf(p.address) + "/debug/pprof/heap?gc=1&debug=1")
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(text)) {
+		if v, ok := strings.CutPrefix(line, "# HeapAlloc = "); ok {
+			return strconv.ParseInt(strings.TrimSpace(v), 10, 64)
+		}
+	}
+	return 0, errors.New("the heap profile has no HeapAlloc")
 }

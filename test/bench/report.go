@@ -12,6 +12,7 @@ const (
 	mAdded = "added median latency, µs"
 	mPeak  = "peak memory, MiB"
 	mRise  = "its rise since the warm-up, MiB"
+	mHeap  = "live heap above that before the load, MiB"
 )
 
 // results are the columns of one scenario's table; promfence is the first.
@@ -20,9 +21,9 @@ type results struct {
 }
 
 type column struct {
-	name       string
-	samples    []sample // one of each round
-	peak, rise float64
+	name             string
+	samples          []sample // one of each round
+	peak, rise, heap float64
 }
 
 func (r *results) print(w io.Writer, s scenario) error {
@@ -66,6 +67,10 @@ func (r *results) cell(m string, i int) string {
 		return fmt.Sprintf("%.1f", r.columns[i].peak)
 	case m == mRise:
 		return fmt.Sprintf("%.1f", r.columns[i].rise)
+	case m == mHeap && i == 0:
+		return fmt.Sprintf("%.1f", r.columns[i].heap)
+	case m == mHeap:
+		return ""
 	case i == 0:
 		low, median, high := spread(r.values(m, ""))
 		return fmt.Sprintf("%.0f (%.0f–%.0f)", median, low, high)
@@ -81,6 +86,8 @@ func (r *results) values(m, against string) []float64 {
 		return []float64{r.columns[0].peak}
 	case mRise:
 		return []float64{r.columns[0].rise}
+	case mHeap:
+		return []float64{r.columns[0].heap}
 	}
 	var values []float64
 	for n, s := range r.columns[0].samples {
