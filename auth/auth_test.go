@@ -40,7 +40,7 @@ func start(t *testing.T, o auth.Options) *auth.Authenticator {
 // ready waits for the first keys.
 func ready(t *testing.T, a *auth.Authenticator) *auth.Authenticator {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); a.Ready() != nil; time.Sleep(time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); a.Ready() != nil; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not ready: %v", a.Ready())
 		}

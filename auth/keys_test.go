@@ -196,7 +196,7 @@ func TestKeyFileThatIsAPipe(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), "want a regular file") {
 			t.Errorf("New: %v", err)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(time.Minute):
 		t.Fatal("New waits for a writer")
 	}
 }

@@ -64,7 +64,7 @@ func statuses(t *testing.T, f *fence, n int, parts ...string) []int {
 	}
 	var all []int
 	for r := bufio.NewReader(conn); ; {
-		wait := 5 * time.Second
+		wait := time.Minute
 		if len(all) >= n {
 			wait = 100 * time.Millisecond
 		}

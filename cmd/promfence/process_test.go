@@ -18,7 +18,7 @@ import (
 
 // patience is how long a test waits for what happens at once. Reaching it is a
 // failure and never a pass.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // A process is a run of serve.
 type process struct {

@@ -143,17 +143,18 @@ func TestAnUpstreamThatAnswersEarlyIsHeardAtOnce(t *testing.T) {
 
 // The time limit holds for the way there, wherever the upstream stops.
 func TestAnUpstreamThatStopsIsLeft(t *testing.T) {
-	stops := func(begun string) func(net.Conn, int) {
+	stops := func(t *testing.T, begun string) func(net.Conn, int) {
+		t.Helper()
 		return func(conn net.Conn, _ int) {
 			_, _ = io.WriteString(conn, begun)
-			time.Sleep(time.Second)
+			<-t.Context().Done()
 		}
 	}
 	for name, begun := range map[string]string{"before it reads": "", "in the status": "HTTP/1.1 2", "in the header": "HTTP/1.1 200 OK\r\nContent-Le", "after an announcement": "HTTP/1.1 103 Early Hints\r\n\r\nHTT"} {
 		for method := range requests(t) {
 			t.Run(name+", "+method, func(t *testing.T) {
 				t.Parallel()
-				w := serveWire(t, false, stops(begun))
+				w := serveWire(t, false, stops(t, begun))
 				c := w.client(t, func(o *upstream.Options) { o.Timeout = 200 * time.Millisecond })
 				if _, body, err := send(c, requests(t)[method], upstream.Streamed); !upstream.IsTimeout(err) || errors.Is(err, upstream.ErrUnreached) || w.conns.Load() != 1 {
 					t.Errorf("%q %v over %d connections", body, err, w.conns.Load())
@@ -162,14 +163,14 @@ func TestAnUpstreamThatStopsIsLeft(t *testing.T) {
 		}
 	}
 	t.Run("while more is written than the sockets hold", func(t *testing.T) {
-		w := serveWire(t, false, stops(""))
+		w := serveWire(t, false, stops(t, ""))
 		c := w.client(t, func(o *upstream.Options) { o.Timeout = 200 * time.Millisecond })
 		if _, _, err := send(c, post(t.Context(), t, 8<<20), upstream.Streamed); !upstream.IsTimeout(err) {
 			t.Error(err)
 		}
 	})
 	t.Run("in the body", func(t *testing.T) {
-		w := serveWire(t, false, stops("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbegun"))
+		w := serveWire(t, false, stops(t, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbegun"))
 		c := w.client(t, func(o *upstream.Options) { o.Timeout = 200 * time.Millisecond })
 		if _, body, err := send(c, get(t.Context(), t), upstream.Streamed); body != "begun" || !upstream.IsTimeout(err) {
 			t.Errorf("%q %v", body, err)
@@ -178,14 +179,15 @@ func TestAnUpstreamThatStopsIsLeft(t *testing.T) {
 }
 
 func TestAnUpstreamThatPausesInTheBodyIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	c := newWire(t, false, func(conn net.Conn, _, _ int) bool {
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
 		for range 5 {
-			time.Sleep(150 * time.Millisecond)
+			time.Sleep(500 * time.Millisecond)
 			_, _ = io.WriteString(conn, "x")
 		}
 		return true
-	}).client(t, func(o *upstream.Options) { o.Timeout = 400 * time.Millisecond })
+	}).client(t, func(o *upstream.Options) { o.Timeout = 2 * time.Second })
 	if _, body, err := send(c, get(t.Context(), t), upstream.Streamed); err != nil || body != "xxxxx" {
 		t.Errorf("%q %v", body, err)
 	}

@@ -32,8 +32,10 @@ func TestWhatNobodyAskedForAnswersNobody(t *testing.T) {
 	} {
 		for _, secure := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, TLS %t", name, secure), func(t *testing.T) {
+				said := make(chan bool, 5)
 				c := newWire(t, secure, func(conn net.Conn, m, n int) bool {
 					answer(conn, says(fmt.Sprintf("own %d.%d", m, n)), says("stray"))
+					said <- true
 					return true
 				}).client(t, nil)
 				for i := range 5 {
@@ -41,7 +43,8 @@ func TestWhatNobodyAskedForAnswersNobody(t *testing.T) {
 					if err != nil || status != http.StatusOK || body != fmt.Sprintf("own %d.0", i) {
 						t.Errorf("request %d got %d %q %v", i, status, body, err)
 					}
-					time.Sleep(50 * time.Millisecond) // what comes while it is idle has come
+					<-said // what comes while it is idle has been sent
+					time.Sleep(50 * time.Millisecond)
 				}
 			})
 		}

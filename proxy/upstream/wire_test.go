@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds how long a test waits for what happens at once.
-const patience = 10 * time.Second
+const patience = time.Minute
 
 // A wire is an upstream that is scripted to the byte. It answers the nth request
 // of the mth connection, both counted from 0, as said; false closes the
@@ -96,7 +96,7 @@ func certificate(t *testing.T) (server, client *tls.Config) {
 
 func (w *wire) client(t *testing.T, change func(*upstream.Options)) *upstream.Client {
 	t.Helper()
-	o := upstream.Options{URL: w.url, TLS: w.tls, Timeout: 2 * time.Second, MaxIdleConnections: 16}
+	o := upstream.Options{URL: w.url, TLS: w.tls, Timeout: time.Minute, MaxIdleConnections: 16}
 	if change != nil {
 		change(&o)
 	}

@@ -21,7 +21,7 @@ import (
 )
 
 // patience is how long a test waits for what happens at once.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // A process is a promfence whose own figures can be read.
 type process struct{ *fence.Fence }

@@ -46,7 +46,7 @@ func newSlow(t *testing.T, contentType, begin, end string) *slow {
 		select {
 		case <-s.rest:
 			_, _ = io.WriteString(out, end)
-		case <-time.After(20 * time.Second): // The caller never got what it waits for.
+		case <-time.After(time.Minute): // The caller never got what it waits for.
 		}
 	}))
 	return s

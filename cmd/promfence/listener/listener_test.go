@@ -21,7 +21,7 @@ import (
 )
 
 // patience is how long a test waits for what happens at once.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // A server is guarded by a Listener; its handler answers with method, path and body.
 type server struct {

@@ -29,7 +29,7 @@ func dialH2(t *testing.T, addr string) *h2 {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	c := &h2{Framer: http2.NewFramer(conn, conn), conn: conn}
 	c.AllowIllegalWrites = true
 	c.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
