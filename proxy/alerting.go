@@ -18,6 +18,7 @@ import (
 
 	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy/answer"
+	"github.com/promfence/promfence/proxy/apierr"
 	"github.com/promfence/promfence/proxy/filter"
 	"github.com/promfence/promfence/proxy/scope"
 	"github.com/promfence/promfence/proxy/silence"
@@ -59,9 +60,10 @@ func newAlertmanager(o *Alerting) alertmanager {
 
 // writer is on whose behalf a silence of this request is written.
 func (a alertmanager) writer(x *exchange) scope.Writer {
-	w := scope.Writer{Subject: x.identity.Subject, Limits: a.limits}
+	id := x.record.Identity()
+	w := scope.Writer{Subject: id.Subject, Limits: a.limits}
 	if a.write {
-		w.Labels = x.identity.Silences
+		w.Labels = id.Silences
 	}
 	return w
 }
@@ -95,12 +97,12 @@ func readSilence(x *exchange, r *http.Request, maxBody int64) ([]byte, error) {
 		mediaType, _, _ = mime.ParseMediaType(types[0]) // a broken one is not JSON
 	}
 	if mediaType != "application/json" || !identity(r.Header) {
-		return nil, failure(http.StatusUnsupportedMediaType, "want Content-Type: application/json, without Content-Encoding")
+		return nil, apierr.New(http.StatusUnsupportedMediaType, "want Content-Type: application/json, without Content-Encoding")
 	}
 	buf, _ := bodies.Get().(*bytes.Buffer)
 	defer putBack(buf)
 	if r.Body == nil {
-		return nil, badData("want a silence in the body")
+		return nil, apierr.BadData("want a silence in the body")
 	}
 	if _, err := readBody(x, r, buf, min(maxBody, maxSilenceBody)); err != nil {
 		return nil, err
@@ -122,15 +124,15 @@ func writeSilence(p *Proxy, x *exchange, r *http.Request, req scope.Request) err
 			return err
 		}
 	}
-	x.forwarded = time.Now()
+	x.record.Asked()
 	resp, err := p.alerting.client.Ask(ctx, upstream.Call{
-		Request: req, Kind: upstream.Filtered, Method: r.Method, Path: path, ID: x.idHeader[:], Span: x.span.context(),
+		Request: req, Kind: upstream.Filtered, Method: r.Method, Path: path, ID: x.idHeader[:], Span: x.record.Span(),
 	})
 	if err != nil {
 		return upstreamError(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	x.upstream.took, x.upstream.status = time.Since(x.forwarded), resp.StatusCode
+	x.record.Responded(resp.StatusCode)
 	if resp.StatusCode != http.StatusOK {
 		return p.alertingError(resp)
 	}
@@ -155,7 +157,7 @@ func writeSilence(p *Proxy, x *exchange, r *http.Request, req scope.Request) err
 
 // readSilenceFirst reads the silence that a request replaces or ends, as it is now.
 func (p *Proxy) readSilenceFirst(ctx context.Context, x *exchange, id string) ([]byte, error) {
-	req, err := scope.LeaveToFilter(nil).Narrow(scope.Input{Enforcer: x.matcher.enforcer})
+	req, err := scope.LeaveToFilter(nil).Narrow(scope.Input{Enforcer: x.enforcer})
 	if err != nil {
 		return nil, err
 	}
@@ -199,7 +201,7 @@ func (p *Proxy) alertingError(resp *http.Response) error {
 		e.Message = "Alertmanager does not take this silence or filter; promfence's log has its message under this X-Request-Id"
 	}
 	if hidden {
-		p.metrics.hidden.Inc()
+		p.recorder.HideText()
 	}
 	return e
 }
@@ -220,7 +222,7 @@ func (a asker) alertingView(ctx context.Context, v filter.View) filter.View {
 func askAlerting[T any](ctx context.Context, a asker, path string, rule scope.Unnarrowed, read func(io.Reader, filter.View) (T, error)) (none T, err error) {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(a.proxy.known.timeout, questionTimeout))
 	defer cancel()
-	req, err := rule.Narrow(scope.Input{Enforcer: a.matcher.enforcer})
+	req, err := rule.Narrow(scope.Input{Enforcer: a.enforcer})
 	if err != nil {
 		return none, err
 	}

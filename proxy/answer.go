@@ -7,9 +7,9 @@ import (
 	"io"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/promfence/promfence/proxy/answer"
+	"github.com/promfence/promfence/proxy/apierr"
 	"github.com/promfence/promfence/proxy/filter"
 	"github.com/promfence/promfence/proxy/upstream"
 )
@@ -52,7 +52,7 @@ func (x *exchange) Fail(err error) { x.proxy.fail(x, upstreamError(err)) }
 // errors in our words, the row's filter. An answer that we cannot place is an
 // answer that nobody gets.
 func (p *Proxy) narrow(resp *http.Response, x *exchange) error {
-	x.upstream.took, x.upstream.status = time.Since(x.forwarded), resp.StatusCode
+	x.record.Responded(resp.StatusCode)
 	if resp.StatusCode < http.StatusBadRequest {
 		resp.Header.Del("Retry-After") // narrowError reads it of an error
 	}
@@ -70,8 +70,8 @@ func (p *Proxy) narrow(resp *http.Response, x *exchange) error {
 	case resp.StatusCode >= http.StatusBadRequest:
 		return p.narrowError(resp, x)
 	case resp.StatusCode < http.StatusOK || resp.StatusCode >= http.StatusMultipleChoices, filters && resp.StatusCode != http.StatusOK:
-		e := failure(http.StatusBadGateway, "the upstream gave an answer that is not one of its query API")
-		e.Err = fmt.Errorf("status %d, Location %q", resp.StatusCode, clip(resp.Header.Get("Location")))
+		e := apierr.New(http.StatusBadGateway, "the upstream gave an answer that is not one of its query API")
+		e.Err = fmt.Errorf("status %d, Location %q", resp.StatusCode, apierr.Clip(resp.Header.Get("Location")))
 		return e
 	case x.route.Streams:
 		if err := answer.HideWarnings(resp, false, &x.warnings, ""); err != nil {
@@ -90,7 +90,7 @@ func (p *Proxy) narrow(resp *http.Response, x *exchange) error {
 
 // filterAnswer puts the row's filter into the answer's way.
 func (p *Proxy) filterAnswer(resp *http.Response, x *exchange) error {
-	who := asker{p, x.id, x.matcher}
+	who := asker{p, x.record.ID(), x.enforcer}
 	err := answer.Filter(resp, x.route.Streams, x.route.Guard.filter, func(ctx context.Context) filter.View {
 		v := who.view(ctx)
 		v.Params = x.params.Values()
@@ -113,11 +113,11 @@ func (p *Proxy) narrowError(resp *http.Response, x *exchange) error {
 	}
 	e, hidden := answer.Error(resp)
 	if hidden {
-		p.metrics.hidden.Inc()
+		p.recorder.HideText()
 	}
 	if resp.StatusCode == http.StatusMethodNotAllowed {
 		// The row has another method, or the upstream lacks the endpoint.
-		e.Allow = slices.DeleteFunc(slices.Clone(x.route.Methods), func(m string) bool { return m == x.method })
+		e.Allow = slices.DeleteFunc(slices.Clone(x.route.Methods), func(m string) bool { return m == x.record.Method() })
 	}
 	return e
 }
@@ -137,23 +137,23 @@ func (b *answerBody) Read(buf []byte) (int, error) {
 		if upstream.IsTimeout(err) {
 			err = errStalled
 		}
-		b.x.failedWith(fmt.Errorf("the answer was cut short: %w", err))
+		b.x.record.Failed(fmt.Errorf("the answer was cut short: %w", err))
 	}
 	return n, err
 }
 
 // cutShort is an answer that broke off before its caller got anything of it.
 func cutShort(err error) error {
-	var e *apiError
+	var e *apierr.Error
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
 	case errors.Is(err, answer.ErrUnfiltered):
 		return answer.Unfilterable(err)
 	case errors.Is(err, errStalled):
-		e = failure(http.StatusGatewayTimeout, "the upstream stopped in the middle of its answer")
+		e = apierr.New(http.StatusGatewayTimeout, "the upstream stopped in the middle of its answer")
 	default:
-		e = failure(http.StatusBadGateway, "the upstream broke off its answer")
+		e = apierr.New(http.StatusBadGateway, "the upstream broke off its answer")
 	}
 	e.Err = err
 	return e
@@ -161,17 +161,17 @@ func cutShort(err error) error {
 
 // upstreamError says what went wrong in words that name no address.
 func upstreamError(err error) error {
-	if e, ok := errors.AsType[*apiError](err); ok {
+	if e, ok := errors.AsType[*apierr.Error](err); ok {
 		return e
 	}
-	var e *apiError
+	var e *apierr.Error
 	switch {
 	case errors.Is(err, context.Canceled):
-		e = &apiError{Status: statusClientGone, Type: "canceled", Message: "the request was canceled"}
+		e = &apierr.Error{Status: statusClientGone, Type: "canceled", Message: "the request was canceled"}
 	case upstream.IsTimeout(err) && !errors.Is(err, upstream.ErrUnreached):
-		e = failure(http.StatusGatewayTimeout, "the upstream did not answer in time")
+		e = apierr.New(http.StatusGatewayTimeout, "the upstream did not answer in time")
 	default:
-		e = failure(http.StatusBadGateway, "the upstream could not be reached")
+		e = apierr.New(http.StatusBadGateway, "the upstream could not be reached")
 	}
 	e.Err = err
 	return e

@@ -19,6 +19,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/proxy/record"
 )
 
 func hashed(text string) string {
@@ -58,7 +59,7 @@ func (j *journal) Append(line []byte) func() error {
 // its answer's end.
 func (j *journal) records(t *testing.T, n int) []map[string]any {
 	t.Helper()
-	for range 500 {
+	for range 3000 { // 30 s
 		j.mu.Lock()
 		lines := slices.Clone(j.lines)
 		j.mu.Unlock()
@@ -242,7 +243,7 @@ func TestWhatCannotBeRecorded(t *testing.T) {
 			}
 		})
 	}
-	if _, err := proxy.New(proxy.Options{AuditRequired: true}); err == nil || !strings.Contains(err.Error(), "audit log") {
+	if _, err := proxy.New(proxy.Options{Options: record.Options{AuditRequired: true}}); err == nil || !strings.Contains(err.Error(), "audit log") {
 		t.Errorf("records are required and kept nowhere: %v", err)
 	}
 }

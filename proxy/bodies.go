@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/semaphore"
+
+	"github.com/promfence/promfence/proxy/apierr"
 )
 
 const (
@@ -52,7 +54,7 @@ func newBodyRoom(maxBody int64) bodyRoom {
 // bodies of its connection.
 func (room bodyRoom) take(x *exchange, n int64) error {
 	if !room.TryAcquire(n) {
-		e := failure(http.StatusServiceUnavailable, "too many large requests are being read: try again, or ask for less in one request")
+		e := apierr.New(http.StatusServiceUnavailable, "too many large requests are being read: try again, or ask for less in one request")
 		e.RetryAfter = time.Second
 		return e
 	}

@@ -15,7 +15,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/rs/zerolog"
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
@@ -51,7 +50,7 @@ func explained(t *testing.T) (listener pipes, token string) {
 	synctest.Wait()
 	p, err := proxy.New(proxy.Options{
 		Auth: a, Ready: a.Ready, Upstream: &url.URL{Scheme: "http", Host: "upstream.test"}, MaxIdleConnections: 1, Label: "tenant_id", OnConflict: proxy.Intersect,
-		Limits: proxy.Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000, Selectors: 1000, BodyBytes: 1 << 20}, Logger: zerolog.Nop(),
+		Limits: proxy.Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000, Selectors: 1000, BodyBytes: 1 << 20},
 	})
 	if err != nil {
 		t.Fatal(err)

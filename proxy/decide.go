@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/promfence/promfence/auth/policy"
+	"github.com/promfence/promfence/proxy/apierr"
 	"github.com/promfence/promfence/proxy/scope"
 )
 
@@ -35,13 +36,13 @@ var decisionRoute = &Route{full: "/auth"}
 func (p *Proxy) decide(x *exchange, r *http.Request) error {
 	path := wirePath(r)
 	if path != "/auth" && !strings.HasPrefix(path, "/auth/") {
-		return failure(http.StatusNotFound, "decisions are made at /auth")
+		return apierr.New(http.StatusNotFound, "decisions are made at /auth")
 	}
-	x.route = decisionRoute
+	x.asks(decisionRoute)
 	if err := p.identify(x, r); err != nil {
 		return err // 401, 403, 503
 	}
-	id := x.identity
+	id := x.record.Identity()
 	leave, err := p.admit(x)
 	if err != nil {
 		return err // 429
@@ -54,7 +55,7 @@ func (p *Proxy) decide(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := p.allow(x); err != nil {
+	if err := x.record.Allow(); err != nil {
 		return err
 	}
 	h := x.Header()
@@ -82,14 +83,14 @@ func checkScope(x *exchange, r *http.Request, path string) error {
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return badData("the query of /auth is malformed")
+		return apierr.BadData("the query of /auth is malformed")
 	}
 	asked := query["scope"]
 	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && mediaType == "application/json" && r.Method == http.MethodPost {
 		body, err := io.ReadAll(io.LimitReader(r.Body, maxDecisionBody+1))
 		var sent struct{ RequiredScope string }
 		if err != nil || len(body) > maxDecisionBody || json.Unmarshal(body, &sent) != nil {
-			return badData("want JSON such as {\"path\": …, \"method\": …, \"requiredScope\": \"read\"}")
+			return apierr.BadData("want JSON such as {\"path\": …, \"method\": …, \"requiredScope\": \"read\"}")
 		}
 		x.unread = false
 		if sent.RequiredScope != "" {
@@ -98,11 +99,11 @@ func checkScope(x *exchange, r *http.Request, path string) error {
 	}
 	for _, s := range asked {
 		switch {
-		case s == policy.Read, s == policy.Write && x.identity.Writes:
+		case s == policy.Read, s == policy.Write && x.record.Identity().Writes:
 		case s == policy.Write:
-			return failure(http.StatusForbidden, "the scope write is not given here: it takes a policy with scopes: [read, write]")
+			return apierr.New(http.StatusForbidden, "the scope write is not given here: it takes a policy with scopes: [read, write]")
 		default:
-			return failure(http.StatusForbidden, "the scopes here are read and write")
+			return apierr.New(http.StatusForbidden, "the scopes here are read and write")
 		}
 	}
 	return nil

@@ -2,19 +2,16 @@ package proxy
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/http"
 	"runtime/debug"
-	"strconv"
-	"strings"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"github.com/promfence/promfence/proxy/answer"
+	"github.com/promfence/promfence/proxy/apierr"
+	"github.com/promfence/promfence/proxy/promql"
+	"github.com/promfence/promfence/proxy/record"
 	"github.com/promfence/promfence/proxy/scope"
 )
 
@@ -22,31 +19,33 @@ import (
 // below, so that status and bytes are those that the caller got.
 type exchange struct {
 	http.ResponseWriter
-	*record
-	span      *spanUnderWay // nil = not traced
-	idHeader  [1]string     // the record's id, as a header's value
-	origin    string        // the page that asks, for CORS
-	docs      bool          // the answer is the same for all, and may be kept
-	limits    Limits        // the identity's
-	params    scope.Params  // the caller's own, for the row's filter
-	forwarded time.Time
-	answer    answerBody
-	warnings  answer.Warnings
-	warning   string // of promfence's own, to be added to the answer
-	stall     stallGuard
-	room      int64 // taken of the proxy's room for large bodies
-	unread    bool  // the request's body, or a part of it
-	gone      bool  // the caller left before an answer began
+	proxy    *Proxy
+	record   *record.Record
+	route    *Route           // nil = none was found
+	enforcer *promql.Enforcer // of the caller's label policy, once it is proven
+	silence  string           // the id of the silence that the request is about
+	idHeader [1]string        // the request's id, as a header's value
+	origin   string           // the page that asks, for CORS
+	docs     bool             // the answer is the same for all, and may be kept
+	limits   Limits           // the identity's
+	params   scope.Params     // the caller's own, for the row's filter
+	answer   answerBody
+	warnings answer.Warnings
+	warning  string // of promfence's own, to be added to the answer
+	stall    stallGuard
+	room     int64 // taken of the proxy's room for large bodies
+	unread   bool  // the request's body, or a part of it
+	gone     bool  // the caller left before an answer began
 }
 
 // WriteHeader takes the first status, and adds what is on every answer. Nothing of
 // an answer leaves before the record of its decision is written.
 func (x *exchange) WriteHeader(status int) {
-	if x.answered.status != 0 {
+	if x.record.Status() != 0 {
 		return
 	}
-	x.answered.status = status
-	_ = x.awaitRecord() // where it must not fail, allow has asked
+	x.record.Began(status)
+	_ = x.record.Await() // where it must not fail, Allow has asked
 	x.proxy.commonHeaders(x)
 	if x.unread {
 		// net/http reads what is left of a body before it sends an answer, and that
@@ -57,13 +56,13 @@ func (x *exchange) WriteHeader(status int) {
 }
 
 func (x *exchange) Write(b []byte) (int, error) {
-	if x.answered.status == 0 {
+	if x.record.Status() == 0 {
 		x.WriteHeader(http.StatusOK)
 	}
 	x.arm()
 	n, err := x.ResponseWriter.Write(b)
 	x.disarm()
-	x.answered.bytes += int64(n)
+	x.record.Sent(n)
 	return n, err
 }
 
@@ -76,23 +75,21 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handle(w, 
 // handle is the outermost layer: an id, a panic guard, and one log line.
 func (p *Proxy) handle(w http.ResponseWriter, r *http.Request, serve func(*exchange, *http.Request) error) {
 	x := &exchange{
-		ResponseWriter: w, record: p.newRecord(r), origin: r.Header.Get("Origin"),
+		ResponseWriter: w, proxy: p, record: p.recorder.Begin(r), origin: r.Header.Get("Origin"),
 		stall: stallGuard{limit: p.stall, http2: r.ProtoMajor > 1}, unread: r.ContentLength != 0,
 	}
-	x.idHeader[0] = x.id
+	x.idHeader[0] = x.record.ID()
 	if x.unread && r.Header["Expect"] != nil {
 		x.arm() // for net/http's own "100 Continue"
 		x.disarm()
 	}
-	p.metrics.inFlight.Inc()
 	old := r.ProtoMajor == 1 && r.ProtoMinor == 0 // the guard below must not hold the request
 	defer func() {
-		p.metrics.inFlight.Dec()
 		v := recover()
 		if v != nil && v != http.ErrAbortHandler { //nolint:errorlint // net/http panics with this very value
-			p.fail(x, internal(fmt.Errorf("panic: %v\n%s", v, debug.Stack())))
+			p.fail(x, apierr.Internal(fmt.Errorf("panic: %v\n%s", v, debug.Stack())))
 		}
-		p.account(x)
+		x.record.End(x.warnings.Hidden())
 		x.arm() // for what net/http still has to send
 		if v != nil || x.gone {
 			if old {
@@ -103,9 +100,6 @@ func (p *Proxy) handle(w http.ResponseWriter, r *http.Request, serve func(*excha
 			panic(http.ErrAbortHandler)
 		}
 	}()
-	if p.spans != nil {
-		x.span = newSpan(r.Header)
-	}
 	if err := serve(x, r); err != nil {
 		p.fail(x, err)
 	}
@@ -124,85 +118,27 @@ func (p *Proxy) commonHeaders(x *exchange) {
 
 // fail answers with an error, unless an answer has begun.
 func (p *Proxy) fail(x *exchange, err error) {
-	x.failedWith(err)
-	e := asAPIError(err)
-	p.metrics.failure(e)
+	x.record.Failed(err)
+	e := apierr.From(err)
 	switch {
-	case x.answered.status != 0:
+	case x.record.Status() != 0:
 	case errors.Is(err, context.Canceled): // the caller has left
-		x.answered.status, x.gone = e.Status, true
-		_ = p.refuse(x, e) // nobody is there to be told otherwise
+		x.record.Began(e.Status)
+		x.gone = true
+		_ = x.record.Refuse(e) // nobody is there to be told otherwise
 	default:
-		told := p.refuse(x, e)
+		told := x.record.Refuse(e)
 		if told != e {
-			x.failedWith(told)
+			x.record.Failed(told)
 		}
-		told.WithID(x.id).Write(x)
+		told.WithID(x.record.ID()).Write(x)
 	}
 }
 
-// account makes the records of the request. The audit record and the span are made
-// at once; counting and the access line wait until the caller has the answer, unless
-// the line is worth attention.
-func (p *Proxy) account(x *exchange) {
-	r := x.record
-	r.answered.took, r.upstream.hidden = time.Since(r.start), x.warnings.Hidden()
-	p.complete(r)
-	p.trace(x)
-	p.deferred(r.count, r.level() > zerolog.InfoLevel)
-}
-
-// requestID takes the caller's X-Request-Id if it is harmless, or makes one.
-func requestID(r *http.Request) string {
-	if v := r.Header["X-Request-Id"]; len(v) == 1 && harmlessID(v[0]) {
-		return strings.Clone(v[0])
+// asks keeps which row the request is for.
+func (x *exchange) asks(row *Route) {
+	x.route = row
+	if row != nil {
+		x.record.Route(row.full, row.Guard.writes)
 	}
-	var b [12]byte
-	_, _ = rand.Read(b[:]) // never fails, by its documentation
-	var text [16]byte
-	base64.RawURLEncoding.Encode(text[:], b[:])
-	return string(text[:])
-}
-
-// methods are those that clients of this API send.
-var methods = [...]string{http.MethodGet, http.MethodPost, http.MethodHead, http.MethodOptions, http.MethodDelete}
-
-// methodName is a method to keep: net/http's is a part of the request line, all
-// of which a label, a span or a line that waits would keep.
-func methodName(sent string) string {
-	for _, m := range methods {
-		if m == sent {
-			return m
-		}
-	}
-	return strings.Clone(clip(sent))
-}
-
-func harmlessID(s string) bool {
-	for i := range len(s) {
-		if !isWord(s[i]) && s[i] != '-' && s[i] != '.' {
-			return false
-		}
-	}
-	return s != "" && len(s) <= 64
-}
-
-// statusText is a metric label: a bounded set.
-func statusText(status int) string {
-	if status < 100 || status > 599 {
-		return "other"
-	}
-	return strconv.Itoa(status)
-}
-
-// clip keeps a caller's long text out of our answers.
-func clip(s string) string {
-	if len(s) > 64 {
-		return s[:64] + "…"
-	}
-	return s
-}
-
-func isWord(c byte) bool {
-	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c == '_'
 }

@@ -368,7 +368,7 @@ func TestTenantHeader(t *testing.T) {
 }
 
 func TestNewRefusesTheZeroOptions(t *testing.T) {
-	_, err := proxy.New(proxy.Options{Logger: zerolog.Nop()})
+	_, err := proxy.New(proxy.Options{})
 	for _, want := range []string{"Authenticator", "readiness", "upstream", "label", "OnConflict", "limits"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not ask for %s", err, want)

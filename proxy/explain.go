@@ -5,12 +5,19 @@ import (
 	"net/http"
 
 	"github.com/promfence/promfence/auth/policy"
+	"github.com/promfence/promfence/proxy/apierr"
 	"github.com/promfence/promfence/proxy/promql"
 	"github.com/promfence/promfence/proxy/scope"
 )
 
 // An answerer answers in the upstream's place.
 type answerer func(p *Proxy, x *exchange, r *http.Request, req scope.Request) error
+
+// The values of Options.OnConflict.
+const (
+	Intersect = promql.Intersect
+	Reject    = promql.Reject
+)
 
 // Explain returns a query as the upstream would be sent it on behalf of a label
 // policy, where onConflict is [Intersect] or [Reject]. Its errors are those that a
@@ -41,12 +48,13 @@ func explain(p *Proxy, x *exchange, _ *http.Request, req scope.Request) error {
 		Selector string   `json:"selector"`
 		Silences string   `json:"silences,omitempty"` // where there is an Alertmanager: read, or write
 	}
-	names, all := x.identity.Labels.Tenants()
+	id := x.record.Identity()
+	names, all := id.Labels.Tenants()
 	tenants := any(names)
 	if all {
-		tenants = allTenants
+		tenants = "all"
 	}
-	policies := x.identity.Policies
+	policies := id.Policies
 	if policies == nil {
 		policies = []string{}
 	}
@@ -55,9 +63,9 @@ func explain(p *Proxy, x *exchange, _ *http.Request, req scope.Request) error {
 	body, err := json.Marshal(struct {
 		Status string `json:"status"`
 		Data   data   `json:"data"`
-	}{"success", data{query, enforced, p.matchers.label, tenants, policies, x.matcher.enforcer.Everything(), p.alerting.allows(x)}})
+	}{"success", data{query, enforced, p.label, tenants, policies, x.enforcer.Everything(), p.alerting.allows(x)}})
 	if err != nil {
-		return internal(err)
+		return apierr.Internal(err)
 	}
 	x.Header().Set("Content-Type", "application/json")
 	_, _ = x.Write(body) // the caller may be gone

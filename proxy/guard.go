@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/url"
 
+	"github.com/promfence/promfence/proxy/apierr"
 	"github.com/promfence/promfence/proxy/filter"
 	"github.com/promfence/promfence/proxy/scope"
 )
@@ -69,14 +70,14 @@ var errUnguarded = errors.New("a row without a guard")
 // where there is none.
 func (g Guard) narrow(in scope.Input) (scope.Request, error) {
 	if g.rule == nil {
-		return scope.Request{}, internal(errUnguarded)
+		return scope.Request{}, apierr.Internal(errUnguarded)
 	}
 	req, err := g.rule.Narrow(in)
 	switch {
 	case err != nil:
 		return scope.Request{}, err
 	case req.IsZero(), req.NeedsFilter() && g.filter == nil:
-		return scope.Request{}, internal(errUnguarded)
+		return scope.Request{}, apierr.Internal(errUnguarded)
 	}
 	return req, nil
 }

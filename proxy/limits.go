@@ -8,13 +8,6 @@ import (
 	"github.com/promfence/promfence/proxy/scope"
 )
 
-// limitNames are the settings that refuse, without their section: the values of
-// a metric's label.
-var limitNames = []string{
-	"requests_per_second", "concurrent_requests", "max_query_bytes", "max_query_depth", "max_query_terms",
-	"max_selectors", "max_body_bytes", "max_range", "max_points",
-}
-
 // Limits bound what one request may cost. The first five hold before a recursive
 // parser sees it, and must be positive; of the others 0 is no limit.
 type Limits struct {

@@ -16,6 +16,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/proxy/record"
 )
 
 // maxLeft is what requests may leave behind, caches and metrics included.
@@ -73,10 +74,10 @@ func asSent(t *testing.T, method, target, header, body string) *http.Request {
 // of spans does, or lines that wait.
 type keeper struct {
 	mu    sync.Mutex
-	spans []proxy.Span
+	spans []record.Span
 }
 
-func (k *keeper) span(s proxy.Span) {
+func (k *keeper) span(s record.Span) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.spans = append(k.spans, s)

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/promfence/promfence/proxy/apierr"
 	"github.com/promfence/promfence/proxy/scope"
 )
 
@@ -38,7 +39,7 @@ func readForm(x *exchange, r *http.Request, buf *bytes.Buffer, maxBody int64) er
 		// An upstream may or may not read it: refused, unless it turns out empty.
 		n, err := readBody(x, r, buf, 1)
 		if err != nil || n > 0 {
-			return badData("a body is not accepted with %s", r.Method)
+			return apierr.BadData("a body is not accepted with %s", r.Method)
 		}
 		return nil
 	}
@@ -47,7 +48,7 @@ func readForm(x *exchange, r *http.Request, buf *bytes.Buffer, maxBody int64) er
 		return err
 	}
 	if !isForm(r.Header) {
-		return failure(http.StatusUnsupportedMediaType, "want Content-Type: application/x-www-form-urlencoded, without Content-Encoding")
+		return apierr.New(http.StatusUnsupportedMediaType, "want Content-Type: application/x-www-form-urlencoded, without Content-Encoding")
 	}
 	return nil
 }
@@ -63,7 +64,7 @@ func readProtobuf(x *exchange, r *http.Request, maxBody int64) ([]byte, error) {
 		mediaType, _, _ = mime.ParseMediaType(types[0]) // a broken one is not protobuf
 	}
 	if mediaType != protobuf || len(encodings) != 1 || !strings.EqualFold(encodings[0], "snappy") {
-		return nil, failure(http.StatusUnsupportedMediaType, "want Content-Type: %s and Content-Encoding: snappy", protobuf)
+		return nil, apierr.New(http.StatusUnsupportedMediaType, "want Content-Type: %s and Content-Encoding: snappy", protobuf)
 	}
 	buf, _ := bodies.Get().(*bytes.Buffer)
 	defer putBack(buf)
@@ -131,9 +132,9 @@ func readBody(x *exchange, r *http.Request, buf *bytes.Buffer, limit int64) (int
 	}
 	switch {
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return 0, &apiError{Status: http.StatusRequestTimeout, Type: "timeout", Message: "the request's body took too long to arrive", Err: err}
+		return 0, &apierr.Error{Status: http.StatusRequestTimeout, Type: "timeout", Message: "the request's body took too long to arrive", Err: err}
 	case err != nil:
-		return 0, &apiError{Status: http.StatusBadRequest, Type: "bad_data", Message: "the request's body could not be read", Err: err}
+		return 0, &apierr.Error{Status: http.StatusBadRequest, Type: "bad_data", Message: "the request's body could not be read", Err: err}
 	case n > limit:
 		return 0, scope.TooLarge(limit)
 	}

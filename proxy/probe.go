@@ -11,6 +11,7 @@ import (
 
 	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy/answer"
+	"github.com/promfence/promfence/proxy/apierr"
 	"github.com/promfence/promfence/proxy/lookup"
 	"github.com/promfence/promfence/proxy/scope"
 	"github.com/promfence/promfence/proxy/upstream"
@@ -21,13 +22,6 @@ const (
 	probeRetry    = 10 * time.Second // how long one that did not is asked nothing
 	probeTenants  = 4096             // latest tenants, each with what its policy says
 	maxProbeBytes = 64 << 10
-)
-
-// The values of the label result of promfence_label_policy_probes_total.
-const (
-	probeHeld   = "held"   // what is forbidden did not come
-	probeLeaked = "leaked" // it did
-	probeFailed = "failed" // the upstream gave no answer that says so
 )
 
 var errLeaked = errors.New("the upstream shows what the label policy forbids")
@@ -61,14 +55,15 @@ func newProbes(on bool) probes {
 // holdsLabelPolicy refuses a request whose label policy the upstream was not seen to
 // enforce, for any of its tenants.
 func (p *Proxy) holdsLabelPolicy(ctx context.Context, x *exchange) error {
-	if !p.probes.on || x.identity.Labels.WithoutTenants() == "" {
+	labels := x.record.Identity().Labels
+	if !p.probes.on || labels.WithoutTenants() == "" {
 		return nil
 	}
-	names, _ := x.identity.Labels.Tenants() // none of all tenants: upstream refuses to name them
+	names, _ := labels.Tenants() // none of all tenants: upstream refuses to name them
 	for _, name := range names {
-		l, err := x.identity.Labels.ForTenant(name)
+		l, err := labels.ForTenant(name)
 		if err == nil {
-			err = p.probe(ctx, x.id, name, l)
+			err = p.probe(ctx, x.record.ID(), name, l)
 		}
 		if err == nil {
 			continue
@@ -76,10 +71,10 @@ func (p *Proxy) holdsLabelPolicy(ctx context.Context, x *exchange) error {
 		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
 			return upstreamError(err) // the caller has left
 		}
-		if e, ok := errors.AsType[*apiError](err); ok && e.Status == http.StatusForbidden {
+		if e, ok := errors.AsType[*apierr.Error](err); ok && e.Status == http.StatusForbidden {
 			return e // a tenant that the header cannot name
 		}
-		e := failure(http.StatusBadGateway, "the upstream was not seen to enforce what this token may see, so it was not asked; its operator finds the cause in the log")
+		e := apierr.New(http.StatusBadGateway, "the upstream was not seen to enforce what this token may see, so it was not asked; its operator finds the cause in the log")
 		e.Err = err
 		return e
 	}
@@ -91,27 +86,13 @@ func (p *Proxy) holdsLabelPolicy(ctx context.Context, x *exchange) error {
 func (p *Proxy) probe(ctx context.Context, id, tenant string, l policy.Labels) error {
 	found, err := p.probes.outcomes.Of(ctx, l.Key(), p.known.timeout, func(ctx context.Context) (probeOutcome, error) {
 		err := p.askForbidden(ctx, id, l)
-		p.tellOfProbe(tenant, l, err)
+		p.recorder.Probed(tenant, l.WithoutTenants(), errors.Is(err, errLeaked), err)
 		return probeOutcome{err}, nil
 	})
 	if err != nil {
 		return err
 	}
 	return found.err
-}
-
-// tellOfProbe counts an outcome, and says in the log why requests are refused.
-func (p *Proxy) tellOfProbe(tenant string, l policy.Labels, err error) {
-	result := probeHeld
-	if err != nil {
-		result = probeFailed
-		if errors.Is(err, errLeaked) {
-			result = probeLeaked
-		}
-		p.log.Error().Str("tenant", tenant).Str("label_policy", l.WithoutTenants()).Err(err).
-			Msg("the upstream was not seen to enforce X-Prom-Label-Policy: this tenant's requests are refused")
-	}
-	p.metrics.probes.WithLabelValues(result).Inc()
 }
 
 // askForbidden asks for what a label policy forbids, under the policy's own header. Only

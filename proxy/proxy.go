@@ -15,18 +15,17 @@ import (
 	"crypto/tls"
 	"errors"
 	"net/http"
-	"net/netip"
 	"net/url"
 	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/rs/zerolog"
-
 	"github.com/promfence/promfence/auth"
 	"github.com/promfence/promfence/auth/policy"
+	"github.com/promfence/promfence/proxy/apierr"
+	"github.com/promfence/promfence/proxy/promql"
+	"github.com/promfence/promfence/proxy/record"
 	"github.com/promfence/promfence/proxy/scope"
 	"github.com/promfence/promfence/proxy/upstream"
 )
@@ -39,39 +38,29 @@ type Authenticator interface {
 // Options are what a Proxy is made of. The zero value is refused.
 type Options struct {
 	Auth               Authenticator
-	Ready              func() error   // nil error: requests can be authenticated
-	Upstream           *url.URL       // scheme, host and an optional path prefix; or unix and a socket's path
-	UpstreamTimeout    time.Duration  // to the upstream's response header, and between parts of its body; 0 = none
-	UpstreamHeader     http.Header    // set on every upstream request: promfence's own credentials
-	UpstreamTLS        *tls.Config    // nil = Go's defaults
-	StallTimeout       time.Duration  // how long a caller may take nothing of an answer; 0 = a minute
-	Alertmanager       *Alerting      // nil = none
-	TenantHeader       string         // set from the token on every upstream request; empty = none
-	LabelPolicy        bool           // tells the upstream by a header what of the tenants' data may be seen, and holds it to that
-	MaxIdleConnections int            // kept open to the upstream; 0 = no connection serves twice
-	TokenHeaders       []string       // where tokens come in: named in Vary and allowed across origins
-	CORSOrigins        []string       // origins whose pages may read answers; "*" = all, none = off
-	Label              string         // the tenant label
-	OnConflict         string         // Intersect or Reject
-	WarnOnConflict     bool           // say in an answer that a caller's matcher can select nothing
-	SharedRules        bool           // show rules that carry no tenant label
-	SharedMetadata     bool           // show a family's texts to every tenant that has it
-	Limits             Limits         // the bounds of a query must be positive
-	Logger             zerolog.Logger // one line per request
-	SlowQuery          time.Duration  // from when on a query is logged, with its text; 0 = never
-	Audit              AuditLog       // the records of decisions; nil = only the line above
-	AuditRequired      bool           // what cannot be recorded is not answered
-	TrustedProxies     []netip.Prefix // whose X-Forwarded-For is believed
+	Ready              func() error  // nil error: requests can be authenticated
+	Upstream           *url.URL      // scheme, host and an optional path prefix; or unix and a socket's path
+	UpstreamTimeout    time.Duration // to the upstream's response header, and between parts of its body; 0 = none
+	UpstreamHeader     http.Header   // set on every upstream request: promfence's own credentials
+	UpstreamTLS        *tls.Config   // nil = Go's defaults
+	StallTimeout       time.Duration // how long a caller may take nothing of an answer; 0 = a minute
+	Alertmanager       *Alerting     // nil = none
+	TenantHeader       string        // set from the token on every upstream request; empty = none
+	LabelPolicy        bool          // tells the upstream by a header what of the tenants' data may be seen, and holds it to that
+	MaxIdleConnections int           // kept open to the upstream; 0 = no connection serves twice
+	TokenHeaders       []string      // where tokens come in: named in Vary and allowed across origins
+	CORSOrigins        []string      // origins whose pages may read answers; "*" = all, none = off
+	Label              string        // the tenant label
+	OnConflict         string        // Intersect or Reject
+	WarnOnConflict     bool          // say in an answer that a caller's matcher can select nothing
+	SharedRules        bool          // show rules that carry no tenant label
+	SharedMetadata     bool          // show a family's texts to every tenant that has it
+	Limits             Limits        // the bounds of a query must be positive
+	Docs               http.Handler  // /docs and /openapi.yaml; nil = neither exists
+	Console            http.Handler  // /console and below; nil = it does not exist
+	Before             *Proxy        // whose place this one takes: limits that stay the same go on counting; nil = nobody's
 
-	// Deferred runs work that must not delay an answer: counting and the access
-	// line. Urgent tasks run before it returns. Nil runs every task at once.
-	Deferred func(task func(), urgent bool)
-
-	Spans      func(Span)            // takes each request's span, at once; nil = nothing is traced
-	Registerer prometheus.Registerer // nil = metrics are kept nowhere
-	Docs       http.Handler          // /docs and /openapi.yaml; nil = neither exists
-	Console    http.Handler          // /console and below; nil = it does not exist
-	Before     *Proxy                // whose place this one takes: limits that stay the same go on counting; nil = nobody's
+	record.Options // where what requests leave behind goes
 }
 
 // A Proxy is an http.Handler. It is safe for concurrent use.
@@ -80,8 +69,9 @@ type Proxy struct {
 	ready    func() error
 	draining atomic.Bool
 	static
-	routes   *router
-	matchers *matcherCache
+	routes    *router
+	label     string
+	enforcers *promql.Enforcers
 	admission
 	upstream       *upstream.Client
 	alerting       alertmanager
@@ -91,7 +81,7 @@ type Proxy struct {
 	probes         probes
 	stall          time.Duration
 	everyAnswer
-	records
+	recorder *record.Recorder
 }
 
 // static are the handlers of pages that are the same for all; nil for what is not
@@ -112,18 +102,6 @@ type everyAnswer struct {
 	vary    []string
 }
 
-// records are where what requests leave behind goes.
-type records struct {
-	log            zerolog.Logger
-	slowQuery      time.Duration
-	auditLog       AuditLog
-	auditRequired  bool
-	deferred       func(task func(), urgent bool)
-	trustedProxies []netip.Prefix
-	metrics        *metrics
-	spans          func(Span)
-}
-
 // New makes a Proxy, or says what is missing.
 func New(o Options) (*Proxy, error) {
 	if err := o.validate(); err != nil {
@@ -132,13 +110,11 @@ func New(o Options) (*Proxy, error) {
 	if len(o.TokenHeaders) == 0 {
 		o.TokenHeaders = []string{"Authorization"}
 	}
-	if o.Deferred == nil {
-		o.Deferred = func(task func(), _ bool) { task() }
-	}
-	m := newMetrics(o.Registerer)
+	recorder := record.New(o.Options)
 	p := &Proxy{
 		auth: o.Auth, ready: o.Ready, static: static{o.Docs, o.Console},
-		routes: newRouter(routeTable, o.Alertmanager != nil), alerting: newAlertmanager(o.Alertmanager), matchers: newMatcherCache(o.Label, o.OnConflict, m),
+		routes: newRouter(routeTable, o.Alertmanager != nil), alerting: newAlertmanager(o.Alertmanager), label: o.Label, recorder: recorder,
+		enforcers: promql.NewEnforcers(promql.Options{OnConflict: o.OnConflict, Hit: recorder.HitCache, Miss: recorder.MissCache}),
 		admission: admission{o.Limits, newGate(o.Before), newBodyRoom(o.Limits.BodyBytes)},
 		upstream: upstream.New(upstream.Options{
 			URL: o.Upstream, Timeout: o.UpstreamTimeout, TLS: o.UpstreamTLS, MaxIdleConnections: o.MaxIdleConnections,
@@ -149,10 +125,6 @@ func New(o Options) (*Proxy, error) {
 			cors:    newCORS(o.CORSOrigins, o.TokenHeaders, o.Alertmanager != nil && o.Alertmanager.Write),
 			noStore: []string{"private, no-store"},
 			vary:    []string{strings.Join(slices.Concat(o.TokenHeaders, []string{policy.TenantHeader, policy.PolicyHeader, "Accept-Encoding"}), ", ")},
-		},
-		records: records{
-			log: o.Logger, slowQuery: o.SlowQuery, auditLog: o.Audit, auditRequired: o.AuditRequired,
-			deferred: o.Deferred, trustedProxies: o.TrustedProxies, metrics: m, spans: o.Spans,
 		},
 	}
 	p.warnOnConflict = o.WarnOnConflict
@@ -204,9 +176,10 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 	}
 	route, name, err := p.routes.find(r)
 	x.silence = route.silence(name)
-	if x.route = route; err != nil {
+	x.record.Silence(x.silence)
+	if x.asks(route); err != nil {
 		if route == nil {
-			x.path = strings.Clone(clip(wirePath(r)))
+			x.record.Path(wirePath(r))
 		}
 		return err // 404, 405
 	}
@@ -220,7 +193,7 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 	if err != nil {
 		return err // 400, 403, 413, 415
 	}
-	if err := p.allow(x); err != nil {
+	if err := x.record.Allow(); err != nil {
 		return err // 503: it could not be recorded
 	}
 	if route.Answer != nil {
@@ -235,29 +208,49 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 
 // identify proves who calls, and from then on a decision is made about them.
 func (p *Proxy) identify(x *exchange, r *http.Request) error {
-	x.decision.made = true
+	x.record.Decide()
 	id, err := p.auth.Authenticate(r)
 	if err != nil {
 		return err
 	}
-	x.identity = id
-	x.matcher, err = p.matchers.of(id.Labels)
-	return err
+	x.record.Identify(id)
+	if id.Labels.TenantLabel() != p.label {
+		return apierr.Internal(errTenantLabel)
+	}
+	if x.enforcer, err = p.enforcers.For(id.Labels); err != nil {
+		return err
+	}
+	x.record.NameTenants()
+	return nil
+}
+
+// errTenantLabel is a label policy made for another tenant label than the answers'
+// filters look at.
+var errTenantLabel = errors.New("the label policy is for another tenant label")
+
+// noteConflict keeps that a caller's own matcher can select nothing of what they may
+// see. Nobody sees that in an empty panel: the access line, the audit record and a
+// metric tell it, and the answer does where that is set. A client could otherwise tell
+// promfence from its upstream, so it is not by default.
+func (p *Proxy) noteConflict(x *exchange, narrowed scope.Request, err error) {
+	x.record.Conflict(narrowed.Conflict() != "" || errors.Is(err, promql.ErrConflict))
+	if p.warnOnConflict && x.route.Warns {
+		x.warning = narrowed.Conflict()
+	}
 }
 
 // admit lets a request in if its identity is below its limits. What it returns is to be
 // called when the request has ended.
 func (p *Proxy) admit(x *exchange) (leave func(), err error) {
-	x.limits = p.limits.of(x.identity)
-	return p.gate.enter(x.identity.Bucket, x.limits)
+	id := x.record.Identity()
+	x.limits = p.limits.of(id)
+	return p.gate.enter(id.Bucket, x.limits)
 }
 
 // forward sends what was narrowed, and hands the answer to the exchange.
 func (p *Proxy) forward(x *exchange, r *http.Request, labelName string, narrowed scope.Request) {
-	if e := p.log.Debug(); e.Enabled() {
-		e.Str("req_id", x.id).Str("params", clipLog(narrowed.Form())).Msg("scoped")
-	}
-	x.forwarded = time.Now()
+	x.record.Scoped(narrowed.Form)
+	x.record.Asked()
 	p.server(x.route).Forward(r.Context(), p.call(x, r, labelName, narrowed), x)
 }
 
@@ -277,14 +270,14 @@ func (p *Proxy) call(x *exchange, r *http.Request, labelName string, narrowed sc
 	}
 	return upstream.Call{
 		Request: narrowed, Kind: kind, Method: r.Method, Path: x.route.upstreamPath(labelName),
-		ID: x.idHeader[:], Caller: r.Header, Formats: x.route.Formats, Span: x.span.context(),
+		ID: x.idHeader[:], Caller: r.Header, Formats: x.route.Formats, Span: x.record.Span(),
 	}
 }
 
 // narrowRequest makes what goes to the upstream of what the caller sent.
 func (p *Proxy) narrowRequest(x *exchange, r *http.Request) (scope.Request, error) {
 	defer p.bodies.giveBack(x)
-	in := scope.Input{Enforcer: x.matcher.enforcer, Limits: x.limits.scope(), Known: x.route.Params}
+	in := scope.Input{Enforcer: x.enforcer, Limits: x.limits.scope(), Known: x.route.Params}
 	var err error
 	if x.route.Guard.writes {
 		in.ID, in.Writer = x.silence, p.alerting.writer(x)
@@ -293,13 +286,13 @@ func (p *Proxy) narrowRequest(x *exchange, r *http.Request) (scope.Request, erro
 		if in.Body, err = read(x, r, x.limits.BodyBytes); err != nil {
 			return scope.Request{}, err
 		}
-		x.hashBody(in.Body)
+		x.record.Body(in.Body)
 		return x.route.Guard.narrow(in)
 	}
 	if in.Params, err = readParams(x, r, x.route); err != nil {
 		return scope.Request{}, err
 	}
-	x.hash(in.Params)
+	x.record.Query(in.Params)
 	if x.route.Guard.filter != nil || x.route.Answer != nil {
 		x.params = slices.Clone(in.Params)
 	}

@@ -21,6 +21,7 @@ import (
 	"github.com/promfence/promfence/auth"
 	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/proxy/record"
 )
 
 // everybody is acme: what proving it costs is measured in package auth.
@@ -85,8 +86,8 @@ func benchProxy(b *testing.B, upstream *url.URL) *proxy.Proxy {
 	p, err := proxy.New(proxy.Options{
 		Auth: everybody{tenants}, Ready: func() error { return nil }, Upstream: upstream, MaxIdleConnections: 16,
 		CORSOrigins: []string{"*"}, Label: "tenant_id", OnConflict: proxy.Intersect,
-		Limits: proxy.Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000, Selectors: 1000, BodyBytes: 1 << 20},
-		Logger: zerolog.New(io.Discard), Registerer: prometheus.NewRegistry(),
+		Limits:  proxy.Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000, Selectors: 1000, BodyBytes: 1 << 20},
+		Options: record.Options{Logger: zerolog.New(io.Discard), Registerer: prometheus.NewRegistry()},
 	})
 	if err != nil {
 		b.Fatal(err)

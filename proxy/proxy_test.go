@@ -18,6 +18,7 @@ import (
 	"github.com/promfence/promfence/auth"
 	"github.com/promfence/promfence/auth/authtest"
 	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/proxy/record"
 )
 
 // An asked is what an upstream was asked.
@@ -79,8 +80,8 @@ func newFence(t *testing.T, change func(*proxy.Options)) *fence {
 	o := proxy.Options{
 		Auth: authenticator, Ready: authenticator.Ready, Upstream: target, UpstreamTimeout: time.Minute,
 		MaxIdleConnections: 16, CORSOrigins: []string{"*"}, Label: "tenant_id", OnConflict: proxy.Intersect,
-		Limits: proxy.Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000, Selectors: 1000, BodyBytes: 1 << 20},
-		Logger: zerolog.New(f.Log).Level(zerolog.InfoLevel), Registerer: f.Metrics,
+		Limits:  proxy.Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000, Selectors: 1000, BodyBytes: 1 << 20},
+		Options: record.Options{Logger: zerolog.New(f.Log).Level(zerolog.InfoLevel), Registerer: f.Metrics},
 	}
 	if change != nil {
 		change(&o)
@@ -111,13 +112,13 @@ func runAuthenticator(t *testing.T, a *auth.Authenticator) {
 			t.Errorf("the authenticator ended with %v", err)
 		}
 	})
-	for range 500 {
+	for range 3000 {
 		if a.Ready() == nil {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatal("no keys after 5 s")
+	t.Fatal("no keys after 30 s")
 }
 
 // ServeHTTP is the upstream: it notes what it is asked, and answers as scripted.

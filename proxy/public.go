@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/promfence/promfence/proxy/apierr"
 )
 
 // publicPaths need no token.
@@ -28,10 +30,10 @@ func (p *Proxy) public(x *exchange, r *http.Request) (served bool, err error) {
 	if !publicPaths[path] && pages == nil {
 		return false, nil
 	}
-	x.route = publicRoute(path, name)
+	x.asks(publicRoute(path, name))
 	switch {
 	case r.Method != http.MethodGet && r.Method != http.MethodHead:
-		e := failure(http.StatusMethodNotAllowed, "only GET and HEAD are served here")
+		e := apierr.New(http.StatusMethodNotAllowed, "only GET and HEAD are served here")
 		e.Allow = []string{http.MethodGet, http.MethodHead}
 		return true, e
 	case pages != nil:
@@ -73,14 +75,14 @@ func (p *Proxy) health(x *exchange, path string) error {
 			return err
 		}
 	case "/console":
-		return failure(http.StatusNotFound, "the console is off; console.enabled turns it on")
+		return apierr.New(http.StatusNotFound, "the console is off; console.enabled turns it on")
 	default: // /docs and /openapi.yaml of a build without them
-		return failure(http.StatusNotFound, "this promfence serves no documentation")
+		return apierr.New(http.StatusNotFound, "this promfence serves no documentation")
 	}
 	x.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	_, err := x.Write([]byte("promfence is " + strings.TrimPrefix(path, "/-/") + ".\n"))
 	if err != nil {
-		return internal(err)
+		return apierr.Internal(err)
 	}
 	return nil
 }
@@ -89,10 +91,10 @@ func (p *Proxy) health(x *exchange, path string) error {
 // and on draining, never on the upstream.
 func (p *Proxy) Ready() error {
 	if p.draining.Load() {
-		return failure(http.StatusServiceUnavailable, "promfence is shutting down")
+		return apierr.New(http.StatusServiceUnavailable, "promfence is shutting down")
 	}
 	if err := p.ready(); err != nil {
-		e := failure(http.StatusServiceUnavailable, "promfence has no keys to verify tokens with yet")
+		e := apierr.New(http.StatusServiceUnavailable, "promfence has no keys to verify tokens with yet")
 		e.Err, e.RetryAfter = err, time.Second
 		return e
 	}

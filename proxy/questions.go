@@ -14,6 +14,7 @@ import (
 	"github.com/promfence/promfence/proxy/answer"
 	"github.com/promfence/promfence/proxy/filter"
 	"github.com/promfence/promfence/proxy/lookup"
+	"github.com/promfence/promfence/proxy/promql"
 	"github.com/promfence/promfence/proxy/scope"
 	"github.com/promfence/promfence/proxy/upstream"
 )
@@ -56,16 +57,16 @@ func newKnown(timeout time.Duration) known {
 // An asker is on whose behalf promfence asks. What is asked outlives the request that
 // asks first, so an asker holds no part of one.
 type asker struct {
-	proxy   *Proxy
-	id      string
-	matcher *tenantMatcher
+	proxy    *Proxy
+	id       string
+	enforcer *promql.Enforcer
 }
 
 // view is what a filter may show to the asker's tenants.
 func (a asker) view(ctx context.Context) filter.View {
 	k := a.proxy.known
 	return filter.View{
-		Labels: a.matcher.labels, SharedRules: a.proxy.shared.rules, SharedMetadata: a.proxy.shared.metadata,
+		Labels: a.enforcer.Labels(), SharedRules: a.proxy.shared.rules, SharedMetadata: a.proxy.shared.metadata,
 		Names:    func() (filter.Names, error) { return look(ctx, k.names, a, metricNames) },
 		Texts:    func() (filter.Texts, error) { return look(ctx, k.texts, a, targetTexts) },
 		Families: func() (filter.Families, error) { return look(ctx, k.families, a, metricFamilies) },
@@ -75,7 +76,7 @@ func (a asker) view(ctx context.Context) filter.View {
 // look answers a question as kept, or asks it. A failure is one: what is not known
 // must not be taken for what is not there.
 func look[T any](ctx context.Context, c *lookup.Cache[T], a asker, q question[T]) (T, error) {
-	v, err := c.Of(ctx, a.matcher.labels.Key(), a.proxy.known.timeout, func(ctx context.Context) (T, error) { return ask(ctx, a, q) })
+	v, err := c.Of(ctx, a.enforcer.Labels().Key(), a.proxy.known.timeout, func(ctx context.Context) (T, error) { return ask(ctx, a, q) })
 	switch {
 	case err == nil:
 		return v, nil
@@ -90,9 +91,9 @@ func look[T any](ctx context.Context, c *lookup.Cache[T], a asker, q question[T]
 
 // ask asks the upstream for what the asker's label policy allows.
 func ask[T any](ctx context.Context, a asker, q question[T]) (none T, err error) {
-	req, err := scope.Everything(a.matcher.enforcer, q.selector)
+	req, err := scope.Everything(a.enforcer, q.selector)
 	if q.selector == "" {
-		req, err = scope.LeaveToFilter(nil).Narrow(scope.Input{Enforcer: a.matcher.enforcer})
+		req, err = scope.LeaveToFilter(nil).Narrow(scope.Input{Enforcer: a.enforcer})
 	}
 	if err != nil {
 		return none, err

@@ -8,6 +8,8 @@ import (
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"golang.org/x/time/rate"
+
+	"github.com/promfence/promfence/proxy/apierr"
 )
 
 // trackedBuckets bounds the state of the rate limit. An identity that is pushed out
@@ -45,13 +47,13 @@ func (g *gate) enter(bucket string, l Limits) (leave func(), err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if l.ConcurrentRequests > 0 && g.running[bucket] >= l.ConcurrentRequests {
-		e := overLimit("concurrent_requests", http.StatusTooManyRequests,
+		e := apierr.OverLimit("concurrent_requests", http.StatusTooManyRequests,
 			"too many requests at once for your tenant: at most %d are served", l.ConcurrentRequests)
 		e.RetryAfter = time.Second
 		return nil, e
 	}
 	if wait := g.draw(bucket, l); wait > 0 {
-		e := overLimit("requests_per_second", http.StatusTooManyRequests,
+		e := apierr.OverLimit("requests_per_second", http.StatusTooManyRequests,
 			"too many requests for your tenant: at most %d a second are served", l.RequestsPerSecond)
 		e.RetryAfter = wait
 		return nil, e

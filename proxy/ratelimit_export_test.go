@@ -1,6 +1,10 @@
 package proxy
 
-import "time"
+import (
+	"time"
+
+	"github.com/promfence/promfence/proxy/apierr"
+)
 
 // What the gate's tests, which are outside, look at.
 
@@ -17,7 +21,7 @@ func NewGate(l Limits) Gate { return Gate{newGate(nil), l} }
 func (g Gate) Enter(bucket string) (leave func(), wait time.Duration) {
 	leave, err := g.enter(bucket, g.limits)
 	if err != nil {
-		return nil, asAPIError(err).RetryAfter
+		return nil, apierr.From(err).RetryAfter
 	}
 	return leave, 0
 }
@@ -27,14 +31,3 @@ func (g Gate) State() (buckets, running int) { return g.buckets.Len(), len(g.run
 
 // With is the gate with other limits.
 func (g Gate) With(l Limits) Gate { return Gate{g.gate, l} }
-
-// A WaitingRecord is a record that is about to be written.
-type WaitingRecord struct{ r *record }
-
-// NewRecord makes one that is written when written returns.
-func NewRecord(written func() error) WaitingRecord {
-	return WaitingRecord{&record{decision: decision{written: written}}}
-}
-
-// Await waits so long for it to be written.
-func (w WaitingRecord) Await(timeout time.Duration) error { return w.r.awaitRecordFor(timeout) }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -15,38 +14,6 @@ import (
 	"github.com/promfence/promfence/auth"
 	"github.com/promfence/promfence/proxy"
 )
-
-func TestTheClientIsTheLastThatNoTrustedProxyHas(t *testing.T) {
-	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("2001:db8::/32"), netip.MustParsePrefix("127.0.0.0/8")}
-	for name, tt := range map[string]struct {
-		trusted []netip.Prefix
-		lines   []string
-		want    string
-	}{
-		"nobody is trusted":            {nil, []string{"192.0.2.7"}, "127.0.0.1"},
-		"the peer is not trusted":      {trusted[:1], []string{"192.0.2.7"}, "127.0.0.1"},
-		"nothing is said":              {trusted, nil, "127.0.0.1"},
-		"one hop":                      {trusted, []string{"192.0.2.7"}, "192.0.2.7"},
-		"the caller's own words":       {trusted, []string{"203.0.113.9, 192.0.2.7, 10.0.0.1"}, "192.0.2.7"},
-		"on several lines":             {trusted, []string{"203.0.113.9", "192.0.2.7, 10.0.0.2", "10.0.0.1"}, "192.0.2.7"},
-		"with ports":                   {trusted, []string{"192.0.2.7:1234, 10.0.0.1:80"}, "192.0.2.7"},
-		"version 6":                    {trusted, []string{"2001:db9::7, [2001:db8::1]:80, [2001:db8::2]"}, "2001:db9::7"},
-		"version 4 in 6":               {trusted, []string{"192.0.2.7, ::ffff:10.0.0.1"}, "192.0.2.7"},
-		"all are trusted":              {trusted, []string{"10.0.0.2,10.0.0.1"}, "10.0.0.2"},
-		"what is no address":           {trusted, []string{"192.0.2.7, unknown, 10.0.0.1"}, "10.0.0.1"},
-		"an address with a line break": {trusted, []string{"192.0.2.7\tx"}, "127.0.0.1"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			f := newFence(t, func(o *proxy.Options) { o.TrustedProxies = tt.trusted })
-			r := f.Request(t, http.MethodGet, "/api/v1/query?query=up", "")
-			r.Header["X-Forwarded-For"] = tt.lines
-			f.Do(t, r)
-			if got := f.lines(t, 1)[0]["client"]; got != tt.want {
-				t.Errorf("the client is %v, want %s", got, tt.want)
-			}
-		})
-	}
-}
 
 func TestWhatGrafanaAsksFor(t *testing.T) {
 	for name, tt := range map[string]struct {

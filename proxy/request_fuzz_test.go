@@ -11,7 +11,6 @@ import (
 
 	"github.com/prometheus/prometheus/model/labels"
 	"github.com/prometheus/prometheus/promql/parser"
-	"github.com/rs/zerolog"
 
 	"github.com/promfence/promfence/auth"
 	"github.com/promfence/promfence/auth/policy"
@@ -26,10 +25,12 @@ func (a acme) Authenticate(*http.Request) (auth.Identity, error) { return a.iden
 // scopedBy sends a request through everything before the upstream, and returns
 // what would be forwarded, if anything would.
 func scopedBy(p *Proxy, r *http.Request) (call upstream.Call, ok bool) {
-	x := &exchange{ResponseWriter: httptest.NewRecorder(), record: &record{proxy: p, id: "x"}}
-	identity, _ := p.auth.Authenticate(r)
-	x.identity, x.limits = identity, p.limits.of(identity)
-	x.matcher, _ = p.matchers.of(identity.Labels)
+	x := &exchange{ResponseWriter: httptest.NewRecorder(), proxy: p, record: p.recorder.Begin(r)}
+	defer x.record.End(nil)
+	if p.identify(x, r) != nil {
+		return call, false
+	}
+	x.limits = p.limits.of(x.record.Identity())
 	route, name, err := p.routes.find(r)
 	if x.route = route; err != nil {
 		return call, false
@@ -120,7 +121,7 @@ func FuzzRequest(f *testing.F) {
 	}
 	p, err := New(Options{
 		Auth: acme{auth.Identity{Labels: tenants}}, Ready: func() error { return nil }, Label: "tenant_id", OnConflict: Intersect,
-		Upstream: &url.URL{Scheme: "http", Host: "upstream"}, MaxIdleConnections: 1, Limits: Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000, Selectors: 1000, BodyBytes: 1 << 20}, Logger: zerolog.Nop(),
+		Upstream: &url.URL{Scheme: "http", Host: "upstream"}, MaxIdleConnections: 1, Limits: Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000, Selectors: 1000, BodyBytes: 1 << 20},
 	})
 	if err != nil {
 		f.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/promfence/promfence/proxy/apierr"
 	"github.com/promfence/promfence/proxy/silence"
 )
 
@@ -63,7 +64,7 @@ func (t *router) find(r *http.Request) (*Route, string, error) {
 		for _, row := range rows {
 			methods = append(methods, row.Methods...)
 		}
-		e := failure(http.StatusMethodNotAllowed, "method %s is not served here, only %s", clip(r.Method), strings.Join(methods, " and "))
+		e := apierr.New(http.StatusMethodNotAllowed, "method %s is not served here, only %s", apierr.Clip(r.Method), strings.Join(methods, " and "))
 		e.Allow = methods
 		return rows[0], "", e
 	}
@@ -91,9 +92,9 @@ func (r *Route) segment(raw string) (string, error) {
 // ending in a slash.
 func noEndpoint(path string) error {
 	if strings.Contains(path, "//") {
-		return failure(http.StatusNotFound, "no such endpoint: write one slash where the path has two")
+		return apierr.New(http.StatusNotFound, "no such endpoint: write one slash where the path has two")
 	}
-	return failure(http.StatusNotFound, "no such endpoint: promfence serves the query API only; see /docs")
+	return apierr.New(http.StatusNotFound, "no such endpoint: promfence serves the query API only; see /docs")
 }
 
 func (t *router) match(path string) (rows []*Route, segment string) {
@@ -148,7 +149,7 @@ func unescaped(escape string) string {
 func labelName(raw string) (string, error) {
 	name, err := url.PathUnescape(raw)
 	if err != nil || name == "" || !utf8.ValidString(name) {
-		return "", badData("invalid label name in the path: want UTF-8, percent-encoded, or the U__ form")
+		return "", apierr.BadData("invalid label name in the path: want UTF-8, percent-encoded, or the U__ form")
 	}
 	return name, nil
 }

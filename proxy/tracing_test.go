@@ -9,12 +9,13 @@ import (
 	"time"
 
 	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/proxy/record"
 )
 
 func TestSpansContinueTheCallersTrace(t *testing.T) {
 	const trace, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-	spans := make(chan proxy.Span, 10)
-	f := newFence(t, func(o *proxy.Options) { o.Spans = func(s proxy.Span) { spans <- s } })
+	spans := make(chan record.Span, 10)
+	f := newFence(t, func(o *proxy.Options) { o.Spans = func(s record.Span) { spans <- s } })
 	for _, tt := range []struct {
 		name, sent string
 		traced     bool

@@ -20,6 +20,7 @@ import (
 	"github.com/promfence/promfence/config"
 	"github.com/promfence/promfence/openapi"
 	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/proxy/record"
 )
 
 // A generation is what one reading of the settings makes: all that decides about
@@ -90,7 +91,7 @@ func newParts(cfg *config.Config, lines io.Writer, before *generation) (*parts, 
 }
 
 // build makes a generation. It starts nothing and listens nowhere.
-func build(cfg *config.Config, p *parts, lines *logs.Writer, metrics *prometheus.Registry, before *generation, spans func(proxy.Span)) (*generation, error) {
+func build(cfg *config.Config, p *parts, lines *logs.Writer, metrics *prometheus.Registry, before *generation, spans func(record.Span)) (*generation, error) {
 	upstream, err := url.Parse(cfg.Upstream.URL)
 	if err != nil {
 		return nil, fmt.Errorf("%s: want http://host or https://host", cfg.Name("upstream.url"))
@@ -100,7 +101,7 @@ func build(cfg *config.Config, p *parts, lines *logs.Writer, metrics *prometheus
 		return nil, err
 	}
 	v := &generation{cfg: cfg, log: p.log, keys: p.keys, tls: p.serverTLS, decisionTLS: p.decisionTLS}
-	var audit proxy.AuditLog
+	var audit record.AuditLog
 	if v.audit = newAuditFile(cfg, p.log, metrics, before); v.audit != nil {
 		audit = v.audit
 	}
@@ -131,16 +132,19 @@ func build(cfg *config.Config, p *parts, lines *logs.Writer, metrics *prometheus
 		SharedRules:    cfg.Tenancy.SharedRules,
 		SharedMetadata: cfg.Tenancy.SharedMetadata,
 		Limits:         limits(cfg.Limits),
-		Logger:         p.log,
-		Deferred:       lines.Defer,
-		SlowQuery:      cfg.Log.SlowQuery,
-		Audit:          audit,
-		AuditRequired:  cfg.Audit.Required,
-		TrustedProxies: trustedProxies(cfg.Server.TrustedProxies),
-		Spans:          spans,
-		Registerer:     metrics,
 		Docs:           openapi.Handler(),
 		Console:        newConsole(cfg.Console, v.keys.Authenticator),
+
+		Options: record.Options{
+			Logger:         p.log,
+			Deferred:       lines.Defer,
+			SlowQuery:      cfg.Log.SlowQuery,
+			Audit:          audit,
+			AuditRequired:  cfg.Audit.Required,
+			TrustedProxies: trustedProxies(cfg.Server.TrustedProxies),
+			Spans:          spans,
+			Registerer:     metrics,
+		},
 	})
 	if err != nil {
 		return nil, err

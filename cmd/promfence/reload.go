@@ -20,7 +20,7 @@ import (
 	"github.com/promfence/promfence/cmd/promfence/logs"
 	"github.com/promfence/promfence/cmd/promfence/otlp"
 	"github.com/promfence/promfence/config"
-	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/proxy/record"
 )
 
 const (
@@ -72,11 +72,11 @@ func newLive(in input, lines *logs.Writer, metrics *prometheus.Registry) *live {
 func (l *live) log() *zerolog.Logger { return &l.now.Load().log }
 
 // takeSpan is where the proxy hands over a request's span; nil = nowhere.
-func (l *live) takeSpan() func(proxy.Span) {
+func (l *live) takeSpan() func(record.Span) {
 	if l.spans == nil {
 		return nil
 	}
-	return func(s proxy.Span) { l.spans.Add(otlp.Span(s)) }
+	return func(s record.Span) { l.spans.Add(otlp.Span(s)) }
 }
 
 // start puts the first generation to work, whether it has keys or not.

@@ -50,11 +50,3 @@ func Unfilterable(cause error) error {
 	e.Err = errors.Join(ErrUnfiltered, cause)
 	return e
 }
-
-// clip bounds what an upstream's header adds to the log.
-func clip(s string) string {
-	if len(s) > 64 {
-		return s[:64] + "…"
-	}
-	return s
-}

@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"github.com/klauspost/compress/gzip"
+
+	"github.com/promfence/promfence/proxy/apierr"
 )
 
 // Plain undoes the encoding of an answer.
@@ -21,7 +23,7 @@ func Plain(resp *http.Response) (io.Reader, error) {
 	case "gzip":
 		return gzip.NewReader(resp.Body)
 	default:
-		return nil, fmt.Errorf("%w: Content-Encoding %q", ErrUnfiltered, clip(encoding))
+		return nil, fmt.Errorf("%w: Content-Encoding %q", ErrUnfiltered, apierr.Clip(encoding))
 	}
 }
 
@@ -37,7 +39,7 @@ func HideWarnings(resp *http.Response, samples bool, w *Warnings, added string) 
 	}
 	mediaType, ok := answerType(contentType, types)
 	if !ok {
-		return Unfilterable(fmt.Errorf("Content-Type %q", clip(contentType)))
+		return Unfilterable(fmt.Errorf("Content-Type %q", apierr.Clip(contentType)))
 	}
 	if samples {
 		return nil

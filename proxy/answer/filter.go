@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/promfence/promfence/proxy/apierr"
 	"github.com/promfence/promfence/proxy/filter"
 )
 
@@ -23,7 +24,7 @@ const heldAnswer = 1 << 20
 func Filter(resp *http.Response, streams bool, f filter.Filter, view func(context.Context) filter.View) error {
 	contentType := resp.Header.Get("Content-Type")
 	if !isJSON(contentType) {
-		return Unfilterable(fmt.Errorf("Content-Type %q", clip(contentType)))
+		return Unfilterable(fmt.Errorf("Content-Type %q", apierr.Clip(contentType)))
 	}
 	src, err := Plain(resp)
 	if err != nil {

@@ -187,3 +187,11 @@ func (e *Error) Body() []byte {
 	}
 	return body
 }
+
+// Clip keeps a long text, of a caller or an upstream, out of answers and the log.
+func Clip(s string) string {
+	if len(s) > 64 {
+		return s[:64] + "…"
+	}
+	return s
+}

@@ -177,7 +177,7 @@ func (e *Enforcer) admit(o *labels.Matcher, m *enforcedMatcher, b *Budget) error
 		if o.Name == e.labels.TenantLabel() {
 			selected = "none of your tenants"
 		}
-		refusal := apierr.New(http.StatusForbidden, "the matcher %s selects %s", clip(o.String()), selected)
+		refusal := apierr.New(http.StatusForbidden, "the matcher %s selects %s", apierr.Clip(o.String()), selected)
 		refusal.Err = ErrConflict
 		return refusal
 	}
@@ -188,9 +188,9 @@ func (e *Enforcer) admit(o *labels.Matcher, m *enforcedMatcher, b *Budget) error
 // conflictOf says what a caller's matcher has to do with an empty answer.
 func (e *Enforcer) conflictOf(o *labels.Matcher) string {
 	if o.Name == e.labels.TenantLabel() {
-		return clip(o.String()) + " matches none of your tenants"
+		return apierr.Clip(o.String()) + " matches none of your tenants"
 	}
-	return clip(o.String()) + " matches nothing that you may see"
+	return apierr.Clip(o.String()) + " matches nothing that you may see"
 }
 
 // fits reports whether a matcher may match a value that a policy allows. Of a list
@@ -225,12 +225,4 @@ func confinedTo(o *labels.Matcher) (values []string, confined bool) {
 		}
 	}
 	return nil, false
-}
-
-// clip keeps a caller's long text out of our answers.
-func clip(s string) string {
-	if len(s) > 64 {
-		return s[:64] + "…"
-	}
-	return s
 }

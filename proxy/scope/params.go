@@ -15,14 +15,6 @@ type Params []Param
 
 func multiple(name string) bool { return strings.HasSuffix(name, "[]") || name == "filter" }
 
-// clip keeps a caller's long text out of our answers.
-func clip(s string) string {
-	if len(s) > 64 {
-		return s[:64] + "…"
-	}
-	return s
-}
-
 // Lookup returns the first parameter of a name.
 func (ps Params) Lookup(name string) (string, bool) {
 	for _, p := range ps {

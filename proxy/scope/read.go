@@ -84,7 +84,7 @@ func (s *paramScanner) read(pair []byte) error {
 	}
 	value, ok := unescapeTo(rawValue[:0], rawValue)
 	if !ok {
-		return apierr.BadData("invalid parameter %q: not valid percent-encoding", clip(string(name)))
+		return apierr.BadData("invalid parameter %q: not valid percent-encoding", apierr.Clip(string(name)))
 	}
 	if !isKnown {
 		return nil

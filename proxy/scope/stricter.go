@@ -32,7 +32,7 @@ func readLimit(v string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(v, 10, 64)
 	if err != nil || n < 0 {
-		return 0, apierr.BadData(`parameter "limit" was sent twice, and %q is none: want a whole number of 0 or more`, clip(v))
+		return 0, apierr.BadData(`parameter "limit" was sent twice, and %q is none: want a whole number of 0 or more`, apierr.Clip(v))
 	}
 	return unlimited(n), nil
 }
@@ -43,7 +43,7 @@ func readTimeout(v string) (int64, error) {
 	}
 	d, err := parseDuration("timeout", v)
 	if err == nil && d < 0 {
-		err = apierr.BadData(`parameter "timeout" was sent twice, and %q is negative`, clip(v))
+		err = apierr.BadData(`parameter "timeout" was sent twice, and %q is negative`, apierr.Clip(v))
 	}
 	return unlimited(int64(d)), err
 }

@@ -21,7 +21,7 @@ func (ps Params) time(name string) (time.Time, error) {
 	if t, err := time.Parse(time.RFC3339Nano, v); err == nil {
 		return t, nil
 	}
-	return time.Time{}, apierr.BadData("invalid parameter %q: cannot parse %q to a valid timestamp", name, clip(v))
+	return time.Time{}, apierr.BadData("invalid parameter %q: cannot parse %q to a valid timestamp", name, apierr.Clip(v))
 }
 
 func (ps Params) duration(name string) (time.Duration, error) {
@@ -34,13 +34,13 @@ func (ps Params) duration(name string) (time.Duration, error) {
 func parseDuration(name, v string) (time.Duration, error) {
 	if s, err := strconv.ParseFloat(v, 64); err == nil {
 		if math.Abs(s) >= math.MaxInt64/1e9 || math.IsNaN(s) {
-			return 0, apierr.BadData("invalid parameter %q: cannot parse %q to a valid duration. It overflows int64", name, clip(v))
+			return 0, apierr.BadData("invalid parameter %q: cannot parse %q to a valid duration. It overflows int64", name, apierr.Clip(v))
 		}
 		return time.Duration(s * float64(time.Second)), nil
 	}
 	d, err := model.ParseDuration(v)
 	if err != nil {
-		return 0, apierr.BadData("invalid parameter %q: cannot parse %q to a valid duration", name, clip(v))
+		return 0, apierr.BadData("invalid parameter %q: cannot parse %q to a valid duration", name, apierr.Clip(v))
 	}
 	return time.Duration(d), nil
 }

@@ -1,8 +1,9 @@
-package proxy
+package record
 
 import (
 	"crypto/rand"
 	"net/http"
+	"strings"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -55,15 +56,18 @@ func (s *spanUnderWay) context() trace.SpanContext {
 	return trace.NewSpanContext(trace.SpanContextConfig{TraceID: s.Trace, SpanID: s.ID, TraceFlags: trace.FlagsSampled, TraceState: s.state})
 }
 
-// trace hands over the span of a request that has ended.
-func (p *Proxy) trace(x *exchange) {
-	if x.span == nil || !x.decision.made { // probes are no part of a trace
+// trace hands over the span of a request that has ended. The record, which may outlive
+// its request, keeps no header of it.
+func (r *Record) trace() {
+	under := r.span
+	r.span = nil
+	if under == nil || !r.decision.made { // probes are no part of a trace
 		return
 	}
-	s, r := x.span.Span, x.record
+	s := under.Span
 	s.Start, s.Took, s.Upstream, s.Route, s.Method, s.Request, s.Status = r.start, r.answered.took, r.upstream.took, r.routeName(), r.method, r.id, r.answered.status
-	if r.matcher != nil {
-		s.Tenant = r.matcher.names
+	if r.tenants.proven {
+		s.Tenant = strings.Join(r.tenants.names, "|")
 	}
-	p.spans(s)
+	r.recorder.Spans(s)
 }

@@ -1,4 +1,4 @@
-package proxy
+package record
 
 import (
 	"maps"
@@ -9,7 +9,6 @@ import (
 	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/prometheus/model/labels"
 )
 
 // countedTenants is how many tenants have metrics of their own: those that come
@@ -21,7 +20,6 @@ const countedTenants = 100
 const (
 	otherTenants   = "other"   // those who came when countedTenants were there
 	severalTenants = "several" // tokens with more than one tenant, whatever their names
-	allTenants     = "all"     // identities that see every tenant
 )
 
 // tenantLabel is a tenant's value of the label tenant: its name, or its name in quotes
@@ -90,14 +88,14 @@ func (m *tenantMetrics) Collect(ch chan<- prometheus.Metric) {
 	}
 }
 
-// request counts a request that was proven to be the tenants' of who.
-func (m *tenantMetrics) request(who *tenantMatcher, a answered, limit string) {
+// request counts a request that was proven to be these tenants'.
+func (m *tenantMetrics) request(who tenants, a answered, limit string) {
 	c := m.several
 	switch {
 	case who.all:
 		c = m.counts(allTenants)
-	case who.Type == labels.MatchEqual:
-		c = m.of(who.Value)
+	case len(who.names) == 1:
+		c = m.of(who.names[0])
 	}
 	c.requests[classOf(a.status)].Inc()
 	c.seconds.Add(a.took.Seconds())

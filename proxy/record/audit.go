@@ -1,4 +1,4 @@
-package proxy
+package record
 
 import (
 	"errors"
@@ -28,8 +28,6 @@ type decision struct {
 	recorded bool         // its line was handed over
 	lost     bool         // and could not be written
 	written  func() error // of that line, until it was called
-	hashed   bool         // the request had a query
-	query    [32]byte     // SHA-256 of it
 }
 
 // An auditLine is the writer of one line.
@@ -46,9 +44,9 @@ func (l *auditLine) Write(line []byte) (int, error) {
 // WriteLevel makes it a zerolog.LevelWriter, which zerolog needs not wrap.
 func (l *auditLine) WriteLevel(_ zerolog.Level, line []byte) (int, error) { return l.Write(line) }
 
-// appendRecord hands over a line that fill describes.
-func (p *Proxy) appendRecord(fill func(e *zerolog.Event)) (written func() error) {
-	l := &auditLine{log: p.auditLog}
+// add hands over a line that fill describes.
+func (p *Recorder) add(fill func(e *zerolog.Event)) (written func() error) {
+	l := &auditLine{log: p.Audit}
 	logger := zerolog.New(l)
 	e := logger.Log().Time("time", time.Now())
 	fill(e)
@@ -64,71 +62,73 @@ var (
 	errSlowRecord = errors.New("the record was not written in time")
 )
 
-// recordRequired reports whether a request must not be answered without a record:
-// always, if the settings say so, for whoever may see all tenants, even if they ask
-// for fewer, and, if there is an audit log, for whoever changes a silence.
-func (p *Proxy) recordRequired(r *record) bool {
-	writes := r.route != nil && r.route.Guard.writes
-	return p.auditRequired || r.identity.AllTenants || writes && p.auditLog != nil
+// required reports whether a request must not be answered without a record: always,
+// if the settings say so, for whoever may see all tenants, even if they ask for fewer,
+// and, if there is an audit log, for whoever changes a silence.
+func (r *Record) required() bool {
+	return r.recorder.AuditRequired || r.identity.AllTenants || r.route.changes && r.recorder.Audit != nil
 }
+
+// Decide keeps that from now on a decision is made about the caller.
+func (r *Record) Decide() { r.decision.made = true }
 
 // errUnrecorded is the cause of a 503 where audit.required is set.
 var errUnrecorded = errors.New("the decision could not be recorded")
 
 func unrecorded(cause error) *apierr.Error {
-	e := failure(http.StatusServiceUnavailable, "this request is not answered, because promfence cannot record it; its log has the cause")
+	e := apierr.New(http.StatusServiceUnavailable, "this request is not answered, because promfence cannot record it; its log has the cause")
 	e.Err = errors.Join(errUnrecorded, cause)
 	return e
 }
 
-// allow decides that a request is let through, and has that recorded: within a
+// Allow decides that a request is let through, and has that recorded: within a
 // moment, and in any case before the answer begins. Where a record is required, it
 // is there before the upstream is asked.
-func (p *Proxy) allow(x *exchange) error {
-	required := p.recordRequired(x.record)
-	x.decision.allowed = true
+func (r *Record) Allow() error {
+	required := r.required()
+	r.decision.allowed = true
 	switch {
-	case p.auditLog == nil && required:
-		x.decision.allowed = false
+	case r.recorder.Audit == nil && required:
+		r.decision.allowed = false
 		return unrecorded(errNoAuditLog)
-	case p.auditLog == nil:
+	case r.recorder.Audit == nil:
 		return nil
 	}
-	x.decision.recorded = true
-	x.decision.written = p.appendRecord(x.describe)
+	r.decision.recorded = true
+	r.decision.written = r.recorder.add(r.describe)
 	if !required {
 		return nil
 	}
-	if err := x.awaitRecordFor(recordTimeout); err != nil {
-		x.decision.allowed = false
+	if err := r.awaitFor(recordTimeout); err != nil {
+		r.decision.allowed = false
 		return unrecorded(err)
 	}
 	return nil
 }
 
-// refuse records that a request is refused with e, and returns what the caller is
+// Refuse records that a request is refused with e, and returns what the caller is
 // told: something else than e where a record is required and cannot be.
-func (p *Proxy) refuse(x *exchange, e *apierr.Error) *apierr.Error {
-	if p.auditLog == nil || !x.decision.made || x.decision.allowed || x.decision.recorded {
+func (r *Record) Refuse(e *apierr.Error) *apierr.Error {
+	if r.recorder.Audit == nil || !r.decision.made || r.decision.allowed || r.decision.recorded {
 		return e
 	}
-	x.decision.recorded = true
-	x.decision.written = p.appendRecord(func(line *zerolog.Event) {
-		x.describe(line)
-		line.Int("status", e.Status).Dur("ms", time.Since(x.start)).Int("bytes", len(e.Body()))
+	r.decision.recorded = true
+	r.decision.written = r.recorder.add(func(line *zerolog.Event) {
+		r.describe(line)
+		line.Int("status", e.Status).Dur("ms", time.Since(r.start)).Int("bytes", len(e.Body()))
 	})
-	if !p.recordRequired(x.record) {
-		_ = x.awaitRecord() // the log has the line, too
+	if !r.required() {
+		_ = r.Await() // the log has the line, too
 		return e
 	}
-	if err := x.awaitRecordFor(recordTimeout); err != nil {
+	if err := r.awaitFor(recordTimeout); err != nil {
 		return unrecorded(err)
 	}
 	return e
 }
 
-// awaitRecord returns once the record is written.
-func (r *record) awaitRecord() error {
+// Await returns once the record of the decision is written.
+func (r *Record) Await() error {
 	written := r.decision.written
 	if written == nil {
 		return nil
@@ -139,8 +139,8 @@ func (r *record) awaitRecord() error {
 	return err
 }
 
-// awaitRecordFor is awaitRecord, and an error if that takes too long.
-func (r *record) awaitRecordFor(timeout time.Duration) error {
+// awaitFor is Await, and an error if that takes too long.
+func (r *Record) awaitFor(timeout time.Duration) error {
 	written := r.decision.written
 	if written == nil {
 		return nil
@@ -161,11 +161,11 @@ func (r *record) awaitRecordFor(timeout time.Duration) error {
 }
 
 // complete adds to the record of a request that was let through what came of it.
-func (p *Proxy) complete(r *record) {
-	if p.auditLog == nil || !r.decision.allowed || r.decision.lost {
+func (r *Record) complete() {
+	if r.recorder.Audit == nil || !r.decision.allowed || r.decision.lost {
 		return // a line that completes no record says nothing
 	}
-	p.appendRecord(func(e *zerolog.Event) {
+	r.recorder.add(func(e *zerolog.Event) {
 		e.Str("req_id", r.id)
 		r.describeTenants(e)
 		e.Str("decision", "answered")
@@ -179,7 +179,7 @@ func reason(err error) string {
 	if a, ok := errors.AsType[*auth.Error](err); ok {
 		return string(a.Reason)
 	}
-	switch e := asAPIError(err); {
+	switch e := apierr.From(err); {
 	case errors.Is(err, promql.ErrVerify):
 		return "enforcement"
 	case errors.Is(err, errUnrecorded):

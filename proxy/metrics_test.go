@@ -1,19 +1,13 @@
 package proxy_test
 
 import (
-	"fmt"
 	"net/http"
-	"net/http/httptest"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
-	"github.com/prometheus/prometheus/model/labels"
 
-	"github.com/promfence/promfence/auth"
-	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy"
 )
 
@@ -118,73 +112,4 @@ func ofTenant(t *testing.T, r *prometheus.Registry, name, tenant string) (sum fl
 		}
 	}
 	return sum
-}
-
-// believing takes a header for the tenant.
-type believing struct{}
-
-func (believing) Authenticate(r *http.Request) (auth.Identity, error) {
-	tenants, err := policy.ForTenants("tenant_id", r.Header["Tenant"]...)
-	return auth.Identity{Labels: tenants}, err
-}
-
-// However many tenants come, at once or after settings were read again, the
-// metrics stay few, and no request is left uncounted.
-func TestTenantMetricsAreBounded(t *testing.T) {
-	registry := prometheus.NewRegistry()
-	const tenants, rounds = proxy.CountedTenants + 50, 2
-	for round := range rounds {
-		f := newFence(t, func(o *proxy.Options) { o.Auth, o.Registerer = believing{}, registry })
-		var all sync.WaitGroup
-		for i := range tenants {
-			all.Go(func() {
-				r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/metrics/explain?query=up", nil)
-				r.Header.Set("Tenant", fmt.Sprintf("tenant-%d", i+round*25))
-				f.Proxy.ServeHTTP(httptest.NewRecorder(), r)
-			})
-		}
-		all.Wait()
-	}
-	const own = 3 * (proxy.CountedTenants + 2) // three classes, and besides the tenants other and several
-	if n, err := testutil.GatherAndCount(registry, "promfence_tenant_requests_total"); err != nil || n != own {
-		t.Errorf("%d series, want %d; %v", n, own, err)
-	}
-	sum := ofTenant(t, registry, "promfence_tenant_requests_total", "other")
-	if sum < 50+25 {
-		t.Errorf("%v requests of others", sum)
-	}
-	for i := range tenants + 25 {
-		sum += ofTenant(t, registry, "promfence_tenant_requests_total", fmt.Sprintf("tenant-%d", i))
-	}
-	if sum != tenants*rounds {
-		t.Errorf("%v requests are counted, want %d", sum, tenants*rounds)
-	}
-}
-
-func TestCountingATenantsRequestAllocatesNothing(t *testing.T) {
-	count := proxy.CountTenants()
-	for i := range proxy.CountedTenants + 10 {
-		who := labels.MustNewMatcher(labels.MatchEqual, "tenant_id", fmt.Sprintf("tenant-%d", i))
-		count(who)
-		if n := testing.AllocsPerRun(100, func() { count(who) }); n != 0 {
-			t.Errorf("%v allocations for %s", n, who)
-		}
-	}
-}
-
-func BenchmarkCountTenant(b *testing.B) {
-	count := proxy.CountTenants()
-	who := make([]*labels.Matcher, proxy.CountedTenants+1)
-	for i := range who {
-		who[i] = labels.MustNewMatcher(labels.MatchEqual, "tenant_id", fmt.Sprintf("tenant-%d", i))
-		count(who[i])
-	}
-	for name, i := range map[string]int{"known": 50, "other": proxy.CountedTenants} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				count(who[i])
-			}
-		})
-	}
 }

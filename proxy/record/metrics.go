@@ -1,4 +1,4 @@
-package proxy
+package record
 
 import (
 	"errors"
@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/proxy/apierr"
 	"github.com/promfence/promfence/proxy/promql"
 )
 
@@ -78,10 +79,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 			Name: "promfence_label_policy_probes_total", Help: "Questions for what a tenant's label policy forbids, by what the upstream showed: held, leaked or failed.",
 		}, []string{"result"}),
 	}
-	for _, result := range []string{probeHeld, probeLeaked, probeFailed} {
+	for _, result := range probeResults {
 		m.probes.WithLabelValues(result) // exists before it happens
 	}
-	for _, limit := range limitNames {
+	for _, limit := range limits {
 		m.rejected.WithLabelValues(limit) // exists before it happens
 	}
 	if r != nil {
@@ -123,7 +124,41 @@ func register[C prometheus.Collector](r prometheus.Registerer, c *C) {
 	}
 }
 
-func (m *metrics) failure(e *apiError) {
+// limits are the settings that refuse, without their section: the values of a label.
+var limits = []string{
+	"requests_per_second", "concurrent_requests", "max_query_bytes", "max_query_depth", "max_query_terms",
+	"max_selectors", "max_body_bytes", "max_range", "max_points",
+}
+
+// probeResults are what a question for what a label policy forbids may show: that did
+// not come, it did, or the upstream gave no answer that says so.
+var probeResults = [...]string{"held", "leaked", "failed"}
+
+// HitCache counts a query or selector that had been enforced before.
+func (p *Recorder) HitCache() { p.metrics.cacheHits.Inc() }
+
+// MissCache counts one that was enforced anew, or refused.
+func (p *Recorder) MissCache() { p.metrics.cacheMisses.Inc() }
+
+// HideText counts an error text of the upstream that the caller does not get.
+func (p *Recorder) HideText() { p.metrics.hidden.Inc() }
+
+// Probed counts what a question for what a tenant's label policy forbids has shown, and
+// says in the log why the tenant's requests are refused.
+func (p *Recorder) Probed(tenant, labelPolicy string, leaked bool, err error) {
+	result := probeResults[0]
+	if err != nil {
+		result = probeResults[2]
+		if leaked {
+			result = probeResults[1]
+		}
+		p.Logger.Error().Str("tenant", tenant).Str("label_policy", labelPolicy).Err(err).
+			Msg("the upstream was not seen to enforce X-Prom-Label-Policy: this tenant's requests are refused")
+	}
+	p.metrics.probes.WithLabelValues(result).Inc()
+}
+
+func (m *metrics) failure(e *apierr.Error) {
 	if a, ok := errors.AsType[*auth.Error](e.Err); ok {
 		m.authFailures.WithLabelValues(string(a.Reason)).Inc()
 	}
@@ -136,7 +171,7 @@ func (m *metrics) failure(e *apiError) {
 }
 
 // request counts one that has been answered.
-func (m *metrics) request(r *record) {
+func (m *metrics) request(r *Record) {
 	method := r.method
 	if !slices.Contains(methods[:], method) {
 		method = "other" // a caller's text must not make a series
@@ -159,8 +194,8 @@ func (m *metrics) request(r *record) {
 	if r.conflict {
 		m.conflicts.WithLabelValues(r.routeName()).Inc()
 	}
-	if r.matcher != nil {
-		m.tenants.request(r.matcher, r.answered, r.failed.limit)
+	if r.tenants.proven {
+		m.tenants.request(r.tenants, r.answered, r.failed.limit)
 	}
 }
 

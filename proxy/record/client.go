@@ -1,4 +1,4 @@
-package proxy
+package record
 
 import (
 	"net/http"
@@ -10,7 +10,7 @@ import (
 // client is who asked: the peer, or who it says has asked it where it is one of the
 // trusted proxies. Every hop adds its own peer at the end of X-Forwarded-For, so
 // what is left of the last address that no trusted proxy has is the caller's word.
-func (p *Proxy) client(r *http.Request) netip.Addr {
+func (p *Recorder) client(r *http.Request) netip.Addr {
 	peer, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
 		return netip.Addr{}
@@ -48,6 +48,6 @@ func hopAddress(s string) (netip.Addr, bool) {
 	return addr.Unmap().WithZone(""), err == nil
 }
 
-func (p *Proxy) trusts(a netip.Addr) bool {
-	return slices.ContainsFunc(p.trustedProxies, func(n netip.Prefix) bool { return n.Contains(a) })
+func (p *Recorder) trusts(a netip.Addr) bool {
+	return slices.ContainsFunc(p.TrustedProxies, func(n netip.Prefix) bool { return n.Contains(a) })
 }
