@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"crypto/tls"
@@ -9,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -18,7 +16,6 @@ import (
 
 	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy/answer"
-	"github.com/promfence/promfence/proxy/apierr"
 	"github.com/promfence/promfence/proxy/filter"
 	"github.com/promfence/promfence/proxy/scope"
 	"github.com/promfence/promfence/proxy/silence"
@@ -86,30 +83,6 @@ func (a alertmanager) close() {
 	}
 }
 
-// maxSilenceBody bounds a silence's body.
-const maxSilenceBody = 64 << 10
-
-// readSilence returns the body of a silence.
-func readSilence(x *exchange, r *http.Request, maxBody int64) ([]byte, error) {
-	types := r.Header.Values("Content-Type")
-	mediaType := ""
-	if len(types) == 1 {
-		mediaType, _, _ = mime.ParseMediaType(types[0]) // a broken one is not JSON
-	}
-	if mediaType != "application/json" || !identity(r.Header) {
-		return nil, apierr.New(http.StatusUnsupportedMediaType, "want Content-Type: application/json, without Content-Encoding")
-	}
-	buf, _ := bodies.Get().(*bytes.Buffer)
-	defer putBack(buf)
-	if r.Body == nil {
-		return nil, apierr.BadData("want a silence in the body")
-	}
-	if _, err := readBody(x, r, buf, min(maxBody, maxSilenceBody)); err != nil {
-		return nil, err
-	}
-	return bytes.Clone(buf.Bytes()), nil
-}
-
 // writeSilence sends what creates, replaces or ends a silence. What it replaces or
 // ends is read first. The answer is promfence's own.
 func writeSilence(p *Proxy, x *exchange, r *http.Request, req scope.Request) error {
@@ -143,7 +116,7 @@ func writeSilence(p *Proxy, x *exchange, r *http.Request, req scope.Request) err
 	var made struct {
 		SilenceID string `json:"silenceID"`
 	}
-	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxSilenceBody))
+	raw, err := io.ReadAll(io.LimitReader(resp.Body, maxMade))
 	if err == nil {
 		err = json.Unmarshal(raw, &made)
 	}
@@ -184,6 +157,9 @@ func (p *Proxy) readSilenceFirst(ctx context.Context, x *exchange, id string) ([
 	}
 	return raw, nil
 }
+
+// maxMade bounds what Alertmanager answers about a silence that it took.
+const maxMade = 64 << 10
 
 // maxSeen bounds a silence that is looked at.
 const maxSeen = 1 << 20

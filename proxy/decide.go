@@ -2,7 +2,6 @@ package proxy
 
 import (
 	"encoding/json"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
@@ -87,12 +86,11 @@ func checkScope(x *exchange, r *http.Request, path string) error {
 	}
 	asked := query["scope"]
 	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && mediaType == "application/json" && r.Method == http.MethodPost {
-		body, err := io.ReadAll(io.LimitReader(r.Body, maxDecisionBody+1))
+		text, err := x.body.Bytes(r, maxDecisionBody)
 		var sent struct{ RequiredScope string }
-		if err != nil || len(body) > maxDecisionBody || json.Unmarshal(body, &sent) != nil {
+		if err != nil || json.Unmarshal(text, &sent) != nil {
 			return apierr.BadData("want JSON such as {\"path\": …, \"method\": …, \"requiredScope\": \"read\"}")
 		}
-		x.unread = false
 		if sent.RequiredScope != "" {
 			asked = append(asked, sent.RequiredScope)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/promfence/promfence/proxy/answer"
 	"github.com/promfence/promfence/proxy/apierr"
+	"github.com/promfence/promfence/proxy/body"
 	"github.com/promfence/promfence/proxy/promql"
 	"github.com/promfence/promfence/proxy/record"
 	"github.com/promfence/promfence/proxy/scope"
@@ -26,16 +27,14 @@ type exchange struct {
 	silence  string           // the id of the silence that the request is about
 	idHeader [1]string        // the request's id, as a header's value
 	origin   string           // the page that asks, for CORS
-	docs     bool             // the answer is the same for all, and may be kept
 	limits   Limits           // the identity's
 	params   scope.Params     // the caller's own, for the row's filter
 	answer   answerBody
 	warnings answer.Warnings
 	warning  string // of promfence's own, to be added to the answer
 	stall    stallGuard
-	room     int64 // taken of the proxy's room for large bodies
-	unread   bool  // the request's body, or a part of it
-	gone     bool  // the caller left before an answer began
+	body     body.Body
+	gone     bool // the caller left before an answer began
 }
 
 // WriteHeader takes the first status, and adds what is on every answer. Nothing of
@@ -47,7 +46,7 @@ func (x *exchange) WriteHeader(status int) {
 	x.record.Began(status)
 	_ = x.record.Await() // where it must not fail, Allow has asked
 	x.proxy.commonHeaders(x)
-	if x.unread {
+	if x.body.Unread() {
 		// net/http reads what is left of a body before it sends an answer, and that
 		// is not worth waiting for.
 		_ = http.NewResponseController(x.ResponseWriter).SetReadDeadline(time.Now().Add(time.Second))
@@ -76,10 +75,10 @@ func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) { p.handle(w, 
 func (p *Proxy) handle(w http.ResponseWriter, r *http.Request, serve func(*exchange, *http.Request) error) {
 	x := &exchange{
 		ResponseWriter: w, proxy: p, record: p.recorder.Begin(r), origin: r.Header.Get("Origin"),
-		stall: stallGuard{limit: p.stall, http2: r.ProtoMajor > 1}, unread: r.ContentLength != 0,
+		stall: stallGuard{limit: p.stall, http2: r.ProtoMajor > 1}, body: p.bodies.Of(w, r),
 	}
 	x.idHeader[0] = x.record.ID()
-	if x.unread && r.Header["Expect"] != nil {
+	if x.body.Unread() && r.Header["Expect"] != nil {
 		x.arm() // for net/http's own "100 Continue"
 		x.disarm()
 	}
@@ -109,11 +108,11 @@ func (p *Proxy) handle(w http.ResponseWriter, r *http.Request, serve func(*excha
 func (p *Proxy) commonHeaders(x *exchange) {
 	h := x.Header()
 	h["X-Request-Id"] = x.idHeader[:]
-	if !x.docs {
+	if x.route == nil || !x.route.static {
 		h["Cache-Control"] = p.noStore
 		h["Vary"] = p.vary
 	}
-	p.cors.allow(h, x.origin)
+	p.cors.Allow(h, x.origin)
 }
 
 // fail answers with an error, unless an answer has begun.

@@ -276,63 +276,31 @@ type panicking struct{}
 
 func (panicking) Authenticate(*http.Request) (auth.Identity, error) { panic("boom") }
 
+// Pages read what is allowed to them on every answer, and a preflight goes nowhere.
 func TestCORS(t *testing.T) {
-	origins := map[string][]string{
-		"all": {"*"}, "one": {"https://app.example.com"}, "off": nil, "below": {"https://*.example.com", "http://*.local:3000"},
-	}
-	tests := []struct {
-		name, setting, origin, want string
-	}{
-		{"any page", "all", "https://evil.example", "*"},
-		{"no page at all", "all", "", "*"},
-		{"a listed page", "one", "https://app.example.com", "https://app.example.com"},
-		{"another page", "one", "https://evil.example", ""},
-		{"off", "off", "https://app.example.com", ""},
-		{"one label below", "below", "https://app-2.example.com", "https://app-2.example.com"},
-		{"one label below, with a port", "below", "http://app.local:3000", "http://app.local:3000"},
-		{"two labels below", "below", "https://a.b.example.com", ""},
-		{"no label below", "below", "https://example.com", ""},
-		{"an empty label", "below", "https://.example.com", ""},
-		{"another host that ends alike", "below", "https://evilexample.com", ""},
-		{"another host that begins alike", "below", "https://app.example.com.evil.example", ""},
-		{"another scheme", "below", "http://app.example.com", ""},
-		{"another port", "below", "https://app.example.com:8443", ""},
-		{"a user before the host", "below", "https://evil.example@x.example.com", ""},
-		{"a path in the label", "below", "https://evil.example/.example.com", ""},
-		{"the pattern itself", "below", "https://*.example.com", "https://*.example.com"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			f := newFence(t, func(o *proxy.Options) { o.CORSOrigins = origins[tt.setting] })
-			for _, path := range []string{"/api/v1/query?query=up", "/nowhere"} {
-				r := f.Request(t, "GET", path, "")
-				r.Header.Set("Origin", tt.origin)
-				resp, _ := f.Do(t, r)
-				if got := resp.Header.Get("Access-Control-Allow-Origin"); got != tt.want {
-					t.Errorf("%s: %q, want %q", path, got, tt.want)
-				}
-				if varies := strings.Contains(strings.Join(resp.Header["Vary"], ","), "Origin"); varies != (tt.setting == "one" || tt.setting == "below") {
-					t.Errorf("Vary: %q", resp.Header["Vary"])
-				}
-			}
-			f.Asked()
-			r := f.Request(t, "OPTIONS", "/api/v1/query", "")
-			r.Header.Del("Authorization")
-			r.Header.Set("Origin", tt.origin)
-			r.Header.Set("Access-Control-Request-Method", "GET")
-			r.Header.Set("Access-Control-Request-Headers", "authorization")
+	f := newFence(t, func(o *proxy.Options) { o.CORSOrigins = []string{"https://app.example.com"} })
+	for origin, want := range map[string]string{"https://app.example.com": "https://app.example.com", "https://evil.example": ""} {
+		for _, path := range []string{"/api/v1/query?query=up", "/nowhere"} {
+			r := f.Request(t, "GET", path, "")
+			r.Header.Set("Origin", origin)
 			resp, _ := f.Do(t, r)
-			if tt.origin == "" {
-				return // a preflight always names its page
+			if got := resp.Header.Get("Access-Control-Allow-Origin"); got != want || !strings.Contains(strings.Join(resp.Header["Vary"], ","), "Origin") {
+				t.Errorf("%s: %q, want %q; Vary %q", path, got, want, resp.Header["Vary"])
 			}
-			allowed := resp.Header.Get("Access-Control-Allow-Headers") == "authorization"
-			if resp.StatusCode != http.StatusNoContent || allowed != (tt.want != "") {
-				t.Errorf("preflight: %d %v", resp.StatusCode, resp.Header)
-			}
-			if a := f.Asked(); a != nil {
-				t.Errorf("a preflight reached the upstream: %v", a)
-			}
-		})
+		}
+		f.Asked()
+		r := f.Request(t, "OPTIONS", "/api/v1/query", "")
+		r.Header.Del("Authorization")
+		r.Header.Set("Origin", origin)
+		r.Header.Set("Access-Control-Request-Method", "GET")
+		r.Header.Set("Access-Control-Request-Headers", "authorization")
+		resp, _ := f.Do(t, r)
+		if allowed := resp.Header.Get("Access-Control-Allow-Headers") == "authorization"; resp.StatusCode != http.StatusNoContent || allowed != (want != "") {
+			t.Errorf("preflight: %d %v", resp.StatusCode, resp.Header)
+		}
+		if a := f.Asked(); a != nil {
+			t.Errorf("a preflight reached the upstream: %v", a)
+		}
 	}
 }
 

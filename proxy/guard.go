@@ -6,6 +6,7 @@ import (
 	"net/url"
 
 	"github.com/promfence/promfence/proxy/apierr"
+	"github.com/promfence/promfence/proxy/body"
 	"github.com/promfence/promfence/proxy/filter"
 	"github.com/promfence/promfence/proxy/scope"
 )
@@ -54,12 +55,12 @@ func (g Guard) Filters() bool { return g.filter != nil }
 func (g Guard) ReadsBody() bool { return g.body }
 
 // reader returns what reads the body that the row narrows; nil = it narrows parameters.
-func (g Guard) reader() func(x *exchange, r *http.Request, maxBody int64) ([]byte, error) {
+func (g Guard) reader() func(b *body.Body, r *http.Request, limit int64) ([]byte, error) {
 	switch {
 	case g.body:
-		return readProtobuf
+		return (*body.Body).RemoteRead
 	case g.posts:
-		return readSilence
+		return (*body.Body).Silence
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/proxy/admission"
 	"github.com/promfence/promfence/proxy/promql"
 	"github.com/promfence/promfence/proxy/scope"
 )
@@ -36,6 +37,10 @@ func (l Limits) of(id auth.Identity) Limits {
 	l.MaxRange, l.MaxPoints = id.Limits.MaxRange, id.Limits.MaxPoints
 	l.QueryBytes, l.QueryTerms = id.Limits.MaxQueryBytes, id.Limits.MaxQueryTerms
 	return l
+}
+
+func (l Limits) admission() admission.Limits {
+	return admission.Limits{RequestsPerSecond: l.RequestsPerSecond, Burst: l.Burst, ConcurrentRequests: l.ConcurrentRequests}
 }
 
 func (l Limits) scope() scope.Limits {

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -206,26 +205,6 @@ func TestNarrowingHeadersAreNotForwarded(t *testing.T) {
 			t.Errorf("the upstream got %s", name)
 		}
 	}
-}
-
-// A bucket whose limit changes keeps what is in it.
-func TestAChangedLimitFillsNoBucket(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := proxy.NewGate(proxy.Limits{RequestsPerSecond: 2})
-		for range 2 {
-			if leave, wait := g.Enter("acme"); wait == 0 {
-				leave()
-			}
-		}
-		g = g.With(proxy.Limits{RequestsPerSecond: 4})
-		if _, wait := g.Enter("acme"); wait == 0 {
-			t.Error("a new limit, and a full bucket at once")
-		}
-		time.Sleep(time.Second)
-		if _, wait := g.Enter("acme"); wait > 0 {
-			t.Errorf("still to be tried again after %s", wait)
-		}
-	})
 }
 
 // Answers are filtered by the tenant label of the settings: a label policy that was made

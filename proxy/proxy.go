@@ -23,7 +23,10 @@ import (
 
 	"github.com/promfence/promfence/auth"
 	"github.com/promfence/promfence/auth/policy"
+	"github.com/promfence/promfence/proxy/admission"
 	"github.com/promfence/promfence/proxy/apierr"
+	"github.com/promfence/promfence/proxy/body"
+	"github.com/promfence/promfence/proxy/cors"
 	"github.com/promfence/promfence/proxy/promql"
 	"github.com/promfence/promfence/proxy/record"
 	"github.com/promfence/promfence/proxy/scope"
@@ -72,7 +75,7 @@ type Proxy struct {
 	routes    *router
 	label     string
 	enforcers *promql.Enforcers
-	admission
+	admitted
 	upstream       *upstream.Client
 	alerting       alertmanager
 	warnOnConflict bool
@@ -88,16 +91,24 @@ type Proxy struct {
 // part of this promfence.
 type static struct{ docs, console http.Handler }
 
-// An admission bounds what callers may ask, together and each.
-type admission struct {
+// An admitted bounds what callers may ask, together and each.
+type admitted struct {
 	limits Limits
-	gate   *gate
-	bodies bodyRoom
+	gate   *admission.Gate
+	bodies body.Room
+}
+
+func newAdmitted(o Options) admitted {
+	gate := admission.NewGate()
+	if o.Before != nil {
+		gate = o.Before.gate
+	}
+	return admitted{o.Limits, gate, body.NewRoom(o.Limits.BodyBytes)}
 }
 
 // An everyAnswer is what is on every answer, whoever makes it.
 type everyAnswer struct {
-	cors    cors
+	cors    cors.Policy
 	noStore []string
 	vary    []string
 }
@@ -115,14 +126,14 @@ func New(o Options) (*Proxy, error) {
 		auth: o.Auth, ready: o.Ready, static: static{o.Docs, o.Console},
 		routes: newRouter(routeTable, o.Alertmanager != nil), alerting: newAlertmanager(o.Alertmanager), label: o.Label, recorder: recorder,
 		enforcers: promql.NewEnforcers(promql.Options{OnConflict: o.OnConflict, Hit: recorder.HitCache, Miss: recorder.MissCache}),
-		admission: admission{o.Limits, newGate(o.Before), newBodyRoom(o.Limits.BodyBytes)},
+		admitted:  newAdmitted(o),
 		upstream: upstream.New(upstream.Options{
 			URL: o.Upstream, Timeout: o.UpstreamTimeout, TLS: o.UpstreamTLS, MaxIdleConnections: o.MaxIdleConnections,
 			Header: o.UpstreamHeader, TenantHeader: o.TenantHeader, LabelPolicy: o.LabelPolicy,
 		}),
 		known: newKnown(o.UpstreamTimeout), probes: newProbes(o.LabelPolicy), stall: cmp.Or(o.StallTimeout, stallTimeout),
 		everyAnswer: everyAnswer{
-			cors:    newCORS(o.CORSOrigins, o.TokenHeaders, o.Alertmanager != nil && o.Alertmanager.Write),
+			cors:    cors.New(o.CORSOrigins, o.TokenHeaders, o.Alertmanager != nil && o.Alertmanager.Write),
 			noStore: []string{"private, no-store"},
 			vary:    []string{strings.Join(slices.Concat(o.TokenHeaders, []string{policy.TenantHeader, policy.PolicyHeader, "Accept-Encoding"}), ", ")},
 		},
@@ -165,7 +176,7 @@ func upstreamURL(u *url.URL) bool {
 
 // serve is the whole life of a request, top to bottom.
 func (p *Proxy) serve(x *exchange, r *http.Request) error {
-	if p.cors.preflight(x, r) {
+	if p.cors.Preflight(x, r) {
 		return nil
 	}
 	if served, err := p.public(x, r); served {
@@ -244,7 +255,7 @@ func (p *Proxy) noteConflict(x *exchange, narrowed scope.Request, err error) {
 func (p *Proxy) admit(x *exchange) (leave func(), err error) {
 	id := x.record.Identity()
 	x.limits = p.limits.of(id)
-	return p.gate.enter(id.Bucket, x.limits)
+	return p.gate.Enter(id.Bucket, x.limits.admission())
 }
 
 // forward sends what was narrowed, and hands the answer to the exchange.
@@ -276,20 +287,20 @@ func (p *Proxy) call(x *exchange, r *http.Request, labelName string, narrowed sc
 
 // narrowRequest makes what goes to the upstream of what the caller sent.
 func (p *Proxy) narrowRequest(x *exchange, r *http.Request) (scope.Request, error) {
-	defer p.bodies.giveBack(x)
+	defer x.body.Release()
 	in := scope.Input{Enforcer: x.enforcer, Limits: x.limits.scope(), Known: x.route.Params}
 	var err error
 	if x.route.Guard.writes {
 		in.ID, in.Writer = x.silence, p.alerting.writer(x)
 	}
 	if read := x.route.Guard.reader(); read != nil {
-		if in.Body, err = read(x, r, x.limits.BodyBytes); err != nil {
+		if in.Body, err = read(&x.body, r, x.limits.BodyBytes); err != nil {
 			return scope.Request{}, err
 		}
 		x.record.Body(in.Body)
 		return x.route.Guard.narrow(in)
 	}
-	if in.Params, err = readParams(x, r, x.route); err != nil {
+	if in.Params, err = x.body.Params(r, x.route.Params, x.limits.Selectors, x.limits.BodyBytes); err != nil {
 		return scope.Request{}, err
 	}
 	x.record.Query(in.Params)

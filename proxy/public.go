@@ -37,7 +37,7 @@ func (p *Proxy) public(x *exchange, r *http.Request) (served bool, err error) {
 		e.Allow = []string{http.MethodGet, http.MethodHead}
 		return true, e
 	case pages != nil:
-		x.docs = true
+		x.route.static = true
 		pages.ServeHTTP(x, r)
 		return true, nil
 	}

@@ -43,6 +43,7 @@ type Route struct {
 
 	full     string // the row's path as clients know it: log field and metric label
 	alias    string // another spelling of full that is the same row; empty = there is none
+	static   bool   // its answer is the same for all, and may be kept
 	upstream string // and as the upstream does: not below its API if the row has a Base of its own
 }
 

@@ -1,4 +1,11 @@
-package proxy
+// Package cors tells browsers which pages may read an answer.
+//
+// It stops one threat: a page of any origin that reads what its visitor may see. That
+// is no protection of the data, which the token is: a bearer token is never ambient,
+// and what a page may send proves nothing. No origin is allowed but those that the
+// settings name, a star stands for one label of a host, and a preflight, which carries
+// no token, is answered from the settings alone.
+package cors
 
 import (
 	"net/http"
@@ -10,18 +17,19 @@ import (
 	"github.com/promfence/promfence/auth/policy"
 )
 
-// cors tells browsers which pages may read answer. That is no protection of
-// the data, which the token is: a bearer token is never ambient.
-type cors struct {
+// A Policy says which pages may read answers. The zero value allows none.
+type Policy struct {
 	all     bool
 	origins []string
 	headers []string
 	methods []string
 }
 
-func newCORS(origins, tokenHeaders []string, writes bool) cors {
+// New makes a Policy of these origins, "*" being all, whose pages may send tokens in
+// these headers, and end silences where they are written.
+func New(origins, tokenHeaders []string, writes bool) Policy {
 	headers := slices.Concat([]string{"Accept", "Content-Type", "X-Request-Id", policy.PolicyHeader, policy.TenantHeader}, tokenHeaders)
-	c := cors{all: slices.Contains(origins, "*"), origins: origins, headers: []string{strings.Join(headers, ", ")}, methods: allowedMethod}
+	c := Policy{all: slices.Contains(origins, "*"), origins: origins, headers: []string{strings.Join(headers, ", ")}, methods: allowedMethod}
 	if writes {
 		c.methods = []string{allowedMethod[0] + ", DELETE"}
 	}
@@ -35,8 +43,8 @@ var (
 	aDay          = []string{"86400"}
 )
 
-// allow adds the headers for the request's origin.
-func (c cors) allow(h http.Header, origin string) {
+// Allow adds the headers for the request's origin.
+func (c Policy) Allow(h http.Header, origin string) {
 	if !c.all && len(c.origins) > 0 {
 		h["Vary"] = append(slices.Clone(h["Vary"]), "Origin")
 	}
@@ -53,7 +61,7 @@ func (c cors) allow(h http.Header, origin string) {
 	}
 }
 
-func (c cors) allows(origin string) bool {
+func (c Policy) allows(origin string) bool {
 	return c.all || slices.ContainsFunc(c.origins, func(o string) bool { return o == origin || oneBelow(o, origin) })
 }
 
@@ -68,9 +76,9 @@ func oneBelow(pattern, origin string) bool {
 	})
 }
 
-// preflight answers a browser's question, which carries no token, and reports
+// Preflight answers a browser's question, which carries no token, and reports
 // whether it was one.
-func (c cors) preflight(w http.ResponseWriter, r *http.Request) bool {
+func (c Policy) Preflight(w http.ResponseWriter, r *http.Request) bool {
 	origin := r.Header.Get("Origin")
 	if r.Method != http.MethodOptions || origin == "" || r.Header.Get("Access-Control-Request-Method") == "" {
 		return false

@@ -1,4 +1,4 @@
-package proxy
+package body
 
 import (
 	"io"
@@ -41,30 +41,30 @@ func (r *pacedReader) Read(p []byte) (n int, err error) {
 	return n, r.err
 }
 
-// A bodyRoom is shared by the large bodies that are being read.
-type bodyRoom struct{ *semaphore.Weighted }
+// A Room is shared by the large bodies that are being read.
+type Room struct{ room *semaphore.Weighted }
 
-// newBodyRoom has room for one body of the greatest length at least.
-func newBodyRoom(maxBody int64) bodyRoom {
-	return bodyRoom{semaphore.NewWeighted(max(largeBodies, maxBody))}
+// NewRoom has room for one body of the greatest length at least.
+func NewRoom(maxBody int64) Room {
+	return Room{semaphore.NewWeighted(max(largeBodies, maxBody))}
 }
 
-// take finds room for n bytes and notes it in x, until the request has been read.
-// It does not wait: over HTTP/2 what came of a body that is not read stops all
-// bodies of its connection.
-func (room bodyRoom) take(x *exchange, n int64) error {
-	if !room.TryAcquire(n) {
+// take finds room for n bytes, until the request has been read. It does not wait: over
+// HTTP/2 what came of a body that is not read stops all bodies of its connection.
+func (b *Body) take(n int64) error {
+	if !b.room.room.TryAcquire(n) {
 		e := apierr.New(http.StatusServiceUnavailable, "too many large requests are being read: try again, or ask for less in one request")
 		e.RetryAfter = time.Second
 		return e
 	}
-	x.room = n
+	b.taken = n
 	return nil
 }
 
-func (room bodyRoom) giveBack(x *exchange) {
-	if x.room > 0 {
-		room.Release(x.room)
-		x.room = 0
+// Release gives back what a body took of the room. The request has been read.
+func (b *Body) Release() {
+	if b.taken > 0 {
+		b.room.room.Release(b.taken)
+		b.taken = 0
 	}
 }

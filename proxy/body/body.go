@@ -1,4 +1,11 @@
-package proxy
+// Package body reads what a request carries: its parameters, or its body.
+//
+// It stops two threats. One is a request that two parsers read differently, so that the
+// upstream answers another question than the one that was narrowed: a body beside GET,
+// two media types, an encoding, or a body of another type is refused. The other is a
+// caller who makes promfence hold memory: a body may be slow, and may not stop; it has
+// a greatest length, whatever it announces; and all large bodies share one room.
+package body
 
 import (
 	"bytes"
@@ -15,35 +22,52 @@ import (
 	"github.com/promfence/promfence/proxy/scope"
 )
 
-// readParams merges URL and body. It refuses what two parsers could read
+// A Body is what one request carries. It is read once, by one of the methods.
+type Body struct {
+	w      http.ResponseWriter
+	room   Room
+	taken  int64 // of the room
+	unread bool  // the body, or a part of it
+}
+
+// Of is the Body of a request that is answered by w.
+func (room Room) Of(w http.ResponseWriter, r *http.Request) Body {
+	return Body{w: w, room: room, unread: r.ContentLength != 0}
+}
+
+// Unread reports whether the body, or a part of it, is still to be read.
+func (b *Body) Unread() bool { return b.unread }
+
+// Params merges URL and body. It refuses what two parsers could read
 // differently (";", a body on GET, a single-valued parameter with two values)
 // and drops what the row does not name: a megabyte of it is not held while the
 // upstream thinks.
-func readParams(x *exchange, r *http.Request, route *Route) (scope.Params, error) {
-	buf, _ := bodies.Get().(*bytes.Buffer)
+// Of the body at most limit bytes are read.
+func (b *Body) Params(r *http.Request, known []string, maxSelectors int, limit int64) (scope.Params, error) {
+	buf, _ := buffers.Get().(*bytes.Buffer)
 	defer putBack(buf)
 	buf.WriteString(r.URL.RawQuery)
 	buf.WriteByte('&')
-	if err := readForm(x, r, buf, x.limits.BodyBytes); err != nil {
+	if err := b.readForm(r, buf, limit); err != nil {
 		return nil, err
 	}
-	return scope.ReadParams(buf.Bytes(), route.Params, x.limits.Selectors)
+	return scope.ReadParams(buf.Bytes(), known, maxSelectors)
 }
 
 // readForm appends the form in a POST's body to buf; every other method has none.
-func readForm(x *exchange, r *http.Request, buf *bytes.Buffer, maxBody int64) error {
+func (b *Body) readForm(r *http.Request, buf *bytes.Buffer, limit int64) error {
 	if r.ContentLength == 0 || r.Body == nil || r.Body == http.NoBody {
 		return nil
 	}
 	if r.Method != http.MethodPost {
 		// An upstream may or may not read it: refused, unless it turns out empty.
-		n, err := readBody(x, r, buf, 1)
+		n, err := b.read(r, buf, 1)
 		if err != nil || n > 0 {
 			return apierr.BadData("a body is not accepted with %s", r.Method)
 		}
 		return nil
 	}
-	n, err := readBody(x, r, buf, maxBody)
+	n, err := b.read(r, buf, limit)
 	if err != nil || n == 0 {
 		return err
 	}
@@ -56,8 +80,9 @@ func readForm(x *exchange, r *http.Request, buf *bytes.Buffer, maxBody int64) er
 // protobuf is the media type of remote read.
 const protobuf = "application/x-protobuf"
 
-// readProtobuf returns the body of a remote-read request, still compressed.
-func readProtobuf(x *exchange, r *http.Request, maxBody int64) ([]byte, error) {
+// RemoteRead returns the body of a remote-read request, still compressed, if it has at
+// most limit bytes.
+func (b *Body) RemoteRead(r *http.Request, limit int64) ([]byte, error) {
 	types, encodings := r.Header.Values("Content-Type"), r.Header.Values("Content-Encoding")
 	mediaType := ""
 	if len(types) == 1 {
@@ -66,9 +91,36 @@ func readProtobuf(x *exchange, r *http.Request, maxBody int64) ([]byte, error) {
 	if mediaType != protobuf || len(encodings) != 1 || !strings.EqualFold(encodings[0], "snappy") {
 		return nil, apierr.New(http.StatusUnsupportedMediaType, "want Content-Type: %s and Content-Encoding: snappy", protobuf)
 	}
-	buf, _ := bodies.Get().(*bytes.Buffer)
+	return b.Bytes(r, limit)
+}
+
+// maxSilence bounds a silence's body.
+const maxSilence = 64 << 10
+
+// Silence returns the body of a silence, if it has at most limit bytes.
+func (b *Body) Silence(r *http.Request, limit int64) ([]byte, error) {
+	types := r.Header.Values("Content-Type")
+	mediaType := ""
+	if len(types) == 1 {
+		mediaType, _, _ = mime.ParseMediaType(types[0]) // a broken one is not JSON
+	}
+	if mediaType != "application/json" || !identity(r.Header) {
+		return nil, apierr.New(http.StatusUnsupportedMediaType, "want Content-Type: application/json, without Content-Encoding")
+	}
+	if r.Body == nil {
+		return nil, apierr.BadData("want a silence in the body")
+	}
+	return b.Bytes(r, min(limit, maxSilence))
+}
+
+// Bytes returns a body of at most limit bytes, whatever its type.
+func (b *Body) Bytes(r *http.Request, limit int64) ([]byte, error) {
+	if r.Body == nil {
+		return nil, nil
+	}
+	buf, _ := buffers.Get().(*bytes.Buffer)
 	defer putBack(buf)
-	if _, err := readBody(x, r, buf, maxBody); err != nil {
+	if _, err := b.read(r, buf, limit); err != nil {
 		return nil, err
 	}
 	return bytes.Clone(buf.Bytes()), nil
@@ -102,13 +154,13 @@ func identity(h http.Header) bool {
 	return true
 }
 
-// readBody appends a body of at most limit bytes to buf, if it arrives within
+// read appends a body of at most limit bytes to buf, if it arrives within
 // bodyTimeout, and returns its length.
-func readBody(x *exchange, r *http.Request, buf *bytes.Buffer, limit int64) (int64, error) {
+func (b *Body) read(r *http.Request, buf *bytes.Buffer, limit int64) (int64, error) {
 	if r.ContentLength > limit {
 		return 0, scope.TooLarge(limit)
 	}
-	paced := &pacedReader{body: r.Body, rc: *http.NewResponseController(x.ResponseWriter), end: time.Now().Add(bodyTimeout)}
+	paced := &pacedReader{body: r.Body, rc: *http.NewResponseController(b.w), end: time.Now().Add(bodyTimeout)}
 	src := io.Reader(paced)
 	size := r.ContentLength
 	if size < 0 { // else net/http reads no more than was announced
@@ -120,7 +172,7 @@ func readBody(x *exchange, r *http.Request, buf *bytes.Buffer, limit int64) (int
 	}
 	n, err := buf.ReadFrom(first)
 	if err == nil && n == keptBody && size > keptBody {
-		if err := x.proxy.bodies.take(x, size); err != nil {
+		if err := b.take(size); err != nil {
 			return 0, err
 		}
 		var rest int64
@@ -138,12 +190,12 @@ func readBody(x *exchange, r *http.Request, buf *bytes.Buffer, limit int64) (int
 	case n > limit:
 		return 0, scope.TooLarge(limit)
 	}
-	x.unread = false
+	b.unread = false
 	return n, nil
 }
 
-// bodies lends the buffers that bodies are read into.
-var bodies = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+// buffers are what bodies are read into.
+var buffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // keptBody bounds what a pooled buffer holds on to.
 const keptBody = 64 << 10
@@ -151,6 +203,6 @@ const keptBody = 64 << 10
 func putBack(buf *bytes.Buffer) {
 	if buf.Cap() <= keptBody {
 		buf.Reset()
-		bodies.Put(buf)
+		buffers.Put(buf)
 	}
 }

@@ -1,4 +1,10 @@
-package proxy
+// Package admission lets requests in, as many as their identity may send.
+//
+// It stops one threat: a caller whose requests take the place of everybody else's. Each
+// bucket, which is a set of tenants or of policies with what they grant, has a rate and
+// a number of requests at a time for itself. The state is bounded, whatever tokens
+// come, and a change of the settings gives nobody a full burst.
+package admission
 
 import (
 	"cmp"
@@ -16,31 +22,35 @@ import (
 // by so many others begins again with a full burst.
 const trackedBuckets = 4096
 
-// A gate admits requests by the bucket of their identity, so that one at its limit is
+// Limits are those of one bucket; 0 = none.
+type Limits struct {
+	RequestsPerSecond  int
+	Burst              int // 0 = RequestsPerSecond
+	ConcurrentRequests int
+}
+
+// A Gate admits requests by the bucket of their identity, so that one at its limit is
 // refused while the others go on. Its state is bounded: so many buckets, and one
 // count for each of them with a request under way.
-type gate struct {
+type Gate struct {
 	mu      sync.Mutex
 	buckets *simplelru.LRU[string, *rate.Limiter]
 	running map[string]int
 }
 
-// newGate returns the gate of before, if there is one: no change of the settings
-// gives anybody a full burst, or more requests at a time than before and after.
-func newGate(before *Proxy) *gate {
-	if before != nil {
-		return before.gate
-	}
+// NewGate makes a Gate. One is kept when settings are read again: no change of the
+// limits gives anybody a full burst, or more requests at a time than before and after.
+func NewGate() *Gate {
 	buckets, err := simplelru.NewLRU[string, *rate.Limiter](trackedBuckets, nil)
 	if err != nil { // the size is a positive constant
 		panic(err)
 	}
-	return &gate{buckets: buckets, running: map[string]int{}}
+	return &Gate{buckets: buckets, running: map[string]int{}}
 }
 
-// enter admits a request of the identity with this bucket, or refuses it with a 429.
+// Enter admits a request of the identity with this bucket, or refuses it with a 429.
 // What it returns is to be called when the request has ended.
-func (g *gate) enter(bucket string, l Limits) (leave func(), err error) {
+func (g *Gate) Enter(bucket string, l Limits) (leave func(), err error) {
 	if l.RequestsPerSecond == 0 && l.ConcurrentRequests == 0 {
 		return func() {}, nil
 	}
@@ -65,7 +75,7 @@ func (g *gate) enter(bucket string, l Limits) (leave func(), err error) {
 	return func() { g.exit(bucket) }, nil
 }
 
-func (g *gate) exit(bucket string) {
+func (g *Gate) exit(bucket string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if g.running[bucket]--; g.running[bucket] == 0 {
@@ -75,7 +85,7 @@ func (g *gate) exit(bucket string) {
 
 // draw takes one request out of a bucket, or says when there will be one in it. A
 // bucket whose limit has changed keeps what is in it.
-func (g *gate) draw(bucket string, l Limits) (wait time.Duration) {
+func (g *Gate) draw(bucket string, l Limits) (wait time.Duration) {
 	if l.RequestsPerSecond == 0 {
 		return 0
 	}
