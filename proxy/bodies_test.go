@@ -342,10 +342,3 @@ func TestLargeBodiesShareTheirMemory(t *testing.T) {
 	ended.Wait()
 	want("a large body when the others are gone", large, http.StatusOK)
 }
-
-func formRequest(t *testing.T, f *fence, body string) *http.Request {
-	t.Helper()
-	r := f.Request(t, http.MethodPost, "/api/v1/query", body)
-	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	return r
-}
