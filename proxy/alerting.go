@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -11,12 +10,10 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy/answer"
-	"github.com/promfence/promfence/proxy/filter"
 	"github.com/promfence/promfence/proxy/scope"
 	"github.com/promfence/promfence/proxy/silence"
 	"github.com/promfence/promfence/proxy/upstream"
@@ -102,7 +99,7 @@ func writeSilence(p *Proxy, x *exchange, r *http.Request, req scope.Request) err
 		Request: req, Kind: upstream.Filtered, Method: r.Method, Path: path, ID: x.idHeader[:], Span: x.record.Span(),
 	})
 	if err != nil {
-		return upstreamError(err)
+		return upstream.Failure(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	x.record.Responded(resp.StatusCode)
@@ -138,7 +135,7 @@ func (p *Proxy) readSilenceFirst(ctx context.Context, x *exchange, id string) ([
 		Request: req, Kind: upstream.Filtered, Method: http.MethodGet, Path: alertingAPI + "/silence/" + id, ID: x.idHeader[:],
 	})
 	if err != nil {
-		return nil, upstreamError(err)
+		return nil, upstream.Failure(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
@@ -150,7 +147,7 @@ func (p *Proxy) readSilenceFirst(ctx context.Context, x *exchange, id string) ([
 	}
 	raw, err := io.ReadAll(io.LimitReader(src, maxSeen+1))
 	if err != nil {
-		return nil, upstreamError(err)
+		return nil, upstream.Failure(err)
 	}
 	if len(raw) > maxSeen {
 		return nil, silence.NotFound() // promfence has not written it
@@ -180,43 +177,6 @@ func (p *Proxy) alertingError(resp *http.Response) error {
 		p.recorder.HideText()
 	}
 	return e
-}
-
-// alertingView adds to a view what suppresses an alert: asked once for an answer, and
-// only if an alert of it is suppressed.
-func (a asker) alertingView(ctx context.Context, v filter.View) filter.View {
-	v.Silences = sync.OnceValues(func() (filter.Names, error) {
-		return askAlerting(ctx, a, "/silences", scope.SilenceFilters(), filter.ReadSilences)
-	})
-	v.Fingerprints = sync.OnceValues(func() (filter.Names, error) {
-		return askAlerting(ctx, a, "/alerts", scope.AlertFilters(), filter.ReadFingerprints)
-	})
-	return v
-}
-
-// askAlerting asks Alertmanager on behalf of a label policy.
-func askAlerting[T any](ctx context.Context, a asker, path string, rule scope.Unnarrowed, read func(io.Reader, filter.View) (T, error)) (none T, err error) {
-	ctx, cancel := context.WithTimeout(ctx, cmp.Or(a.proxy.known.timeout, questionTimeout))
-	defer cancel()
-	req, err := rule.Narrow(scope.Input{Enforcer: a.enforcer})
-	if err != nil {
-		return none, err
-	}
-	resp, err := a.proxy.alerting.client.Ask(ctx, upstream.Call{
-		Request: req, Kind: upstream.Filtered, Method: http.MethodGet, Path: alertingAPI + path, ID: []string{a.id},
-	})
-	if err != nil {
-		return none, errors.Join(answer.ErrUnfiltered, err)
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		return none, fmt.Errorf("%w: alertmanager %s: status %d", answer.ErrUnfiltered, path, resp.StatusCode)
-	}
-	src, err := answer.Plain(resp)
-	if err != nil {
-		return none, err
-	}
-	return read(src, a.view(ctx))
 }
 
 // silence is the id of the silence in a row's path.

@@ -11,6 +11,7 @@ import (
 	"github.com/promfence/promfence/proxy/answer"
 	"github.com/promfence/promfence/proxy/apierr"
 	"github.com/promfence/promfence/proxy/filter"
+	"github.com/promfence/promfence/proxy/question"
 	"github.com/promfence/promfence/proxy/upstream"
 )
 
@@ -46,7 +47,7 @@ func (x *exchange) Take(resp *http.Response) error {
 }
 
 // Fail answers with what went wrong at the upstream, or on the way.
-func (x *exchange) Fail(err error) { x.proxy.fail(x, upstreamError(err)) }
+func (x *exchange) Fail(err error) { x.proxy.fail(x, upstream.Failure(err)) }
 
 // narrow is what happens to every answer before the caller sees a byte of it:
 // errors in our words, the row's filter. An answer that we cannot place is an
@@ -90,13 +91,14 @@ func (p *Proxy) narrow(resp *http.Response, x *exchange) error {
 
 // filterAnswer puts the row's filter into the answer's way.
 func (p *Proxy) filterAnswer(resp *http.Response, x *exchange) error {
-	who := asker{p, x.record.ID(), x.enforcer}
+	who := question.Caller{ID: x.record.ID(), Enforcer: x.enforcer}
+	view := p.questions.View
+	if x.route.Alerting() {
+		view = p.questions.AlertingView
+	}
 	err := answer.Filter(resp, x.route.Streams, x.route.Guard.filter, func(ctx context.Context) filter.View {
-		v := who.view(ctx)
+		v := view(ctx, who)
 		v.Params = x.params.Values()
-		if x.route.Alerting() {
-			v = who.alertingView(ctx, v)
-		}
 		return v
 	})
 	if err == nil {
@@ -158,25 +160,3 @@ func cutShort(err error) error {
 	e.Err = err
 	return e
 }
-
-// upstreamError says what went wrong in words that name no address.
-func upstreamError(err error) error {
-	if e, ok := errors.AsType[*apierr.Error](err); ok {
-		return e
-	}
-	var e *apierr.Error
-	switch {
-	case errors.Is(err, context.Canceled):
-		e = &apierr.Error{Status: statusClientGone, Type: "canceled", Message: "the request was canceled"}
-	case upstream.IsTimeout(err) && !errors.Is(err, upstream.ErrUnreached):
-		e = apierr.New(http.StatusGatewayTimeout, "the upstream did not answer in time")
-	default:
-		e = apierr.New(http.StatusBadGateway, "the upstream could not be reached")
-	}
-	e.Err = err
-	return e
-}
-
-// statusClientGone is what the log says of a caller who left, when nobody reads
-// it, and what Prometheus says of a query that was canceled.
-const statusClientGone = 499

@@ -28,6 +28,7 @@ import (
 	"github.com/promfence/promfence/proxy/body"
 	"github.com/promfence/promfence/proxy/cors"
 	"github.com/promfence/promfence/proxy/promql"
+	"github.com/promfence/promfence/proxy/question"
 	"github.com/promfence/promfence/proxy/record"
 	"github.com/promfence/promfence/proxy/scope"
 	"github.com/promfence/promfence/proxy/upstream"
@@ -79,9 +80,7 @@ type Proxy struct {
 	upstream       *upstream.Client
 	alerting       alertmanager
 	warnOnConflict bool
-	shared         struct{ rules, metadata bool }
-	known          known
-	probes         probes
+	questions      *question.Asker
 	stall          time.Duration
 	everyAnswer
 	recorder *record.Recorder
@@ -131,7 +130,7 @@ func New(o Options) (*Proxy, error) {
 			URL: o.Upstream, Timeout: o.UpstreamTimeout, TLS: o.UpstreamTLS, MaxIdleConnections: o.MaxIdleConnections,
 			Header: o.UpstreamHeader, TenantHeader: o.TenantHeader, LabelPolicy: o.LabelPolicy,
 		}),
-		known: newKnown(o.UpstreamTimeout), probes: newProbes(o.LabelPolicy), stall: cmp.Or(o.StallTimeout, stallTimeout),
+		stall: cmp.Or(o.StallTimeout, stallTimeout),
 		everyAnswer: everyAnswer{
 			cors:    cors.New(o.CORSOrigins, o.TokenHeaders, o.Alertmanager != nil && o.Alertmanager.Write),
 			noStore: []string{"private, no-store"},
@@ -139,7 +138,10 @@ func New(o Options) (*Proxy, error) {
 		},
 	}
 	p.warnOnConflict = o.WarnOnConflict
-	p.shared.rules, p.shared.metadata = o.SharedRules, o.SharedMetadata
+	p.questions = question.New(question.Options{
+		Upstream: p.upstream, Alertmanager: p.alerting.client, Timeout: o.UpstreamTimeout, LabelPolicy: o.LabelPolicy,
+		SharedRules: o.SharedRules, SharedMetadata: o.SharedMetadata, Probed: recorder.Probed,
+	})
 	return p, nil
 }
 
@@ -210,7 +212,7 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 	if route.Answer != nil {
 		return route.Answer(p, x, r, narrowed)
 	}
-	if err := p.holdsLabelPolicy(r.Context(), x); err != nil {
+	if err := p.questions.HoldsLabelPolicy(r.Context(), x.record.ID(), x.record.Identity().Labels); err != nil {
 		return err // 502
 	}
 	p.forward(x, r, name, narrowed)

@@ -170,25 +170,6 @@ func TestMetadataNeedsAnswersToItsQuestions(t *testing.T) {
 	}
 }
 
-// TestNoSuchPath holds what servers say of a path that they do not have.
-func TestNoSuchPath(t *testing.T) {
-	for text, want := range map[string]bool{
-		`unsupported path requested: "/api/v1/targets/metadata"`:                                                                                                    true,
-		`unsupported path requested: "/select/0/prometheus/api/v1/targets/metadata"` + "\n":                                                                         true,
-		`remoteAddr: "10.0.0.1:53542"; requestURI: /api/v1/targets/metadata?match_target=%7B%7D; unsupported path requested: "/api/v1/targets/metadata"`:            true,
-		`remoteAddr: "10.0.0.1:53542, X-Forwarded-For: 10.0.0.2"; requestURI: /p/api/v1/targets/metadata; unsupported path requested: "/p/api/v1/targets/metadata"`: true,
-		`unsupported path requested: "/api/v1/query"`:                                                                                                               false,
-		`cannot connect: unsupported path requested: "/api/v1/targets/metadata"`:                                                                                    false,
-		`unsupported path requested: "/api/v1/targets/metadata" (storage is away)`:                                                                                  false,
-		`{"status":"error","errorType":"bad_data","error":"invalid parameter"}`:                                                                                     false,
-		"": false,
-	} {
-		if got := proxy.NoSuchPath(text); got != want {
-			t.Errorf("%q: %v", text, got)
-		}
-	}
-}
-
 // 20 tenants ask at once while somebody's HELP has 9 MiB.
 func TestHugeMetadataOfOthersTakesNoMemory(t *testing.T) {
 	f := newFence(t, func(o *proxy.Options) { o.UpstreamTimeout = time.Minute })

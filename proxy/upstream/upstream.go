@@ -34,6 +34,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/promfence/promfence/proxy/apierr"
 )
 
 const (
@@ -173,3 +175,26 @@ func IsTimeout(err error) bool {
 	t, ok := errors.AsType[net.Error](err)
 	return ok && t.Timeout()
 }
+
+// Failure says what went wrong at the upstream, or on the way, in words that name no
+// address.
+func Failure(err error) error {
+	if e, ok := errors.AsType[*apierr.Error](err); ok {
+		return e
+	}
+	var e *apierr.Error
+	switch {
+	case errors.Is(err, context.Canceled):
+		e = &apierr.Error{Status: statusClientGone, Type: "canceled", Message: "the request was canceled"}
+	case IsTimeout(err) && !errors.Is(err, ErrUnreached):
+		e = apierr.New(http.StatusGatewayTimeout, "the upstream did not answer in time")
+	default:
+		e = apierr.New(http.StatusBadGateway, "the upstream could not be reached")
+	}
+	e.Err = err
+	return e
+}
+
+// statusClientGone is what the log says of a caller who left, when nobody reads
+// it, and what Prometheus says of a query that was canceled.
+const statusClientGone = 499

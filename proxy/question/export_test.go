@@ -1,4 +1,4 @@
-package proxy
+package question
 
 // NoSuchPath reports whether a text with status 400 is known to mean a 404.
 var NoSuchPath = noSuchPath

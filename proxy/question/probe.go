@@ -1,4 +1,4 @@
-package proxy
+package question
 
 import (
 	"context"
@@ -12,7 +12,6 @@ import (
 	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy/answer"
 	"github.com/promfence/promfence/proxy/apierr"
-	"github.com/promfence/promfence/proxy/lookup"
 	"github.com/promfence/promfence/proxy/scope"
 	"github.com/promfence/promfence/proxy/upstream"
 )
@@ -25,14 +24,6 @@ const (
 )
 
 var errLeaked = errors.New("the upstream shows what the label policy forbids")
-
-// probes are how promfence knows that an upstream enforces the header
-// X-Prom-Label-Policy: one that ignores it answers as if there were no policy. Before
-// the first request of a tenant it is asked for what the tenant's policy forbids.
-type probes struct {
-	on       bool // upstream.label_policy
-	outcomes *lookup.Cache[probeOutcome]
-}
 
 // A probeOutcome is what a probe found: nil = the policy was held.
 type probeOutcome struct{ err error }
@@ -48,28 +39,25 @@ func (o probeOutcome) ttl() time.Duration {
 // size is about what an error takes; its key is counted by itself.
 func (probeOutcome) size() int { return 1 << 10 }
 
-func newProbes(on bool) probes {
-	return probes{on, lookup.NewFor(probeOutcome.size, probeTenants, probeOutcome.ttl)}
-}
-
-// holdsLabelPolicy refuses a request whose label policy the upstream was not seen to
-// enforce, for any of its tenants.
-func (p *Proxy) holdsLabelPolicy(ctx context.Context, x *exchange) error {
-	labels := x.record.Identity().Labels
-	if !p.probes.on || labels.WithoutTenants() == "" {
+// HoldsLabelPolicy refuses a label policy that the upstream was not seen to enforce, for
+// any of its tenants. An upstream that ignores the header X-Prom-Label-Policy answers as
+// if there were no policy: before the first request of a tenant it is asked for what the
+// tenant's policy forbids. The id is that of the request that asks.
+func (a *Asker) HoldsLabelPolicy(ctx context.Context, id string, labels policy.Labels) error {
+	if !a.LabelPolicy || labels.WithoutTenants() == "" {
 		return nil
 	}
 	names, _ := labels.Tenants() // none of all tenants: upstream refuses to name them
 	for _, name := range names {
 		l, err := labels.ForTenant(name)
 		if err == nil {
-			err = p.probe(ctx, x.record.ID(), name, l)
+			err = a.probe(ctx, id, name, l)
 		}
 		if err == nil {
 			continue
 		}
 		if errors.Is(err, context.Canceled) && ctx.Err() != nil {
-			return upstreamError(err) // the caller has left
+			return upstream.Failure(err) // the caller has left
 		}
 		if e, ok := errors.AsType[*apierr.Error](err); ok && e.Status == http.StatusForbidden {
 			return e // a tenant that the header cannot name
@@ -83,10 +71,10 @@ func (p *Proxy) holdsLabelPolicy(ctx context.Context, x *exchange) error {
 
 // probe returns what the latest probe for a label policy of one tenant found, or waits
 // for a new one. Requests for one key that come at the same time wait for the same.
-func (p *Proxy) probe(ctx context.Context, id, tenant string, l policy.Labels) error {
-	found, err := p.probes.outcomes.Of(ctx, l.Key(), p.known.timeout, func(ctx context.Context) (probeOutcome, error) {
-		err := p.askForbidden(ctx, id, l)
-		p.recorder.Probed(tenant, l.WithoutTenants(), errors.Is(err, errLeaked), err)
+func (a *Asker) probe(ctx context.Context, id, tenant string, l policy.Labels) error {
+	found, err := a.probes.Of(ctx, l.Key(), a.Timeout, func(ctx context.Context) (probeOutcome, error) {
+		err := a.askForbidden(ctx, id, l)
+		a.Probed(tenant, l.WithoutTenants(), errors.Is(err, errLeaked), err)
 		return probeOutcome{err}, nil
 	})
 	if err != nil {
@@ -97,12 +85,12 @@ func (p *Proxy) probe(ctx context.Context, id, tenant string, l policy.Labels) e
 
 // askForbidden asks for what a label policy forbids, under the policy's own header. Only
 // an answer that is whole and empty is good.
-func (p *Proxy) askForbidden(ctx context.Context, id string, l policy.Labels) error {
+func (a *Asker) askForbidden(ctx context.Context, id string, l policy.Labels) error {
 	req, ok := scope.Forbidden(l)
 	if !ok {
 		return nil
 	}
-	resp, err := p.upstream.Ask(ctx, upstream.Call{Request: req, Kind: upstream.Filtered, Method: http.MethodPost, Path: apiBase + "/query", ID: []string{id}})
+	resp, err := a.Upstream.Ask(ctx, upstream.Call{Request: req, Kind: upstream.Filtered, Method: http.MethodPost, Path: api + "/query", ID: []string{id}})
 	if err != nil {
 		return err
 	}

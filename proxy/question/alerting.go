@@ -1,0 +1,56 @@
+package question
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+
+	"github.com/promfence/promfence/proxy/answer"
+	"github.com/promfence/promfence/proxy/filter"
+	"github.com/promfence/promfence/proxy/scope"
+	"github.com/promfence/promfence/proxy/upstream"
+)
+
+// alertingAPI is the base of Alertmanager's API.
+const alertingAPI = "/api/v2"
+
+// AlertingView is a View with what suppresses an alert: asked once for an answer, and
+// only if an alert of it is suppressed.
+func (a *Asker) AlertingView(ctx context.Context, c Caller) filter.View {
+	v := a.View(ctx, c)
+	v.Silences = sync.OnceValues(func() (filter.Names, error) {
+		return askAlerting(ctx, a, c, "/silences", scope.SilenceFilters(), filter.ReadSilences)
+	})
+	v.Fingerprints = sync.OnceValues(func() (filter.Names, error) {
+		return askAlerting(ctx, a, c, "/alerts", scope.AlertFilters(), filter.ReadFingerprints)
+	})
+	return v
+}
+
+// askAlerting asks Alertmanager on behalf of a label policy.
+func askAlerting[T any](ctx context.Context, a *Asker, c Caller, path string, rule scope.Unnarrowed, read func(io.Reader, filter.View) (T, error)) (none T, err error) {
+	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
+	defer cancel()
+	req, err := rule.Narrow(scope.Input{Enforcer: c.Enforcer})
+	if err != nil {
+		return none, err
+	}
+	resp, err := a.Alertmanager.Ask(ctx, upstream.Call{
+		Request: req, Kind: upstream.Filtered, Method: http.MethodGet, Path: alertingAPI + path, ID: []string{c.ID},
+	})
+	if err != nil {
+		return none, errors.Join(answer.ErrUnfiltered, err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return none, fmt.Errorf("%w: alertmanager %s: status %d", answer.ErrUnfiltered, path, resp.StatusCode)
+	}
+	src, err := answer.Plain(resp)
+	if err != nil {
+		return none, err
+	}
+	return read(src, a.View(ctx, c))
+}
