@@ -130,11 +130,14 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 		(cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime=0x .) || exit 1; \
 	done
 
-bench: build ## what promfence costs, in ratios to other proxies (4 minutes)
+bench: build ## what promfence costs, in ratios to other proxies (5 minutes); make bench -- curves: how that grows (8 minutes)
 	cd test && CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o ../bin/ github.com/prometheus-community/prom-label-proxy ./bench ./bench/peer
-	@bin/bench
+	@bin/bench $(filter curves,$(MAKECMDGOALS))
+
+curves: bench
+	@:
 
 include openapi/redoc.mk
 include openapi/console.mk
 
-.PHONY: help build binaries image push chart sbom release demo test quick left-out mutants vuln lint fuzz bench
+.PHONY: help build binaries image push chart sbom release demo test quick left-out mutants vuln lint fuzz bench curves

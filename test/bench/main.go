@@ -5,6 +5,9 @@
 // Every subject is a process of its own on loopback. The subjects take turns,
 // and each ratio is one of neighbors in the same turn. The stub upstream checks
 // the tenant of every request; a wrong one ends the run with an error.
+//
+// With the argument curves it measures how the cost grows, and fails if it grows
+// faster than it should.
 package main
 
 import (
@@ -15,7 +18,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -52,6 +54,7 @@ func run() error {
 	against := flag.String("against", "", "only subjects whose name begins so")
 	candidate := flag.String("candidate", "", "another promfence binary to compare with the one beside this program")
 	flag.StringVar(&b.profile, "profile", "", "write a CPU profile of promfence to this file")
+	picture := flag.String("picture", "test/growth.svg", "where the argument curves draws its picture")
 	flag.Parse()
 	names, err1 := regexp.Compile("^(?:" + *only + ")")
 	against1, err2 := regexp.Compile("^(?:" + nPromfence + "|" + *against + ")")
@@ -72,11 +75,7 @@ func run() error {
 	if err := b.keys.write(b.jwks()); err != nil {
 		return err
 	}
-	stub, err := b.start(subject{name: "stub", command: func(address string) *exec.Cmd {
-		cmd := exec.Command(filepath.Join(b.bin, "peer"), "stub", address)
-		cmd.Stderr = os.Stderr
-		return cmd
-	}})
+	stub, err := b.stub(500)
 	if err != nil {
 		return err
 	}
@@ -84,6 +83,9 @@ func run() error {
 	b.upstream = stub.address
 	if *candidate != "" {
 		b.extra = []subject{{"candidate", true, b.promfence(*candidate)}}
+	}
+	if flag.Arg(0) == "curves" {
+		return b.growthCurves(*picture)
 	}
 	all, err := b.scenarios()
 	if err != nil {

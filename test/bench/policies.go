@@ -31,44 +31,47 @@ func (k *keys) grouped() *keys {
 	return &more
 }
 
-// writePolicies writes promfence's file with policies that confine a token to its
-// tenant, as without them.
-func (p programs) writePolicies() error {
-	type object = map[string]any
-	var policies []object
-	for n := range policyCount {
+type object = map[string]any
+
+// policies confine a token to its tenant, as without them.
+func policies(count int) object {
+	policies := []object{}
+	for n := range count {
 		policies = append(policies, object{
 			"name":   fmt.Sprintf("team-%03d", n),
 			"when":   []object{{"claim": "groups", "any_of": []string{group(n)}}},
 			"labels": []object{{"label": "tenant_id", "claim": "tenant_id"}},
 		})
 	}
-	text, err := json.Marshal(object{"policies": policies}) // JSON is YAML
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(p.policyFile(), text, 0o600)
+	return object{"policies": policies}
 }
 
-func (p programs) policyFile() string { return filepath.Join(filepath.Dir(p.jwks()), "promfence.yaml") }
+// configured is promfence with a file of settings, too.
+func (p programs) configured(name string, settings object) (func(address string) *exec.Cmd, error) {
+	text, err := json.Marshal(settings) // JSON is YAML
+	if err != nil {
+		return nil, err
+	}
+	file := filepath.Join(filepath.Dir(p.jwks()), name+".yaml")
+	without := p.promfence(filepath.Join(p.bin, "promfence"))
+	return func(address string) *exec.Cmd {
+		cmd := without(address)
+		cmd.Env = append(cmd.Env, "PROMFENCE_CONFIG="+file)
+		return cmd
+	}, os.WriteFile(file, text, 0o600)
+}
 
 // policySubjects are promfence with policies and without.
-func (p programs) policySubjects() []subject {
-	without := p.promfence(filepath.Join(p.bin, "promfence"))
-	return []subject{
-		{nPromfence, true, func(address string) *exec.Cmd {
-			cmd := without(address)
-			cmd.Env = append(cmd.Env, "PROMFENCE_CONFIG="+p.policyFile())
-			return cmd
-		}},
-		{nNoPolicies, true, without},
-	}
+func (p programs) policySubjects() ([]subject, error) {
+	with, err := p.configured("policies", policies(policyCount))
+	return []subject{{nPromfence, true, with}, {nNoPolicies, true, p.promfence(filepath.Join(p.bin, "promfence"))}}, err
 }
 
 // policyScenarios show what 500 policies and 200 groups cost: with tokens seen before,
 // and with a new one for each request.
 func (b *bench) policyScenarios() ([]scenario, error) {
-	if err := b.writePolicies(); err != nil {
+	subjects, err := b.policySubjects()
+	if err != nil {
 		return nil, err
 	}
 	keys := b.keys.grouped()
@@ -80,23 +83,28 @@ func (b *bench) policyScenarios() ([]scenario, error) {
 	if err != nil {
 		return nil, err
 	}
-	fresh := func(n uint64) caller {
-		token, err := keys.token(jwt.SigningMethodES256, "t0001", n)
-		if err != nil { // the key has signed before
-			panic(err)
-		}
-		return caller{"t0001", token}
-	}
-	cold := request("range", "up"+repeated, fresh(0).token)
 	turn := load{time: b.round}
 	return []scenario{
-		{name: "policies: the dashboard with 200 groups a token, 500 policies against none, 16 connections", conns: 16, from: usual, load: turn, subjects: b.policySubjects(), twice: true, measures: perRequest, goals: []goal{
+		{name: "policies: the dashboard with 200 groups a token, 500 policies against none, 16 connections", conns: 16, from: usual, load: turn, subjects: subjects, twice: true, measures: perRequest, goals: []goal{
 			{mCPU, nNoPolicies, 1.03, false},
 		}},
-		{name: "newcomers: a new token with 200 groups for each request, 500 policies against none, 4 connections", conns: 4, from: requests{plain: func(buf []byte, n uint64) []byte {
-			return cold.fill(buf, fresh(n), 0, n)
-		}}, load: turn, subjects: b.policySubjects(), measures: flooded, goals: []goal{
+		{name: "newcomers: a new token with 200 groups for each request, 500 policies against none, 4 connections", conns: 4, from: newcomers(keys), load: turn, subjects: subjects, measures: flooded, goals: []goal{
 			{mCPU, "", 1000, false}, {mHeap, "", 8, false},
 		}},
 	}, nil
+}
+
+// newcomers come with a new token for each request.
+func newcomers(k *keys) requests {
+	fresh := func(n uint64) caller { return caller{"t0001", must(k.token(jwt.SigningMethodES256, "t0001", n))} }
+	cold := request("range", "up"+repeated, fresh(0).token)
+	return requests{plain: func(buf []byte, n uint64) []byte { return cold.fill(buf, fresh(n), 0, n) }}
+}
+
+// must is for keys that have signed before.
+func must(token string, err error) string {
+	if err != nil {
+		panic(err)
+	}
+	return token
 }

@@ -68,6 +68,15 @@ func (p programs) subjects() []subject {
 	}, p.nginx()...)
 }
 
+// stub starts the upstream, which has 20 rules in each group.
+func (p programs) stub(ruleGroups int) (*process, error) {
+	return p.start(subject{name: "stub", command: func(address string) *exec.Cmd {
+		cmd := exec.Command(filepath.Join(p.bin, "peer"), "stub", address, strconv.Itoa(ruleGroups))
+		cmd.Stderr = os.Stderr
+		return cmd
+	}})
+}
+
 // promfence runs with its access log in a file, metrics on, and RS256.
 func (p programs) promfence(binary string) func(string) *exec.Cmd {
 	return func(address string) *exec.Cmd {

@@ -118,11 +118,7 @@ func (b *bench) flood() requests {
 	method := jwt.SigningMethodES256
 	token := func(n uint64) caller {
 		tenant := fmt.Sprintf("t%04d", n%10000)
-		t, err := b.keys.token(method, tenant, n)
-		if err != nil { // the key has signed before
-			panic(err)
-		}
-		return caller{tenant, t}
+		return caller{tenant, must(b.keys.token(method, tenant, n))}
 	}
 	width := token(0).token
 	var templates []template

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -21,12 +20,14 @@ const (
 	audience = "metrics"
 )
 
-// keys sign tokens: RS256 as most issuers do, and ES256 where a new token is
-// needed for each request, since that is quick to make.
+// keys sign tokens: RS256 as most issuers do, ES256 where a new token is needed for
+// each request, since that is quick to make, and HS256 where a million are.
 type keys struct {
 	rsa    *rsa.PrivateKey
 	ecdsa  *ecdsa.PrivateKey
+	secret []byte
 	groups []string // of all tokens
+	issued int64    // all of them, so that the nth token is always the same
 }
 
 func newKeys() (*keys, error) {
@@ -35,7 +36,7 @@ func newKeys() (*keys, error) {
 		return nil, err
 	}
 	e, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	return &keys{r, e, []string{"viewers", "on-call", "platform"}}, err
+	return &keys{r, e, []byte(rand.Text() + rand.Text()), []string{"viewers", "on-call", "platform"}, time.Now().Unix()}, err
 }
 
 // write publishes the keys as a JWK set (RFC 7517).
@@ -63,19 +64,25 @@ func (k *keys) write(file string) error {
 
 // token makes the nth token, as long as all others of its algorithm.
 func (k *keys) token(method jwt.SigningMethod, tenant string, n uint64) (string, error) {
-	now := time.Now().Unix()
+	return k.tokenOf(method, issuer, tenant, n)
+}
+
+// tokenOf makes the nth token of an issuer, for a tenant or a list of them.
+func (k *keys) tokenOf(method jwt.SigningMethod, issuer string, tenant any, n uint64) (string, error) {
 	t := jwt.NewWithClaims(method, jwt.MapClaims{
 		"iss": issuer, "aud": audience, "sub": fmt.Sprintf("6f1c2a90-5b7e-4c1f-9d3a-%012d", n),
-		"iat": now, "exp": now + 3600, "tenant_id": tenant,
+		"iat": k.issued, "exp": k.issued + 3600, "tenant_id": tenant,
 		"azp": "grafana", "scope": "openid profile email", "email": "someone@example.com",
 		"groups": k.groups,
 	})
 	t.Header["kid"] = method.Alg()
-	var key crypto.Signer = k.rsa
-	if method == jwt.SigningMethodES256 {
-		key = k.ecdsa
+	switch method {
+	case jwt.SigningMethodES256:
+		return t.SignedString(k.ecdsa)
+	case jwt.SigningMethodHS256:
+		return t.SignedString(k.secret)
 	}
-	return t.SignedString(key)
+	return t.SignedString(k.rsa)
 }
 
 // callers makes n tokens over as many tenants as given.

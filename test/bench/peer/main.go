@@ -10,6 +10,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 )
@@ -22,11 +23,15 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) < 2 {
-		return errors.New("want stub ADDRESS, or tuned or default ADDRESS UPSTREAM")
+	if len(args) < 3 {
+		return errors.New("want stub ADDRESS GROUPS, or tuned or default ADDRESS UPSTREAM")
 	}
 	if args[0] == "stub" {
-		return serveStub(args[1])
+		groups, err := strconv.Atoi(args[2]) // of rules, 20 in each
+		if err != nil {
+			return err
+		}
+		return serveStub(args[1], groups)
 	}
 	target, err := url.Parse(args[len(args)-1])
 	if err != nil {
