@@ -41,7 +41,10 @@ var commands = []command{
 	{"version", "version", "show the versions of the program and of its PromQL parser", nil, version},
 }
 
-const configFlag = "--config FILE  the YAML file with settings; without it, the one that PROMFENCE_CONFIG names"
+const (
+	configMeaning = "the YAML file with settings; without it, the one that PROMFENCE_CONFIG names"
+	configFlag    = "--config FILE  " + configMeaning
+)
 
 // run does what args say. It returns when that is done or, for serve, some time
 // after the end of ctx.

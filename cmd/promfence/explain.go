@@ -27,7 +27,7 @@ var explainFlags = []string{
 	"--issuer NAME   with --claims: the token's issuer, in the place of iss",
 	"--policy NAMES  with --claims: what the caller sends as " + policy.PolicyHeader,
 	"--tenant NAMES  with --claims: what the caller sends as " + policy.TenantHeader,
-	configFlag,
+	"--config FILE   " + configMeaning,
 }
 
 // A question is what explain is asked.
@@ -88,8 +88,23 @@ func explain(_ context.Context, in input) error {
 	if err != nil {
 		return err
 	}
+	warnOfConflict(in.stderr, labels, q.query)
 	_, err = fmt.Fprintln(in.stdout, enforced)
 	return err
+}
+
+// warnOfConflict names a matcher of the query's own that explains an empty answer. It
+// is what the query would be refused for, where the settings refuse such queries.
+func warnOfConflict(w io.Writer, l policy.Labels, query string) {
+	_, refused := proxy.Explain(l, proxy.Reject, query)
+	if refused == nil {
+		return
+	}
+	text := refused.Error()
+	if cause := errors.Unwrap(refused); cause != nil { // it says the same in other words
+		text = strings.TrimSuffix(text, ": "+cause.Error())
+	}
+	fmt.Fprintln(w, "warning:", text)
 }
 
 // explainClaims answers why the bearer of a token sees what they see. It reads no
@@ -134,6 +149,7 @@ func explainClaims(in input, q question) error {
 		return errors.Join(w.err, err)
 	}
 	w.line("query         %s", enforced)
+	warnOfConflict(in.stderr, x.Identity.Labels, q.query)
 	return w.err
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -137,6 +138,26 @@ func TestExplainFollowsOnConflict(t *testing.T) {
 		}, io.Discard, io.Discard)
 		if (err != nil) != refused {
 			t.Errorf("%s: %v", mode, err)
+		}
+	}
+}
+
+// Whoever looks for the cause of an empty panel reads which matcher it is.
+func TestExplainWarnsOfAMatcherThatFindsNothing(t *testing.T) {
+	claims := write(t, filepath.Join(t.TempDir(), "claims.json"), []byte(`{"tenant_id":"acme"}`))
+	settings := []string{"PROMFENCE_UPSTREAM_URL=http://127.0.0.1:9090", "PROMFENCE_AUTH_ISSUER=https://idp.example.com", "PROMFENCE_AUTH_AUDIENCE=a"}
+	for _, who := range [][]string{{"--tenant", "acme"}, {"--claims", claims}} {
+		for query, want := range map[string]string{
+			`up{tenant_id="globex"}`:       `warning: the matcher tenant_id="globex" selects none of your tenants`,
+			`up or up{tenant_id="globex"}`: `warning: the matcher tenant_id="globex" selects none of your tenants`,
+			`up{tenant_id="acme"}`:         "",
+			`up`:                           "",
+		} {
+			var warnings bytes.Buffer
+			err := promfence.Run(t.Context(), slices.Concat([]string{"explain"}, who, []string{query}), settings, io.Discard, &warnings)
+			if got := strings.TrimSpace(warnings.String()); err != nil || got != want {
+				t.Errorf("%v %s: %v, %q, want %q", who, query, err, got, want)
+			}
 		}
 	}
 }

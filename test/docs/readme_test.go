@@ -3,6 +3,7 @@
 package docs_test
 
 import (
+	"encoding/json"
 	"flag"
 	"fmt"
 	"io/fs"
@@ -306,5 +307,25 @@ func headings(text string) []string {
 func TestTheFirstPageIsTenMinutes(t *testing.T) {
 	if lines := strings.Count(readFile(t, pages[0]), "\n"); lines > 200 {
 		t.Errorf("README.md has %d lines: move what is not for newcomers to the code that it describes", lines)
+	}
+}
+
+// What the page's commands install is what the typed client is tested with.
+func TestThePagesCommandsInstallWhatIsTested(t *testing.T) {
+	var tested struct{ DevDependencies map[string]string }
+	if err := json.Unmarshal([]byte(readFile(t, "tsclient/package.json")), &tested); err != nil {
+		t.Fatal(err)
+	}
+	installed := 0
+	for _, line := range regexp.MustCompile(`(?m)^npm install .*`).FindAllString(readFile(t, "../../cmd/promfence/deploy/README.md"), -1) {
+		for _, m := range regexp.MustCompile(` ([a-z][a-z0-9.-]*)(@([0-9.]+))?`).FindAllStringSubmatch(strings.TrimPrefix(line, "npm install"), -1) {
+			installed++
+			if name, version := m[1], m[3]; version == "" || !strings.HasPrefix(tested.DevDependencies[name]+".", version+".") {
+				t.Errorf("%s: the page installs %q, the test %q", name, version, tested.DevDependencies[name])
+			}
+		}
+	}
+	if installed < 5 {
+		t.Errorf("only %d packages were found", installed)
 	}
 }

@@ -66,6 +66,9 @@ func (u Upstream) Ask(ctx context.Context) (Answer, error) {
 		a.Hidden, err = true, nil // it wants to know which of its tenants asks
 	}
 	if err != nil && infoErr != nil {
+		if errors.Is(err, infoErr) { // both questions met the same status
+			infoErr = nil
+		}
 		return a, fmt.Errorf("want the URL of a Prometheus API, to which /api/v1 is added: %w", errors.Join(infoErr, err))
 	}
 	return a, err

@@ -3,9 +3,13 @@ import {UserManager} from 'oidc-client-ts';
 
 import {requestRates} from './example.js';
 
+// Set these two to yours.
+const metrics = 'https://metrics.example.com';
+const provider = 'https://keycloak.example.com/realms/example';
+
 // A public client at the identity provider: authorization code with PKCE, no secret.
 const login = new UserManager({
-  authority: 'https://keycloak.example.com/realms/example',
+  authority: provider,
   client_id: 'metrics-page',
   redirect_uri: location.origin,
   scope: 'openid',
@@ -19,7 +23,7 @@ async function main() {
     user = renewed; // by the refresh token, before the old one expires
   });
 
-  const rates = await requestRates('https://metrics.example.com', () => user?.access_token ?? '');
+  const rates = await requestRates(metrics, () => user?.access_token ?? '');
   Chart.register(...registerables);
   new Chart(document.querySelector('canvas')!, {
     type: 'line',
