@@ -168,6 +168,10 @@ type Limits struct {
 	MaxRange  time.Duration `mapstructure:"max_range"`
 	MaxPoints int           `mapstructure:"max_points"`
 
+	MaxSeries        int           `mapstructure:"max_series"`
+	MaxSamplesRead   int           `mapstructure:"max_samples_read"`
+	MaxQueryDuration time.Duration `mapstructure:"max_query_duration"`
+
 	RequestsPerSecond  int `mapstructure:"requests_per_second"`
 	Burst              int `mapstructure:"burst"`
 	ConcurrentRequests int `mapstructure:"concurrent_requests"`

@@ -112,7 +112,7 @@ func (p *Proxy) narrowError(resp *http.Response, x *exchange) error {
 	if x.route.Alerting() {
 		return p.alertingError(resp)
 	}
-	e, hidden := answer.Error(resp)
+	e, hidden := answer.Error(resp, x.limited...)
 	if hidden {
 		p.recorder.HideText()
 	}

@@ -31,7 +31,8 @@ type exchange struct {
 	params   scope.Params     // the caller's own, for the row's filter
 	answer   answerBody
 	warnings answer.Warnings
-	warning  string // of promfence's own, to be added to the answer
+	warning  string             // of promfence's own, to be added to the answer
+	limited  []answer.SentLimit // what the upstream's engine was asked to enforce
 	stall    stallGuard
 	body     body.Body
 	gone     bool // the caller left before an answer began

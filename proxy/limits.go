@@ -21,6 +21,11 @@ type Limits struct {
 	MaxRange  time.Duration // how much time a query may read
 	MaxPoints int           // evaluations of one query, or of a subquery in it
 
+	// What one query may cost the upstream's engine, which enforces it.
+	MaxSeries        int           // selected
+	MaxSamplesRead   int           // read
+	MaxQueryDuration time.Duration // taken
+
 	// For each set of tenants, or of policies with what they grant, by itself.
 	RequestsPerSecond  int
 	Burst              int // 0 = RequestsPerSecond

@@ -12,6 +12,7 @@ package proxy
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"errors"
 	"net/http"
@@ -42,27 +43,28 @@ type Authenticator interface {
 // Options are what a Proxy is made of. The zero value is refused.
 type Options struct {
 	Auth               Authenticator
-	Ready              func() error  // nil error: requests can be authenticated
-	Upstream           *url.URL      // scheme, host and an optional path prefix; or unix and a socket's path
-	UpstreamTimeout    time.Duration // to the upstream's response header, and between parts of its body; 0 = none
-	UpstreamHeader     http.Header   // set on every upstream request: promfence's own credentials
-	UpstreamTLS        *tls.Config   // nil = Go's defaults
-	StallTimeout       time.Duration // how long a caller may take nothing of an answer; 0 = a minute
-	Alertmanager       *Alerting     // nil = none
-	TenantHeader       string        // set from the token on every upstream request; empty = none
-	LabelPolicy        bool          // tells the upstream by a header what of the tenants' data may be seen, and holds it to that
-	MaxIdleConnections int           // kept open to the upstream; 0 = no connection serves twice
-	TokenHeaders       []string      // where tokens come in: named in Vary and allowed across origins
-	CORSOrigins        []string      // origins whose pages may read answers; "*" = all, none = off
-	Label              string        // the tenant label
-	OnConflict         string        // Intersect or Reject
-	WarnOnConflict     bool          // say in an answer that a caller's matcher can select nothing
-	SharedRules        bool          // show rules that carry no tenant label
-	SharedMetadata     bool          // show a family's texts to every tenant that has it
-	Limits             Limits        // the bounds of a query must be positive
-	Docs               http.Handler  // /docs and /openapi.yaml; nil = neither exists
-	Console            http.Handler  // /console and below; nil = it does not exist
-	Before             *Proxy        // whose place this one takes: limits that stay the same go on counting; nil = nobody's
+	Ready              func() error                            // nil error: requests can be authenticated
+	Upstream           *url.URL                                // scheme, host and an optional path prefix; or unix and a socket's path
+	UpstreamTimeout    time.Duration                           // to the upstream's response header, and between parts of its body; 0 = none
+	UpstreamHeader     http.Header                             // set on every upstream request: promfence's own credentials
+	UpstreamTLS        *tls.Config                             // nil = Go's defaults
+	StallTimeout       time.Duration                           // how long a caller may take nothing of an answer; 0 = a minute
+	Alertmanager       *Alerting                               // nil = none
+	TenantHeader       string                                  // set from the token on every upstream request; empty = none
+	Features           func(context.Context) (Features, error) // asks the upstream what it enforces; nil = nobody knows
+	LabelPolicy        bool                                    // tells the upstream by a header what of the tenants' data may be seen, and holds it to that
+	MaxIdleConnections int                                     // kept open to the upstream; 0 = no connection serves twice
+	TokenHeaders       []string                                // where tokens come in: named in Vary and allowed across origins
+	CORSOrigins        []string                                // origins whose pages may read answers; "*" = all, none = off
+	Label              string                                  // the tenant label
+	OnConflict         string                                  // Intersect or Reject
+	WarnOnConflict     bool                                    // say in an answer that a caller's matcher can select nothing
+	SharedRules        bool                                    // show rules that carry no tenant label
+	SharedMetadata     bool                                    // show a family's texts to every tenant that has it
+	Limits             Limits                                  // the bounds of a query must be positive
+	Docs               http.Handler                            // /docs and /openapi.yaml; nil = neither exists
+	Console            http.Handler                            // /console and below; nil = it does not exist
+	Before             *Proxy                                  // whose place this one takes: limits that stay the same go on counting; nil = nobody's
 
 	record.Options // where what requests leave behind goes
 }
@@ -78,6 +80,7 @@ type Proxy struct {
 	enforcers *promql.Enforcers
 	admitted
 	upstream       *upstream.Client
+	engine         *engine
 	alerting       alertmanager
 	warnOnConflict bool
 	questions      *question.Asker
@@ -130,7 +133,7 @@ func New(o Options) (*Proxy, error) {
 			URL: o.Upstream, Timeout: o.UpstreamTimeout, TLS: o.UpstreamTLS, MaxIdleConnections: o.MaxIdleConnections,
 			Header: o.UpstreamHeader, TenantHeader: o.TenantHeader, LabelPolicy: o.LabelPolicy,
 		}),
-		stall: cmp.Or(o.StallTimeout, stallTimeout),
+		engine: newEngine(o.Features), stall: cmp.Or(o.StallTimeout, stallTimeout),
 		everyAnswer: everyAnswer{
 			cors:    cors.New(o.CORSOrigins, o.TokenHeaders, o.Alertmanager != nil && o.Alertmanager.Write),
 			noStore: []string{"private, no-store"},
@@ -160,7 +163,7 @@ func (o Options) validate() error {
 	need(o.OnConflict == Intersect || o.OnConflict == Reject, "OnConflict to be intersect or reject")
 	l := o.Limits
 	need(l.QueryBytes > 0 && l.QueryDepth > 0 && l.QueryTerms > 0 && l.Selectors > 0 && l.BodyBytes > 0, "positive limits")
-	need(l.MaxRange >= 0 && l.MaxPoints >= 0 && l.RequestsPerSecond >= 0 && l.Burst >= 0 && l.ConcurrentRequests >= 0, "limits that are not negative")
+	need(l.MaxRange >= 0 && l.MaxPoints >= 0 && l.RequestsPerSecond >= 0 && l.Burst >= 0 && l.ConcurrentRequests >= 0 && l.MaxSeries >= 0 && l.MaxSamplesRead >= 0 && l.MaxQueryDuration >= 0, "limits that are not negative")
 	need(o.MaxIdleConnections >= 0, "a number of idle connections that is not negative")
 	need(!o.AuditRequired || o.Audit != nil, "an audit log, if records are required")
 	return errors.Join(errs...)
@@ -306,10 +309,13 @@ func (p *Proxy) narrowRequest(x *exchange, r *http.Request) (scope.Request, erro
 		return scope.Request{}, err
 	}
 	x.record.Query(in.Params)
+	in.Engine = p.engineFor(r.Context(), x.route)
 	if x.route.Guard.filter != nil || x.route.Answer != nil {
 		x.params = slices.Clone(in.Params)
 	}
-	return x.route.Guard.narrow(in)
+	narrowed, err := x.route.Guard.narrow(in)
+	x.noteLimits(narrowed)
+	return narrowed, err
 }
 
 // Close gives up the connections of a Proxy that gets no more requests: those

@@ -51,15 +51,16 @@ func check(ctx context.Context, in input) error {
 		return err
 	}
 	if connecting {
-		return askServers(ctx, in.stdout, cfg, p)
+		return askServers(ctx, in, cfg, p)
 	}
 	_, err = fmt.Fprintln(in.stdout, "# Nobody was asked: promfence check --connect asks the identity providers and the upstream.")
 	return err
 }
 
 // askServers asks every issuer and the upstream at the same time. It writes what
-// they say as comments, and returns all that is wrong with it.
-func askServers(ctx context.Context, w io.Writer, cfg *config.Config, p *parts) error {
+// they say as comments, warns of limits that nobody enforces, and returns all that is
+// wrong.
+func askServers(ctx context.Context, in input, cfg *config.Config, p *parts) error {
 	var probes []auth.Probe
 	var answer connect.Answer
 	var upstreamErr error
@@ -67,11 +68,9 @@ func askServers(ctx context.Context, w io.Writer, cfg *config.Config, p *parts) 
 	if err != nil {
 		return err // build has parsed it
 	}
-	u := connect.Upstream{
-		URL: at, TLS: p.upstreamTLS, Header: p.upstreamHeader,
-		Label: cfg.Tenancy.Label, TenantHeader: cfg.Upstream.TenantHeader,
-	}
+	u, w := p.asker(cfg, at), in.stdout
 	var asking sync.WaitGroup
+	asking.Go(func() { warnOfEngine(ctx, in.stderr, cfg, u) })
 	asking.Go(func() { probes = p.keys.Probe(ctx) })
 	asking.Go(func() { answer, upstreamErr = u.Ask(ctx) })
 	asking.Wait()
@@ -91,6 +90,32 @@ func askServers(ctx context.Context, w io.Writer, cfg *config.Config, p *parts) 
 			strings.ReplaceAll(errors.Join(wrong...).Error(), "\n", "\n  "))
 	}
 	return nil
+}
+
+// asker asks the upstream what it is.
+func (p *parts) asker(cfg *config.Config, at *url.URL) connect.Upstream {
+	return connect.Upstream{
+		URL: at, TLS: p.upstreamTLS, Header: p.upstreamHeader,
+		Label: cfg.Tenancy.Label, TenantHeader: cfg.Upstream.TenantHeader,
+	}
+}
+
+// warnOfEngine warns of limits of the upstream's query engine that it was not seen to
+// enforce.
+func warnOfEngine(ctx context.Context, w io.Writer, cfg *config.Config, u connect.Upstream) {
+	settings := limits(cfg.Limits).EngineSettings()
+	if len(settings) == 0 {
+		return
+	}
+	features, err := u.Features(ctx)
+	for _, key := range settings {
+		switch {
+		case err != nil:
+			fmt.Fprintf(w, "warning: %s: the upstream could not be asked whether it enforces it: %v\n", cfg.Name(key), err)
+		case !features.QueryCost:
+			fmt.Fprintf(w, "warning: %s: nobody enforces it: the upstream's /api/v1/features does not say that it has query_cost\n", cfg.Name(key))
+		}
+	}
 }
 
 func describeKeys(k auth.Probe) string {

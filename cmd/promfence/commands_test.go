@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -69,7 +70,10 @@ func TestCheckWarnsAndSaysThatItAskedNobody(t *testing.T) {
 }
 
 // upstreamOf answers as a Prometheus whose tenant label has these values.
-func upstreamOf(t *testing.T, values string) string {
+func upstreamOf(t *testing.T, values string) string { return upstreamThat(t, false, values) }
+
+// upstreamThat is upstreamOf, and enforces limits of its engine or not.
+func upstreamThat(t *testing.T, enforces bool, values string) string {
 	t.Helper()
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch user, password, _ := r.BasicAuth(); {
@@ -77,6 +81,8 @@ func upstreamOf(t *testing.T, values string) string {
 			w.WriteHeader(http.StatusUnauthorized)
 		case r.URL.Path == "/api/v1/status/buildinfo":
 			_, _ = io.WriteString(w, `{"status":"success","data":{"version":"3.8.0","goVersion":"go1.26"}}`)
+		case r.URL.Path == "/api/v1/features":
+			_, _ = io.WriteString(w, `{"status":"success","data":{"api":{"query_cost":`+strconv.FormatBool(enforces)+`}}}`)
 		case r.URL.Path == "/api/v1/label/tenant/values":
 			_, _ = io.WriteString(w, `{"status":"success","data":[`+values+`]}`)
 		default:
@@ -89,6 +95,12 @@ func upstreamOf(t *testing.T, values string) string {
 
 // runCheck runs check --connect with an issuer whose second key nobody can use.
 func runCheck(t *testing.T, issuer *authtest.Issuer, upstream, password string, more ...string) (out string, err error) {
+	t.Helper()
+	out, _, err = runCheckWarned(t, issuer, upstream, password, more...)
+	return out, err
+}
+
+func runCheckWarned(t *testing.T, issuer *authtest.Issuer, upstream, password string, more ...string) (out, warned string, err error) {
 	t.Helper()
 	weak := authtest.NewKey(t, "ES256").JWK()
 	weak["use"] = "enc"
@@ -103,7 +115,34 @@ func runCheck(t *testing.T, issuer *authtest.Issuer, upstream, password string, 
 		"PROMFENCE_UPSTREAM_URL=" + upstream, "PROMFENCE_UPSTREAM_BASIC_AUTH_FILE=" + basic, "PROMFENCE_TENANCY_LABEL=tenant",
 		"PROMFENCE_AUTH_ISSUER=" + issuer.URL, "PROMFENCE_AUTH_AUDIENCE=a",
 	}, more...), &stdout, &stderr)
-	return stdout.String(), err
+	return stdout.String(), stderr.String(), err
+}
+
+// Limits that nobody enforces are no limits: check --connect warns of them, and takes them.
+func TestCheckConnectWarnsOfLimitsThatNobodyEnforces(t *testing.T) {
+	closed := httptest.NewServer(http.NotFoundHandler())
+	closed.Close()
+	set := []string{"PROMFENCE_LIMITS_MAX_SERIES=10", "PROMFENCE_LIMITS_MAX_QUERY_DURATION=10s"}
+	nobody := "warning: PROMFENCE_LIMITS_MAX_SERIES: nobody enforces it: the upstream's /api/v1/features does not say that it has query_cost\n" +
+		"warning: PROMFENCE_LIMITS_MAX_QUERY_DURATION: nobody enforces it: the upstream's /api/v1/features does not say that it has query_cost\n"
+	for name, tt := range map[string]struct {
+		upstream string
+		settings []string
+		want     string
+	}{
+		"nobody does":    {upstreamThat(t, false, `"acme"`), set, nobody},
+		"it does":        {upstreamThat(t, true, `"acme"`), set, ""},
+		"there are none": {upstreamThat(t, false, `"acme"`), nil, ""},
+	} {
+		_, warned, err := runCheckWarned(t, authtest.NewIssuer(t), tt.upstream, "secret", tt.settings...)
+		if warned != tt.want || err != nil {
+			t.Errorf("%s: warned %q, %v, want %q", name, warned, err, tt.want)
+		}
+	}
+	_, warned, err := runCheckWarned(t, authtest.NewIssuer(t), closed.URL, "secret", set[:1]...)
+	if want := "warning: PROMFENCE_LIMITS_MAX_SERIES: the upstream could not be asked whether it enforces it: "; !strings.HasPrefix(warned, want) || err == nil {
+		t.Errorf("warned %q, %v, want %q", warned, err, want)
+	}
 }
 
 func TestCheckConnectSaysWhatTheServersAre(t *testing.T) {

@@ -115,12 +115,16 @@ func build(cfg *config.Config, p *parts, lines *logs.Writer, metrics *prometheus
 		Auth:  v.keys,
 		Ready: v.keys.Ready,
 
-		Upstream:           upstream,
-		UpstreamTimeout:    cfg.Upstream.Timeout,
-		UpstreamHeader:     p.upstreamHeader,
-		UpstreamTLS:        p.upstreamTLS,
-		Alertmanager:       alerting,
-		TenantHeader:       cfg.Upstream.TenantHeader,
+		Upstream:        upstream,
+		UpstreamTimeout: cfg.Upstream.Timeout,
+		UpstreamHeader:  p.upstreamHeader,
+		UpstreamTLS:     p.upstreamTLS,
+		Alertmanager:    alerting,
+		TenantHeader:    cfg.Upstream.TenantHeader,
+		Features: func(ctx context.Context) (proxy.Features, error) {
+			f, err := p.asker(cfg, upstream).Features(ctx)
+			return proxy.Features(f), err
+		},
 		LabelPolicy:        cfg.Upstream.LabelPolicy,
 		MaxIdleConnections: cfg.Upstream.MaxIdleConnections,
 
@@ -216,6 +220,9 @@ func limits(l config.Limits) proxy.Limits {
 		BodyBytes:          int64(l.MaxBodyBytes),
 		MaxRange:           l.MaxRange,
 		MaxPoints:          l.MaxPoints,
+		MaxSeries:          l.MaxSeries,
+		MaxSamplesRead:     l.MaxSamplesRead,
+		MaxQueryDuration:   l.MaxQueryDuration,
 		RequestsPerSecond:  l.RequestsPerSecond,
 		Burst:              l.Burst,
 		ConcurrentRequests: l.ConcurrentRequests,

@@ -85,6 +85,7 @@ func (l *live) start(ctx context.Context, fail func(error)) {
 	v := l.now.Load()
 	l.metrics.MustRegister(v.keys)
 	l.run(ctx, v.keys)
+	go v.proxy.AskFeatures(ctx)
 }
 
 func (l *live) run(ctx context.Context, k *keyring) {
@@ -164,6 +165,7 @@ func (l *live) reload(ctx, keys context.Context) bool {
 	l.reloads.WithLabelValues("success").Inc()
 	l.last.Set(1)
 	v.log.Info().Msg("settings reloaded")
+	go v.proxy.AskFeatures(keys)
 	if needs := needRestart(l.first, v.cfg); len(needs) > 0 {
 		l.last.Set(0)
 		v.log.Warn().Strs("settings", needs).Msg("these settings have changed since the start and take effect with a restart only")

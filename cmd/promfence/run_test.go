@@ -275,3 +275,15 @@ func TestHelpAndVersion(t *testing.T) {
 		}
 	}
 }
+
+// Limits of the upstream's engine that nobody enforces are warned of at the start, and
+// again when they are set later.
+func TestWarnsOfLimitsThatNobodyEnforces(t *testing.T) {
+	up := upstreamThat(t, false, "")
+	file := write(t, filepath.Join(t.TempDir(), "promfence.yaml"), []byte("limits: {max_series: 10}\n"))
+	basic := write(t, filepath.Join(t.TempDir(), "basic"), []byte("fence:secret"))
+	p := start(t, append(settings(authtest.NewIssuer(t), up), "PROMFENCE_CONFIG="+file, "PROMFENCE_UPSTREAM_BASIC_AUTH_FILE="+basic)...)
+	p.logged(t, "warn", "nobody enforces these limits", `"settings":["limits.max_series"]`)
+	write(t, file, []byte("limits: {max_samples_read: 10}\n"))
+	p.logged(t, "warn", "nobody enforces these limits", `"settings":["limits.max_samples_read"]`)
+}

@@ -19,8 +19,8 @@ const (
 )
 
 // Error is what a caller may know of an upstream's error; hidden tells that its text
-// is not among it.
-func Error(resp *http.Response) (e *apierr.Error, hidden bool) {
+// is not among it. Sent are limits that the upstream was asked to enforce.
+func Error(resp *http.Response, sent ...SentLimit) (e *apierr.Error, hidden bool) {
 	status := resp.StatusCode
 	var body struct{ Status, ErrorType, Error string }
 	raw := ErrorText(resp)
@@ -40,7 +40,10 @@ func Error(resp *http.Response) (e *apierr.Error, hidden bool) {
 		e.Status, e.Type, e.Message, hidden = http.StatusBadGateway, "bad_gateway", fixedSentence(status), true
 	default:
 		if !speaksOfQuery(status, body.ErrorType, body.Error) {
-			e.Message, hidden = limitSentence(said), true
+			e.Message, e.Limit = limitSentence(said, sent)
+			hidden = true
+		} else if text := settingAbove(e.Message, sent); text != "" {
+			e.Message = text
 		}
 		if e.Message == "" {
 			e.Message = fixedSentence(status)

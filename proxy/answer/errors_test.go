@@ -190,3 +190,30 @@ func TestAnErrorTypeIsOneOfPrometheus(t *testing.T) {
 		}
 	}
 }
+
+// Where the text names no number, the limits that went along with the query do. A
+// setting above the upstream's own limit is nobody's mistake but the operator's.
+func TestLimitsThatWereSentAreNamed(t *testing.T) {
+	const series, samples = "query would load too many series into memory in query execution", "query would read too many samples in query execution"
+	ours, theirs := answer.SentLimit{Param: "max_series", Value: "100", Setting: "max_series"}, answer.SentLimit{Param: "max_series", Value: "7"}
+	for _, tt := range []struct {
+		status      int
+		text        string
+		sent        []answer.SentLimit
+		want, limit string
+	}{
+		{422, series, nil, "the query selects more series than the upstream's limit allows: narrow it or shorten its range", ""},
+		{422, series, []answer.SentLimit{ours}, "the query selects more series than the upstream's limit allows (limits.max_series is 100): narrow it or shorten its range", "max_series"},
+		{422, series, []answer.SentLimit{theirs}, "the query selects more series than the upstream's limit allows (max_series is 7): narrow it or shorten its range", ""},
+		{422, samples, []answer.SentLimit{ours}, "the query reads more samples than the upstream's limit allows: narrow it or shorten its range", ""},
+		{400, "requested max_series of 100 exceeds the server limit of 50", []answer.SentLimit{ours}, "limits.max_series is 100, which is above the upstream's own limit of 50: the operator of promfence has to lower it", ""},
+		{400, "requested max_series of 100 exceeds the server limit of 50", []answer.SentLimit{theirs}, "requested max_series of 100 exceeds the server limit of 50", ""},
+		{400, "requested max_samples_read of 100 exceeds the server limit of 50", []answer.SentLimit{ours}, "requested max_samples_read of 100 exceeds the server limit of 50", ""},
+		{400, "requested max_series of 100 exceeds the server limit of 10.1.2.3:90", []answer.SentLimit{ours}, "requested max_series of 100 exceeds the server limit of 10.1.2.3:90", ""},
+	} {
+		errorType := map[int]string{422: "cost_limit", 400: "bad_data"}[tt.status]
+		if e, _ := answer.Error(response(tt.status, errorType, tt.text), tt.sent...); e.Message != tt.want || e.Limit != tt.limit || e.Status != tt.status || e.Type != errorType {
+			t.Errorf("%s with %v: %d %s %q, limit %q, want %q, %q", tt.text, tt.sent, e.Status, e.Type, e.Message, e.Limit, tt.want, tt.limit)
+		}
+	}
+}

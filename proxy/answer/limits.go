@@ -12,6 +12,21 @@ var durationText = regexp.MustCompile(`^\d{1,9}:\d{1,9}: (duration is NaN or inf
 type limit struct {
 	text     *regexp.Regexp
 	sentence string
+	param    string // the parameter that the limit may have come by, if the text names no number
+}
+
+// A SentLimit is a limit that went to the upstream as a parameter of the query.
+type SentLimit struct {
+	Param, Value string
+	Setting      string // of the section limits that gave it; empty = the caller did
+}
+
+// String says it as the caller or the operator wrote it.
+func (l SentLimit) String() string {
+	if l.Setting != "" {
+		return "limits." + l.Setting + " is " + l.Value
+	}
+	return l.Param + " is " + l.Value
 }
 
 const (
@@ -21,7 +36,14 @@ const (
 	busy     = ": try again later"
 )
 
-func limitText(text, sentence string) limit { return limit{regexp.MustCompile(text), sentence} }
+func limitText(text, sentence string) limit {
+	return limit{text: regexp.MustCompile(text), sentence: sentence}
+}
+
+// costText is limitText of a limit that a parameter may have named.
+func costText(text, sentence, param string) limit {
+	return limit{regexp.MustCompile(text), sentence, param}
+}
 
 // limits are looked through in this order: the general ones come last.
 var limits = []limit{
@@ -61,19 +83,46 @@ var limits = []limit{
 	limitText(`-search\.(max[A-Za-z]{1,40})`, "the query exceeds a limit of the upstream (limit -search.$1)"+narrow),
 
 	// Prometheus.
-	limitText(`^query would load too many series into memory in `, "the query selects more series than the upstream's limit allows"+narrow),
-	limitText(`^query would read too many samples in `, "the query reads more samples than the upstream's limit allows"+narrow),
-	limitText(`^(?:cost estimation exceeded the query duration limit|query cost duration exceeded)`, "the query took longer than the upstream's limit allows"+narrow),
+	costText(`^query would load too many series into memory in `, "the query selects more series than the upstream's limit allows", "max_series"),
+	costText(`^query would read too many samples in `, "the query reads more samples than the upstream's limit allows", "max_samples_read"),
+	costText(`^(?:cost estimation exceeded the query duration limit|query cost duration exceeded)`, "the query took longer than the upstream's limit allows", "max_query_duration"),
 	limitText(`requested (max_[a-z_]{1,30}) of (?:`+duration+`|`+number+`) exceeds the server limit of (?:`+duration+`|`+number+`)`, "the parameter $1 of $2$3 is above the upstream's limit of $4$5"),
 	limitText(`exceeded sample limit \(`+number+`\)`, "the query reads more samples than the upstream allows (limit $1)"+narrow),
 	limitText(`(?i)too many concurrent (?:queries|requests)|max(?:imum)? (?:number of )?concurrent queries`, "the upstream's limit on concurrent queries is reached"+busy),
 }
 
-// limitSentence says which limit of the upstream a query hit, or nothing.
-func limitSentence(text string) string {
+// limitSentence says which limit of the upstream a query hit, or nothing. The setting is
+// promfence's that gave the limit, if one did.
+func limitSentence(text string, sent []SentLimit) (sentence, setting string) {
 	for _, l := range limits {
-		if m := l.text.FindStringSubmatchIndex(text); m != nil {
-			return string(l.text.ExpandString(nil, l.sentence, text, m))
+		m := l.text.FindStringSubmatchIndex(text)
+		if m == nil {
+			continue
+		}
+		sentence = string(l.text.ExpandString(nil, l.sentence, text, m))
+		if l.param == "" {
+			return sentence, ""
+		}
+		for _, s := range sent {
+			if s.Param == l.param {
+				sentence, setting = sentence+" ("+s.String()+")", s.Setting
+			}
+		}
+		return sentence + narrow, setting
+	}
+	return "", ""
+}
+
+// aboveCeiling is what Prometheus says of a limit above its own. It takes none of these.
+var aboveCeiling = regexp.MustCompile(`^requested (max_[a-z_]{1,30}) of [^ ]{1,64} exceeds the server limit of ([0-9a-zµ.]{1,64})$`)
+
+// settingAbove says that a setting of promfence's is above the upstream's own limit, or
+// nothing. The caller has sent nothing of the kind, and can do nothing about it.
+func settingAbove(text string, sent []SentLimit) string {
+	m := aboveCeiling.FindStringSubmatch(text)
+	for _, s := range sent {
+		if m != nil && s.Setting != "" && s.Param == m[1] {
+			return s.String() + ", which is above the upstream's own limit of " + m[2] + ": the operator of promfence has to lower it"
 		}
 	}
 	return ""

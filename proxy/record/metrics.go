@@ -124,10 +124,11 @@ func register[C prometheus.Collector](r prometheus.Registerer, c *C) {
 	}
 }
 
-// limits are the settings that refuse, without their section: the values of a label.
+// limits are the settings that refuse, without their section: the values of a label. By
+// the last three the upstream refuses.
 var limits = []string{
 	"requests_per_second", "concurrent_requests", "max_query_bytes", "max_query_depth", "max_query_terms",
-	"max_selectors", "max_body_bytes", "max_range", "max_points",
+	"max_selectors", "max_body_bytes", "max_range", "max_points", "max_series", "max_samples_read", "max_query_duration",
 }
 
 // probeResults are what a question for what a label policy forbids may show: that did

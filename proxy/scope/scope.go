@@ -14,6 +14,8 @@
 //   - A [Dataless] rule is for rows whose answer holds nobody's data.
 //   - A [Writing] rule is for rows that change a silence: nothing is sent that would
 //     change one which nobody has looked at.
+//   - A limit of the upstream's engine is the stricter of the caller's and promfence's
+//     ([Engine]).
 //   - promfence's own questions are [Everything]: what the label policy allows.
 //   - The zero values of all of them are refused, here and by who sends.
 package scope
@@ -22,6 +24,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy/apierr"
@@ -39,8 +42,9 @@ type Request struct {
 	body     []byte
 	hasBody  bool
 	conflict string
-	silence  bool   // the body is one
-	unseen   string // the silence that must be seen before this is sent
+	ours     []string // parameters that promfence added, or in whose caller's place it put its own
+	silence  bool     // the body is one
+	unseen   string   // the silence that must be seen before this is sent
 }
 
 // IsZero reports whether the request is the zero value, which nobody narrowed.
@@ -59,6 +63,10 @@ func (r Request) Conflict() string { return r.conflict }
 // Param returns a parameter as it is sent.
 func (r Request) Param(name string) (value string, ok bool) { return r.params.Lookup(name) }
 
+// Ours reports whether a parameter is promfence's own: the caller sent none, or one that
+// is less strict.
+func (r Request) Ours(name string) bool { return slices.Contains(r.ours, name) }
+
 // Form spells the parameters as a query string or form.
 func (r Request) Form() string { return r.params.encode() }
 
@@ -69,6 +77,7 @@ func (r Request) Body() (body []byte, ok bool) { return r.body, r.hasBody }
 type Input struct {
 	Enforcer *promql.Enforcer // of the caller's label policy
 	Limits   Limits
+	Engine   Engine   // what is asked of the upstream's, of rows that know its parameters
 	Known    []string // the parameters that the row knows
 	Params   Params   // those that were sent: a rule takes them over
 	Body     []byte   // of remote read, compressed, or a silence
@@ -114,7 +123,11 @@ func (r Rule) Narrow(in Input) (Request, error) {
 	if err == nil {
 		ps, err = checkTimes(ps, in, b)
 	}
-	return made(Request{labels: in.Enforcer.Labels(), params: ps, conflict: b.Conflict()}, err)
+	var ours []string
+	if err == nil {
+		ps, ours, err = in.Engine.addTo(ps, in.Known)
+	}
+	return made(Request{labels: in.Enforcer.Labels(), params: ps, ours: ours, conflict: b.Conflict()}, err)
 }
 
 // IsBody reports whether the rule narrows a remote-read body instead of parameters.

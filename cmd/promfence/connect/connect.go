@@ -1,4 +1,5 @@
-// Package connect asks an upstream what it is, for promfence check --connect.
+// Package connect asks an upstream what it is, for promfence check --connect, and what
+// its query engine can do.
 //
 // It stops one threat: settings without a mistake in front of a server that they
 // were not meant for, which shows as empty panels or as an outage once tenants rely
@@ -83,6 +84,30 @@ func (u Upstream) askLabel(ctx context.Context, client *http.Client, a *Answer) 
 	}
 	a.Values, a.More = len(values), len(values) >= mostValues
 	return err
+}
+
+// Features are what an upstream says of its query engine at /api/v1/features.
+type Features struct {
+	QueryCost  bool `json:"query_cost"`  // it enforces max_series, max_samples_read and max_query_duration
+	QueryStats bool `json:"query_stats"` // it may tell what a query read
+}
+
+// Features asks for them. A server that does not know the path has none.
+func (u Upstream) Features(ctx context.Context) (Features, error) {
+	client := u.client()
+	defer client.CloseIdleConnections()
+	found, err := u.get(ctx, client, "/api/v1/features", nil)
+	if status, ok := errors.AsType[statusError](err); ok {
+		switch int(status) {
+		case http.StatusNotFound, http.StatusMethodNotAllowed, http.StatusBadRequest:
+			return Features{}, nil
+		}
+	}
+	var features struct{ API Features }
+	if err == nil && json.Unmarshal(found.Data, &features) != nil {
+		err = errors.New("/api/v1/features: want the features of a Prometheus; what answers there is something else")
+	}
+	return features.API, err
 }
 
 // name tells the servers apart by what each of them says of itself.

@@ -221,3 +221,31 @@ func TestAnUpstreamBehindASocket(t *testing.T) {
 		t.Errorf("%+v, %v", got, err)
 	}
 }
+
+// Where the upstream says nothing of its engine, it enforces nothing; where it cannot be
+// asked, nobody knows.
+func TestFeaturesOfTheEngine(t *testing.T) {
+	for name, tt := range map[string]struct {
+		answer any
+		want   connect.Features
+		err    string
+	}{
+		"Prometheus 3.16 with query-cost":      {`{"status":"success","data":{"api":{"query_cost":true,"query_stats":true},"promql":{"by":true}}}`, connect.Features{QueryCost: true, QueryStats: true}, ""},
+		"and without":                          {`{"status":"success","data":{"api":{"query_cost":false,"query_stats":true}}}`, connect.Features{QueryStats: true}, ""},
+		"an older one":                         {`{"status":"success","data":{"api":{}}}`, connect.Features{}, ""},
+		"features without an API":              {`{"status":"success","data":{}}`, connect.Features{}, ""},
+		"one elsewhere says nothing":           {`{"status":"success","data":{"promql":{"query_cost":true}}}`, connect.Features{}, ""},
+		"a server without the path":            {404, connect.Features{}, ""},
+		"one that calls that a bad request":    {400, connect.Features{}, ""},
+		"one that refuses promfence":           {403, connect.Features{}, "want credentials"},
+		"one that is broken":                   {502, connect.Features{}, "answers 502"},
+		"a page":                               {"<html>", connect.Features{}, "want Prometheus's JSON"},
+		"features of another form":             {`{"status":"success","data":{"api":{"query_cost":"true"}}}`, connect.Features{}, "want the features of a Prometheus"},
+		"an error beside features that it has": {`{"status":"error","data":{"api":{"query_cost":true}}}`, connect.Features{}, "want Prometheus's JSON"},
+	} {
+		got, err := connect.Upstream{URL: start(t, server{"/api/v1/features": tt.answer})}.Features(t.Context())
+		if got != tt.want || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
+			t.Errorf("%s: %+v, %v, want %+v, %q", name, got, err, tt.want, tt.err)
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package proxy_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/promfence/promfence/proxy"
+)
+
+// bounded sets the limits of the engine in front of an upstream that says this of itself.
+func bounded(ask func(context.Context) (proxy.Features, error)) func(*proxy.Options) {
+	return func(o *proxy.Options) {
+		o.Features = ask
+		o.Limits.MaxSeries, o.Limits.MaxSamplesRead, o.Limits.MaxQueryDuration = 100, 1000, 30*time.Second
+	}
+}
+
+func says(f proxy.Features, err error) func(context.Context) (proxy.Features, error) {
+	return func(context.Context) (proxy.Features, error) { return f, err }
+}
+
+// engineParams are the parameters of a form that the engine reads.
+func engineParams(form url.Values) url.Values {
+	got := url.Values{}
+	for _, name := range []string{"max_series", "max_samples_read", "max_query_duration", "stats"} {
+		if v, ok := form[name]; ok {
+			got[name] = v
+		}
+	}
+	return got
+}
+
+// The limits of the engine are sent where the upstream enforces them, and where nobody
+// could ask: they do no harm to who ignores them.
+func TestLimitsOfTheEngineAreSentWhereTheyAreEnforced(t *testing.T) {
+	enforced := url.Values{"max_series": {"100"}, "max_samples_read": {"1000"}, "max_query_duration": {"30s"}}
+	rows := map[string]bool{
+		"/api/v1/query?query=up": true, "/api/v1/query_range?query=up&start=1&end=2&step=1": true,
+		"/api/v1/query_cost?query=up": true, "/api/v1/query_range_cost?query=up&start=1&end=2&step=1": true,
+		"/api/v1/labels": false, "/api/v1/series?match[]=up": false, "/api/v1/query_exemplars?query=up": false, "/api/v1/query_explain?query=up": false,
+	}
+	for _, tt := range []struct {
+		name   string
+		change func(*proxy.Options)
+		want   url.Values
+	}{
+		{"it enforces them", bounded(says(proxy.Features{QueryCost: true}, nil)), enforced},
+		{"it does not", bounded(says(proxy.Features{}, nil)), url.Values{}},
+		{"it cannot be asked", bounded(says(proxy.Features{}, errors.New("down"))), enforced},
+		{"an error counts, whatever is said beside it", bounded(says(proxy.Features{}, context.DeadlineExceeded)), enforced},
+		{"nobody can ask", bounded(nil), enforced},
+		{"there are no limits", func(o *proxy.Options) {
+			o.Features = func(context.Context) (proxy.Features, error) {
+				t.Error("the upstream was asked")
+				return proxy.Features{QueryCost: true}, nil
+			}
+		}, url.Values{}},
+	} {
+		f := newFence(t, tt.change)
+		f.Proxy.AskFeatures(t.Context())
+		for row, priced := range rows {
+			want := url.Values{}
+			if priced {
+				want = tt.want
+			}
+			if resp, body := f.Get(t, row); resp.StatusCode != http.StatusOK {
+				t.Errorf("%s, %s: %d %s", tt.name, row, resp.StatusCode, body)
+			}
+			if diff := cmp.Diff(want, engineParams(f.Asked()[0].form(t))); diff != "" {
+				t.Errorf("%s, %s (-want +got):\n%s", tt.name, row, diff)
+			}
+		}
+	}
+}
+
+// What a caller sends is held against the setting; what cannot be is refused.
+func TestACallersLimitOfTheEngineIsHeldAgainstTheSetting(t *testing.T) {
+	f := newFence(t, bounded(says(proxy.Features{QueryCost: true}, nil)))
+	f.Get(t, "/api/v1/query?query=up&max_series=99&max_samples_read=5000&max_query_duration=1")
+	want := url.Values{"max_series": {"99"}, "max_samples_read": {"1000"}, "max_query_duration": {"1"}}
+	if diff := cmp.Diff(want, engineParams(f.Asked()[0].form(t))); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	resp, body := f.Get(t, "/api/v1/query?query=up&max_series=many")
+	wantError(t, resp, body, http.StatusBadRequest, "bad_data", `invalid parameter "max_series": cannot compare "many" with another limit`)
+	if asked := f.Asked(); len(asked) != 0 {
+		t.Errorf("the upstream was asked %v", asked)
+	}
+}
+
+// An upstream may be replaced by another, and one that was down comes back.
+func TestTheUpstreamIsAskedAgainForItsFeatures(t *testing.T) {
+	var asked atomic.Int32
+	var said atomic.Pointer[proxy.Features] // nil = it is down
+	f := newFence(t, bounded(func(context.Context) (proxy.Features, error) {
+		asked.Add(1)
+		if s := said.Load(); s != nil {
+			return *s, nil
+		}
+		return proxy.Features{}, errors.New("down")
+	}))
+	steps := []struct {
+		after time.Duration
+		said  *proxy.Features
+		asked int32
+		log   string
+	}{
+		{0, nil, 1, "could not be asked"},
+		{9 * time.Second, nil, 1, ""},
+		{2 * time.Second, nil, 2, ""}, // it was said before
+		{11 * time.Second, &proxy.Features{}, 3, "nobody enforces these limits"},
+		{59 * time.Second, &proxy.Features{QueryCost: true}, 3, ""},
+		{2 * time.Second, &proxy.Features{QueryCost: true}, 4, "the upstream enforces these limits"},
+		{59 * time.Second, nil, 4, ""},
+		{2 * time.Second, &proxy.Features{}, 5, "nobody enforces these limits"},
+	}
+	synctest.Test(t, func(t *testing.T) {
+		for i, step := range steps {
+			time.Sleep(step.after)
+			said.Store(step.said)
+			before := len(f.Log.String())
+			f.Proxy.AskFeatures(t.Context())
+			news := f.Log.String()[before:]
+			if asked.Load() != step.asked || (news == "") != (step.log == "") || !strings.Contains(news, step.log) {
+				t.Errorf("step %d: asked %d times, want %d; the log says %q, want %q", i, asked.Load(), step.asked, news, step.log)
+			}
+			if news != "" && !strings.Contains(news, `"settings":["limits.max_series","limits.max_samples_read","limits.max_query_duration"]`) {
+				t.Errorf("step %d: the log names no settings: %s", i, news)
+			}
+		}
+		time.Sleep(2 * time.Minute) // what is kept goes
+	})
+}
+
+// A query that hits a limit of promfence's is told which, and it counts.
+func TestAnErrorNamesTheSettingThatTheEngineEnforced(t *testing.T) {
+	for _, tt := range []struct {
+		name, sent string
+		status     int
+		errorType  string
+		text, want string
+		counted    float64
+	}{
+		{"the setting", "", 422, "cost_limit", "query would load too many series into memory in query execution", "the query selects more series than the upstream's limit allows (limits.max_series is 100): narrow it", 1},
+		{"the caller's own", "&max_series=7", 422, "cost_limit", "query would load too many series into memory in query execution", "limit allows (max_series is 7): narrow it", 0},
+		{"another limit", "&max_series=7", 422, "cost_limit", "query would read too many samples in query execution", "limit allows (limits.max_samples_read is 1000): narrow it", 0},
+		{"a setting above the upstream's", "", 400, "bad_data", "requested max_series of 100 exceeds the server limit of 50", "limits.max_series is 100, which is above the upstream's own limit of 50: the operator of promfence has to lower it", 0},
+		{"a caller's above the upstream's", "&max_series=60", 400, "bad_data", "requested max_series of 60 exceeds the server limit of 50", "requested max_series of 60 exceeds the server limit of 50", 0},
+	} {
+		f := newFence(t, bounded(says(proxy.Features{QueryCost: true}, nil)))
+		f.Answer(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(tt.status)
+			_, _ = io.WriteString(w, `{"status":"error","errorType":"`+tt.errorType+`","error":"`+tt.text+`"}`)
+		})
+		resp, body := f.Get(t, "/api/v1/query?query=up"+tt.sent)
+		wantError(t, resp, body, tt.status, tt.errorType, tt.want)
+		if n := rejected(t, f, "max_series"); n != tt.counted {
+			t.Errorf("%s: %v are counted, want %v", tt.name, n, tt.counted)
+		}
+	}
+}
