@@ -22,7 +22,7 @@ var answerHeaders = []string{"Content-Type", "Content-Encoding", "Content-Length
 var nosniff = []string{"nosniff"}
 
 // Take narrows an answer and gives the caller those of its headers that are on the
-// list. It is upstream.Taker's.
+// list. It is upstream.Taker's; ReverseProxy, which would copy all headers, finds none.
 func (x *exchange) Take(resp *http.Response) error {
 	if err := x.proxy.narrow(resp, x); err != nil {
 		return err
@@ -42,6 +42,7 @@ func (x *exchange) Take(resp *http.Response) error {
 		h["Content-Type"] = answer.Unnamed(x.route.Formats) // net/http would guess, and might find HTML
 	}
 	h["X-Content-Type-Options"] = nosniff
+	resp.Header = nil
 	return nil
 }
 

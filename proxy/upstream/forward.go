@@ -3,7 +3,10 @@ package upstream
 import (
 	"context"
 	"io"
+	"log"
 	"net/http"
+	"net/http/httputil"
+	"net/url"
 )
 
 // A Taker waits for the answer to a call. It is the ResponseWriter of its caller.
@@ -11,8 +14,8 @@ type Taker interface {
 	http.ResponseWriter
 
 	// Take looks at an answer before a byte of it leaves. It sets the headers that the
-	// caller gets, and may replace the body. Its error is the answer that the caller
-	// gets instead.
+	// caller gets and takes all out of the answer, and may replace its body. Its error
+	// is the answer that the caller gets instead.
 	Take(*http.Response) error
 
 	// Fail answers with an error: Take's, or why there is no answer.
@@ -20,48 +23,31 @@ type Taker interface {
 }
 
 // Forward sends a call and hands over the answer. It is a caller's only way to the
-// upstream. Of an answer nothing passes but its status, its body, and the headers that
-// Take sets: no trailers, no informational answers, no other protocol.
+// upstream. ReverseProxy gets a request that holds nothing: what it copies, adds or
+// passes on of one (X-Forwarded-For, upgrades, informational answers) has nothing to
+// work on, and Rewrite puts the call's request in its place, as it was spelled.
 func (c *Client) Forward(ctx context.Context, call Call, to Taker) {
-	resp, err := c.Ask(ctx, call)
+	r, err := c.request(ctx, call)
 	if err != nil {
 		to.Fail(err)
 		return
 	}
-	raw := resp.Body
-	defer raw.Close()
-	if err := to.Take(resp); err != nil {
-		to.Fail(err)
-		return
+	reverse := httputil.ReverseProxy{
+		Rewrite:        func(p *httputil.ProxyRequest) { p.Out = r },
+		Transport:      &c.transports[call.Kind],
+		BufferPool:     &c.buffers,
+		ModifyResponse: to.Take,
+		ErrorHandler:   fail,
+		ErrorLog:       noLog, // the access line has it all
 	}
-	to.WriteHeader(resp.StatusCode)
-	if err := c.copyBody(to, resp); err != nil {
-		panic(http.ErrAbortHandler) // only a connection that breaks tells the caller
-	}
+	shell := &http.Request{URL: nowhere}
+	reverse.ServeHTTP(to, shell.WithContext(ctx))
 }
 
-// copyBody hands over a body part by part. Parts of an answer without a length leave
-// at once: its upstream may pause between them.
-func (c *Client) copyBody(to http.ResponseWriter, resp *http.Response) error {
-	defer resp.Body.Close()
-	buf := c.buffers.Get()
-	defer c.buffers.Put(buf)
-	for {
-		n, err := resp.Body.Read(buf)
-		if n > 0 {
-			if _, err := to.Write(buf[:n]); err != nil {
-				return err
-			}
-		}
-		if err == io.EOF { // nothing that wraps it: that is an answer which broke off
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if n > 0 && resp.ContentLength < 0 {
-			_ = http.NewResponseController(to).Flush() // the next write says what is wrong
-		}
+// fail is the way of an error to the taker, who is the ResponseWriter, too.
+func fail(to http.ResponseWriter, _ *http.Request, err error) {
+	if to, ok := to.(Taker); ok { // Forward hands over nothing else
+		to.Fail(err)
 	}
 }
 
@@ -72,4 +58,28 @@ func (c *Client) Ask(ctx context.Context, call Call) (*http.Response, error) {
 		return nil, err
 	}
 	return c.send(r, call.Kind)
+}
+
+var (
+	nowhere = &url.URL{}
+	noLog   = log.New(io.Discard, "", 0)
+)
+
+// A transport is how ReverseProxy reaches the upstream.
+type transport struct {
+	client *Client
+	kind   Kind
+}
+
+// RoundTrip sends a request that Rewrite has put in its place. It hands over a copy
+// of the response, so that trailers, which arrive after the headers were narrowed,
+// are filled into one that nobody reads.
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.client.send(r, t.kind)
+	if err != nil {
+		return nil, err
+	}
+	detached := *resp
+	detached.Trailer = nil
+	return &detached, nil
 }

@@ -19,7 +19,7 @@
 // query that its upstream died of is not sent to the next one.
 //
 // What is sent is a [Call]: its request was narrowed, or this package refuses it. Only
-// here are requests to the upstream made.
+// here are requests to the upstream made, and only here is there a ReverseProxy.
 package upstream
 
 import (
@@ -89,7 +89,8 @@ type Client struct {
 	tenantHeader string
 	labelPolicy  bool
 
-	buffers bufferPool
+	transports [kinds]transport
+	buffers    bufferPool
 }
 
 // New makes a Client. It connects when there is something to send.
@@ -98,6 +99,9 @@ func New(o Options) *Client {
 		network: "tcp", timeout: o.Timeout, pool: pool{most: o.MaxIdleConnections},
 		target: o.URL, prefix: strings.TrimRight(o.URL.EscapedPath(), "/"),
 		header: o.Header, tenantHeader: http.CanonicalHeaderKey(o.TenantHeader), labelPolicy: o.LabelPolicy,
+	}
+	for kind := range c.transports {
+		c.transports[kind] = transport{c, Kind(kind)}
 	}
 	if o.URL.Scheme == "unix" { // the path is the socket's
 		c.network, c.address = "unix", o.URL.Path
