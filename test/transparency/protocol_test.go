@@ -81,8 +81,8 @@ func (s *slow) lag(t *testing.T, req *http.Request, want string) time.Duration {
 	return took
 }
 
-// What a slow upstream has begun to send is at the caller's within 20 ms, long
-// before the end of it.
+// What a slow upstream has begun to send is at the caller's long before the end of
+// it, which the upstream sends only then, and is not kept for an interval of ours.
 func TestASlowAnswerStreams(t *testing.T) {
 	for name, tt := range map[string]struct{ method, path, kind, encoding, begin, end string }{
 		"a query": {
@@ -102,7 +102,8 @@ func TestASlowAnswerStreams(t *testing.T) {
 			s := newSlow(t, tt.kind, tt.begin, tt.end)
 			f := fence.Before(t, s.URL)
 			token := f.Token(t, "acme")
-			// The best of some: a test's machine has other things to do.
+			// The best of some, and far above the 20 ms that it takes at most: a test's
+			// machine has other things to do.
 			best := map[string]time.Duration{}
 			for range 10 {
 				for _, base := range []string{s.URL, f.URL} {
@@ -118,7 +119,7 @@ func TestASlowAnswerStreams(t *testing.T) {
 					}
 				}
 			}
-			if later := best[f.URL] - best[s.URL]; later > 20*time.Millisecond {
+			if later := best[f.URL] - best[s.URL]; later > 200*time.Millisecond {
 				t.Errorf("the first byte is %s later than the upstream's", later)
 			}
 			t.Logf("direct %s, through promfence %s", best[s.URL], best[f.URL])
