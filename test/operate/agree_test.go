@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/common/promslog"
 	prometheus "github.com/prometheus/prometheus/config"
+	networking "k8s.io/api/networking/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/promfence/promfence/config"
@@ -102,6 +103,68 @@ func TestREADMEValuesInstall(t *testing.T) {
 			t.Errorf("no datasource leads to the Service %s", c.service.Name)
 		}
 	}
+}
+
+// What the deploying docs say of Thanos's own metrics behind loopback is a container
+// that the chart takes, which listens for nobody, and settings that an agent reads.
+func TestREADMEAgentReadsThanosOnLoopback(t *testing.T) {
+	blocks := func(kind string) [][]string {
+		return regexp.MustCompile("(?ms)^```yaml\n# "+kind+".yaml[^\n]*\n(.*?)^```$").FindAllStringSubmatch(page(t, deploy+"README.md"), -1)
+	}
+	agents, values := blocks("agent"), blocks("values")
+	if len(agents) != 1 {
+		t.Fatalf("%d agents", len(agents))
+	}
+	args := []string{"template", "metrics", chart, "--namespace", "monitoring"}
+	for _, text := range []string{values[len(values)-1][1], agents[0][1]} {
+		path := filepath.Join(t.TempDir(), "values.yaml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		args = append(args, "--values", path)
+	}
+	out, err := helm(t, args...)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	c := declaredIn(t, "agent.yaml", out)
+	c.checkPod(t, nil)
+	beside := c.deployment.Spec.Template.Spec.InitContainers
+	if len(beside) != 2 || beside[0].Name != "thanos-query" || beside[1].Name != "agent" {
+		t.Fatalf("beside promfence: %+v", beside)
+	}
+	for _, m := range c.dashboards {
+		agent, err := prometheus.Load(m.Data["agent.yml"], promslog.NewNopLogger())
+		if err != nil {
+			t.Fatal(err)
+		}
+		scrapes, err := agent.GetScrapeConfigs()
+		if err != nil || len(scrapes) != 1 || len(agent.RemoteWriteConfigs) != 1 || !strings.Contains(m.Data["agent.yml"], strings.TrimPrefix(beside[0].Args[1], "--http-address=")) {
+			t.Errorf("%v, %d jobs\n%s", err, len(scrapes), m.Data["agent.yml"])
+		}
+	}
+	if len(c.dashboards) != 1 {
+		t.Errorf("%d ConfigMaps of an agent", len(c.dashboards))
+	}
+}
+
+// A policy for an upstream in another namespace lets in the chart's pods of promfence's
+// namespace: one peer with both selectors, since two would let in either.
+func TestREADMEClosesAnUpstreamOfAnotherNamespace(t *testing.T) {
+	found := regexp.MustCompile("(?ms)^```yaml\n# networkpolicy.yaml[^\n]*\n(.*?)^```$").FindStringSubmatch(page(t, deploy+"README.md"))
+	if found == nil {
+		t.Fatal("no policy")
+	}
+	is := strictly[networking.NetworkPolicy](t, "networkpolicy.yaml", found[1])
+	c := rendered(t, chart+"/ci/minimal-values.yaml")
+	if is.Namespace == c.service.Namespace || len(is.Spec.Ingress) != 1 || len(is.Spec.Ingress[0].From) != 1 || is.Spec.PolicyTypes[0] != networking.PolicyTypeIngress {
+		t.Fatalf("%+v", is)
+	}
+	from := is.Spec.Ingress[0].From[0]
+	if from.NamespaceSelector == nil || from.NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"] != c.service.Namespace {
+		t.Errorf("it lets in %+v", from)
+	}
+	c.wantSelected(t, from.PodSelector)
 }
 
 // The compose file is not run here: it is read, and what it gives to promfence and to
