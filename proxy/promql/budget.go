@@ -105,8 +105,8 @@ func (b *Budget) charge(query string) error {
 	}
 	lexer := parser.Lex(query)
 	depth, regexpNext := 0, false
+	var item parser.Item // one for all: the lexer keeps its address
 	for {
-		var item parser.Item
 		lexer.NextItem(&item)
 		switch t := item.Typ; {
 		case t == parser.ERROR:

@@ -19,39 +19,38 @@ type spelling struct {
 	loose         bool // these, fractions of milliseconds, or values that fill gaps
 }
 
-// spellingOf looks at a parsed query whose nodes are all known.
-func spellingOf(expr parser.Expr) (s spelling) {
-	durations := func(all ...time.Duration) {
-		for _, d := range all {
-			s.loose = s.loose || d%time.Millisecond != 0
+// add looks at a node of a parsed query.
+func (s *spelling) add(node parser.Node) {
+	switch n := node.(type) {
+	case *parser.VectorSelector:
+		s.durations(n.OriginalOffset)
+		s.expressions(n.OriginalOffsetExpr)
+	case *parser.MatrixSelector:
+		s.durations(n.Range)
+		s.expressions(n.RangeExpr)
+	case *parser.SubqueryExpr:
+		s.durations(n.Range, n.Step, n.OriginalOffset)
+		s.expressions(n.RangeExpr, n.StepExpr, n.OriginalOffsetExpr)
+	case *parser.BinaryExpr:
+		if m := n.VectorMatching; m != nil {
+			s.loose = s.loose || m.FillValues.LHS != nil || m.FillValues.RHS != nil
 		}
 	}
-	expressions := func(all ...*parser.DurationExpr) {
-		for _, d := range all {
-			if d != nil {
-				s.durationTerms += durationTerms(d)
-				s.loose = true
-			}
+}
+
+func (s *spelling) durations(all ...time.Duration) {
+	for _, d := range all {
+		s.loose = s.loose || d%time.Millisecond != 0
+	}
+}
+
+func (s *spelling) expressions(all ...*parser.DurationExpr) {
+	for _, d := range all {
+		if d != nil {
+			s.durationTerms += durationTerms(d)
+			s.loose = true
 		}
 	}
-	_ = parser.Walk(visitor(func(node parser.Node, _ []parser.Node) { // no visitor of ours fails
-		switch n := node.(type) {
-		case *parser.VectorSelector:
-			durations(n.OriginalOffset)
-			expressions(n.OriginalOffsetExpr)
-		case *parser.MatrixSelector:
-			durations(n.Range)
-			expressions(n.RangeExpr)
-		case *parser.SubqueryExpr:
-			durations(n.Range, n.Step, n.OriginalOffset)
-			expressions(n.RangeExpr, n.StepExpr, n.OriginalOffsetExpr)
-		case *parser.BinaryExpr:
-			if m := n.VectorMatching; m != nil {
-				s.loose = s.loose || m.FillValues.LHS != nil || m.FillValues.RHS != nil
-			}
-		}
-	}), expr, nil)
-	return s
 }
 
 func durationTerms(e parser.Expr) int {

@@ -52,7 +52,7 @@ func TestNodesThatAreNotKnownAreRefused(t *testing.T) {
 		"a statement":               &parser.EvalStmt{},
 		"a range over nothing else": &parser.MatrixSelector{},
 	} {
-		_, err := walker(func(*parser.VectorSelector) error { return nil }).Visit(node, nil)
+		_, err := (&walker{selector: func(*parser.VectorSelector) error { return nil }}).Visit(node, nil)
 		if err == nil || apierr.From(err).Status != http.StatusInternalServerError {
 			t.Errorf("%s: %v", name, err)
 		}

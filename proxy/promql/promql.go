@@ -84,20 +84,27 @@ func (e *Enforcer) expression(query string, b *Budget) (string, error) {
 		return "", refusedByParser(err)
 	}
 	var originals [][]*labels.Matcher
-	err = eachSelector(expr, func(vs *parser.VectorSelector) error {
-		enforced, err := e.Enforce(vs.LabelMatchers, b)
-		originals = append(originals, vs.LabelMatchers)
-		vs.LabelMatchers = enforced
-		return err
-	})
+	var read reach
+	var meant spelling
+	err = parser.Walk(&walker{
+		selector: func(vs *parser.VectorSelector) error {
+			enforced, err := e.Enforce(vs.LabelMatchers, b)
+			originals = append(originals, vs.LabelMatchers)
+			vs.LabelMatchers = enforced
+			return err
+		},
+		measure: func(node parser.Node, path []parser.Node) {
+			read.add(node, path)
+			meant.add(node)
+		},
+	}, expr, nil)
 	if err != nil {
 		return "", err
 	}
 	if err := e.ChargeSelectors(len(originals), b); err != nil {
 		return "", err
 	}
-	b.reach = b.reach.plus(reachOf(expr))
-	meant := spellingOf(expr)
+	b.reach = b.reach.plus(read)
 	if meant.durationTerms > maxDurationTerms {
 		return "", apierr.BadData("the durations of the query have too many terms: at most %d are accepted", maxDurationTerms)
 	}

@@ -29,44 +29,33 @@ func (r reach) minus(o reach) reach {
 	return reach{r.window - o.window, r.points - o.points, r.ranges - o.ranges, r.subqueries - o.subqueries}
 }
 
-// reachOf measures a parsed query whose nodes are all known. offset and @ move
-// a window in time and do not make it longer.
-func reachOf(expr parser.Expr) (r reach) {
-	_ = parser.Walk(visitor(func(node parser.Node, path []parser.Node) { // no visitor of ours fails
-		var window time.Duration
-		switch n := node.(type) {
-		case *parser.MatrixSelector:
-			window = n.Range
-			if n.RangeExpr != nil {
-				r.ranges++
-			}
-		case *parser.SubqueryExpr:
-			window = n.Range
-			if n.RangeExpr != nil || n.StepExpr != nil {
-				r.subqueries++
-			}
-			if n.Step > 0 {
-				r.points = max(r.points, int64(n.Range/n.Step))
-			}
-		default:
-			return
+// add measures a node of a parsed query; path is what stands above it. offset and @
+// move a window in time and do not make it longer.
+func (r *reach) add(node parser.Node, path []parser.Node) {
+	var window time.Duration
+	switch n := node.(type) {
+	case *parser.MatrixSelector:
+		window = n.Range
+		if n.RangeExpr != nil {
+			r.ranges++
 		}
-		for _, above := range path {
-			if s, ok := above.(*parser.SubqueryExpr); ok {
-				window = saturated(window, s.Range)
-			}
+	case *parser.SubqueryExpr:
+		window = n.Range
+		if n.RangeExpr != nil || n.StepExpr != nil {
+			r.subqueries++
 		}
-		r.window = max(r.window, window)
-	}), expr, nil)
-	return r
-}
-
-type visitor func(node parser.Node, path []parser.Node)
-
-// Visit never fails.
-func (v visitor) Visit(node parser.Node, path []parser.Node) (parser.Visitor, error) {
-	v(node, path)
-	return v, nil
+		if n.Step > 0 {
+			r.points = max(r.points, int64(n.Range/n.Step))
+		}
+	default:
+		return
+	}
+	for _, above := range path {
+		if s, ok := above.(*parser.SubqueryExpr); ok {
+			window = saturated(window, s.Range)
+		}
+	}
+	r.window = max(r.window, window)
 }
 
 // saturated adds durations that are not negative.

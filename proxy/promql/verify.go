@@ -88,7 +88,8 @@ func (v *verifier) sameSelector(a, b *parser.VectorSelector) bool {
 // enforcedOnce reports whether got is the original matchers, without any that equals
 // a wanted one, and the wanted ones: each as often as that makes it.
 func enforcedOnce(wanted, original, got []*labels.Matcher) bool {
-	expected := make([]*labels.Matcher, 0, len(original)+len(wanted))
+	const few = 8 // most selectors have no more: they need no allocation
+	expected := make([]*labels.Matcher, 0, few)
 	for _, m := range original {
 		if !slices.ContainsFunc(wanted, func(w *labels.Matcher) bool { return sameMatcher(m, w) }) {
 			expected = append(expected, m)
@@ -98,7 +99,7 @@ func enforcedOnce(wanted, original, got []*labels.Matcher) bool {
 	if len(expected) != len(got) {
 		return false
 	}
-	got = slices.Clone(got)
+	got = append(make([]*labels.Matcher, 0, few), got...)
 	slices.SortFunc(expected, compareMatchers)
 	slices.SortFunc(got, compareMatchers)
 	return slices.EqualFunc(expected, got, sameMatcher)

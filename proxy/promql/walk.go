@@ -10,21 +10,28 @@ import (
 	"github.com/promfence/promfence/proxy/apierr"
 )
 
-// eachSelector visits every selector that an expression holds, wherever it
-// stands: in an aggregation's parameter as well as in its argument.
-func eachSelector(expr parser.Expr, visit func(*parser.VectorSelector) error) error {
-	return parser.Walk(walker(visit), expr, nil)
+// A walker visits every node of an expression once.
+type walker struct {
+	selector func(*parser.VectorSelector) error         // gets every selector, wherever it stands
+	measure  func(node parser.Node, path []parser.Node) // gets every node, and those above it; nil = nothing does
 }
 
-type walker func(*parser.VectorSelector) error
+// eachSelector visits every selector that an expression holds: in an aggregation's
+// parameter as well as in its argument.
+func eachSelector(expr parser.Expr, visit func(*parser.VectorSelector) error) error {
+	return parser.Walk(&walker{selector: visit}, expr, nil)
+}
 
 // Visit decides on every node before its children are asked for: a node that is
 // not in this list is refused, not passed over.
-func (w walker) Visit(node parser.Node, _ []parser.Node) (parser.Visitor, error) {
+func (w *walker) Visit(node parser.Node, path []parser.Node) (parser.Visitor, error) {
+	if w.measure != nil && node != nil {
+		w.measure(node, path)
+	}
 	switch n := node.(type) {
 	case nil: // the end of a node's children
 	case *parser.VectorSelector:
-		return w, w(n)
+		return w, w.selector(n)
 	case *parser.Call:
 		if n.Func.Name == "info" {
 			return nil, apierr.BadData("%d: info() is not available through promfence, because it reads series that the query does not name: "+
