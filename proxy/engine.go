@@ -124,11 +124,12 @@ func (p *Proxy) engineFor(ctx context.Context, row *Route) scope.Engine {
 	if !p.limits.bindEngine() || !slices.Contains(row.Params, "max_series") {
 		return scope.Engine{}
 	}
-	if p.features(ctx).state() == engineIgnores {
-		return scope.Engine{}
+	f, l := p.features(ctx), p.limits
+	e := scope.Engine{Statistics: row.Metered && f.err == nil && f.QueryStats}
+	if f.state() != engineIgnores {
+		e.MaxSeries, e.MaxSamplesRead, e.MaxQueryDuration = l.MaxSeries, l.MaxSamplesRead, l.MaxQueryDuration
 	}
-	l := p.limits
-	return scope.Engine{MaxSeries: l.MaxSeries, MaxSamplesRead: l.MaxSamplesRead, MaxQueryDuration: l.MaxQueryDuration}
+	return e
 }
 
 // bindEngine reports whether there is a limit of the engine.
@@ -149,6 +150,24 @@ func (l Limits) EngineSettings() (names []string) {
 		}
 	}
 	return names
+}
+
+// metering is where the answer to a query tells what the query read.
+func metering(row *Route, sent scope.Request) answer.Metering {
+	if !row.Metered {
+		return answer.Unmetered
+	}
+	stats, _ := sent.Param("stats")
+	cost, _ := sent.Param("cost")
+	switch {
+	case sent.Ours("stats"):
+		return answer.StatsAdded
+	case stats != "":
+		return answer.StatsWanted
+	case cost != "":
+		return answer.CostWanted
+	}
+	return answer.Unmetered
 }
 
 // noteLimits keeps which limits of the engine a query was sent with: an error that one of

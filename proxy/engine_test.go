@@ -3,6 +3,7 @@ package proxy_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/promfence/promfence/proxy"
 )
@@ -167,6 +169,62 @@ func TestAnErrorNamesTheSettingThatTheEngineEnforced(t *testing.T) {
 		wantError(t, resp, body, tt.status, tt.errorType, tt.want)
 		if n := rejected(t, f, "max_series"); n != tt.counted {
 			t.Errorf("%s: %v are counted, want %v", tt.name, n, tt.counted)
+		}
+	}
+}
+
+// What a query read is counted, also where the caller does not want to know it, and shown
+// only if they do.
+func TestSamplesReadAreCounted(t *testing.T) {
+	const (
+		head, tail = `{"status":"success","data":{"resultType":"vector","result":[]`, `}}`
+		stats      = `,"stats":{"timings":{},"samples":{"samplesRead":40,"peakSamples":9}}`
+		cost       = `,"cost":{"estimated":{"samplesRead":7},"actual":{"samplesRead":2}}`
+	)
+	both := proxy.Features{QueryCost: true, QueryStats: true}
+	for _, tt := range []struct {
+		name, path string
+		change     func(*proxy.Options)
+		asked      string // stats, as the upstream gets it
+		shown      string
+		counted    float64
+	}{
+		{"where the upstream tells", "/api/v1/query?query=up", bounded(says(both, nil)), "true", strings.Repeat(" ", len(stats)), 40},
+		{"of a range", "/api/v1/query_range?query=up&start=1&end=2&step=1", bounded(says(both, nil)), "true", strings.Repeat(" ", len(stats)), 40},
+		{"where it enforces nothing and tells", "/api/v1/query?query=up", bounded(says(proxy.Features{QueryStats: true}, nil)), "true", strings.Repeat(" ", len(stats)), 40},
+		{"the caller wants statistics", "/api/v1/query?query=up&stats=all", bounded(says(both, nil)), "all", stats, 40},
+		{"the caller wants the cost", "/api/v1/query?query=up&cost=true", bounded(says(both, nil)), "true", strings.Repeat(" ", len(stats)) + cost, 40},
+		{"without a limit, the caller wants statistics", "/api/v1/query?query=up&stats=true", nil, "true", stats, 40},
+		{"without a limit, the caller wants the cost", "/api/v1/query?query=up&cost=1", nil, "", cost, 2},
+		{"without a limit nobody asks", "/api/v1/query?query=up", nil, "", "", 0},
+		{"an upstream that does not tell", "/api/v1/query?query=up", bounded(says(proxy.Features{QueryCost: true}, nil)), "", "", 0},
+		{"one that could not be asked", "/api/v1/query?query=up", bounded(says(both, errors.New("down"))), "", "", 0},
+		{"an estimate reads nothing", "/api/v1/query_cost?query=up&stats=true", bounded(says(both, nil)), "true", stats, 0},
+	} {
+		f := newFence(t, tt.change)
+		f.Answer(func(w http.ResponseWriter, r *http.Request) {
+			body := head
+			if r.FormValue("stats") != "" {
+				body += stats
+			}
+			if r.FormValue("cost") != "" {
+				body += cost
+			}
+			w.Header().Set("Content-Type", "application/json")
+			_, _ = io.WriteString(w, body+tail)
+		})
+		resp, body := f.Get(t, tt.path)
+		if want := head + tt.shown + tail; resp.StatusCode != http.StatusOK || body != want {
+			t.Errorf("%s: %d %s, want %s", tt.name, resp.StatusCode, body, want)
+		}
+		if got := f.Asked()[0].form(t).Get("stats"); got != tt.asked {
+			t.Errorf("%s: the upstream is asked for stats=%s, want %s", tt.name, got, tt.asked)
+		}
+		want := fmt.Sprintf("# HELP promfence_tenant_samples_read_total Samples that queries read, by tenant, as far as the upstream's answers tell.\n"+
+			"# TYPE promfence_tenant_samples_read_total counter\npromfence_tenant_samples_read_total{tenant=\"acme\"} %v\n"+
+			"promfence_tenant_samples_read_total{tenant=\"other\"} 0\npromfence_tenant_samples_read_total{tenant=\"several\"} 0\n", tt.counted)
+		if err := testutil.GatherAndCompare(f.Metrics, strings.NewReader(want), "promfence_tenant_samples_read_total"); err != nil {
+			t.Errorf("%s: %v", tt.name, err)
 		}
 	}
 }

@@ -89,7 +89,7 @@ func (p *Proxy) handle(w http.ResponseWriter, r *http.Request, serve func(*excha
 		if v != nil && v != http.ErrAbortHandler { //nolint:errorlint // net/http panics with this very value
 			p.fail(x, apierr.Internal(fmt.Errorf("panic: %v\n%s", v, debug.Stack())))
 		}
-		x.record.End(x.warnings.Hidden())
+		x.record.End(x.warnings.Hidden(), x.warnings.Samples())
 		x.arm() // for what net/http still has to send
 		if v != nil || x.gone {
 			if old {

@@ -26,7 +26,7 @@ func (a acme) Authenticate(*http.Request) (auth.Identity, error) { return a.iden
 // what would be forwarded, if anything would.
 func scopedBy(p *Proxy, r *http.Request) (call upstream.Call, ok bool) {
 	x := &exchange{ResponseWriter: httptest.NewRecorder(), proxy: p, record: p.recorder.Begin(r)}
-	defer x.record.End(nil)
+	defer x.record.End(nil, 0)
 	if p.identify(x, r) != nil {
 		return call, false
 	}

@@ -37,6 +37,7 @@ type Route struct {
 	Guard   Guard    // why no answer holds somebody else's data; without one the route serves nothing
 	Streams bool     // a filtered answer leaves line by line, and its lines may have warnings
 	Warns   bool     // its answer may have a warning of promfence's own
+	Metered bool     // its answer may tell what the query read
 	Formats bool     // the answer is no JSON: it comes as the caller's Accept or body asks
 	Answer  answerer // answers in the upstream's place
 	Asks    string   // the path that the upstream is asked at, if it is not Path
@@ -85,8 +86,8 @@ const maxFormatTerms = 300
 // Routes is everything that reaches the upstream. A path that is not here is a
 // 404, so a forgotten row loses a feature and never leaks a tenant.
 var Routes = []Route{
-	{Path: "/query", Methods: getPost, Params: instant, Guard: narrowed(scope.Expression()), Warns: true},
-	{Path: "/query_range", Methods: getPost, Params: ranged, Guard: narrowed(scope.Expression()), Warns: true},
+	{Path: "/query", Methods: getPost, Params: instant, Guard: narrowed(scope.Expression()), Warns: true, Metered: true},
+	{Path: "/query_range", Methods: getPost, Params: ranged, Guard: narrowed(scope.Expression()), Warns: true, Metered: true},
 	{Path: "/query_exemplars", Methods: getPost, Params: []string{"query", "start", "end", "partial_response"}, Guard: both(scope.Expression(), filter.Exemplars)},
 	{Path: "/series", Methods: getPost, Params: merged, Guard: narrowed(scope.Selectors(scope.Required))},
 	{Path: "/labels", Methods: getPost, Params: selected, Guard: narrowed(scope.Selectors(scope.Added))},

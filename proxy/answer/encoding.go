@@ -51,6 +51,7 @@ func HideWarnings(resp *http.Response, samples bool, w *Warnings, added string) 
 	if resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 {
 		src = &whole{src: src}
 	}
+	src = w.meter.meter(src, w.Metering)
 	w.src, w.Closer, w.errors = src, resp.Body, mediaType == "application/x-ndjson"
 	out := io.Reader(w)
 	if added != "" && !w.errors { // lines have no one place for it

@@ -37,8 +37,11 @@ const (
 // two: an answer streams through it, and the samples, in which no colon stands,
 // cost nothing. The package's documentation has its states.
 type Warnings struct {
+	Metering Metering // where the answer tells what its query read
+
 	io.Closer // the upstream's body
 	src       io.Reader
+	meter     Meter
 	errors    bool // also hide the texts of "error" members: newline-delimited answers have them, and what is no success
 
 	state  warningState
@@ -68,6 +71,9 @@ const success = `{"status":"success"`
 
 // Hidden is the beginning of what was hidden, for the log.
 func (w *Warnings) Hidden() []byte { return w.hidden }
+
+// Samples is how many samples the query read, as far as its answer has said so.
+func (w *Warnings) Samples() int64 { return w.meter.Samples() }
 
 // Read is an io.Reader's.
 func (w *Warnings) Read(p []byte) (int, error) {

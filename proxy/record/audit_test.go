@@ -80,7 +80,7 @@ func TestALostRecordIsNotCompleted(t *testing.T) {
 			t.Fatal(err)
 		}
 		_ = r.Await()
-		if r.End(nil); len(j.lines) != want {
+		if r.End(nil, 0); len(j.lines) != want {
 			t.Errorf("%d records, want %d: %v", len(j.lines), want, j.lines)
 		}
 	}

@@ -196,7 +196,7 @@ func (m *metrics) request(r *Record) {
 		m.conflicts.WithLabelValues(r.routeName()).Inc()
 	}
 	if r.tenants.proven {
-		m.tenants.request(r.tenants, r.answered, r.failed.limit)
+		m.tenants.request(r.tenants, r.answered, r.upstream.read, r.failed.limit)
 	}
 }
 

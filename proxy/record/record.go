@@ -100,6 +100,7 @@ type upstreamPart struct {
 	status int           // 0 = it was not asked, or did not answer
 	took   time.Duration // to its response header
 	hidden []byte        // a warning that the caller did not get
+	read   int64         // samples, by what its answer tells
 }
 
 // An answered is what the caller got.
@@ -232,12 +233,13 @@ func (r *Record) Failed(err error) {
 	r.recorder.metrics.failure(e)
 }
 
-// End makes the records of the request, of whose answer so much was hidden. The audit
-// record and the span are made at once; counting and the access line wait until the
-// caller has the answer, unless the line is worth attention.
-func (r *Record) End(hidden []byte) {
+// End makes the records of the request, of whose answer so much was hidden, and whose
+// query read so many samples. The audit record and the span are made at once; counting
+// and the access line wait until the caller has the answer, unless the line is worth
+// attention.
+func (r *Record) End(hidden []byte, read int64) {
 	r.recorder.metrics.inFlight.Dec()
-	r.answered.took, r.upstream.hidden = time.Since(r.start), hidden
+	r.answered.took, r.upstream.hidden, r.upstream.read = time.Since(r.start), hidden, read
 	r.complete()
 	r.trace()
 	r.recorder.Deferred(r.count, r.level() > zerolog.InfoLevel)

@@ -54,7 +54,7 @@ func line(t *testing.T, o record.Options, id auth.Identity, header http.Header, 
 	if fill != nil {
 		fill(rec)
 	}
-	rec.End(nil)
+	rec.End(nil, 0)
 	var members map[string]any
 	if err := json.Unmarshal(log.Bytes(), &members); err != nil {
 		t.Fatalf("%s: %v", log.String(), err)

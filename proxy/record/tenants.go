@@ -39,8 +39,8 @@ var classes = [...]string{"2xx", "4xx", "5xx"}
 // refused for a limit. They are one collector, so that settings that are read
 // again go on with the tenants that are known, and the cap holds.
 type tenantMetrics struct {
-	requests, seconds, bytes, rejected *prometheus.CounterVec
-	other, several                     *tenantCounts
+	requests, seconds, bytes, read, rejected *prometheus.CounterVec
+	other, several                           *tenantCounts
 
 	mu    sync.Mutex                               // of whoever adds to known
 	known atomic.Pointer[map[string]*tenantCounts] // by name; replaced, never changed
@@ -52,6 +52,7 @@ type tenantCounts struct {
 	requests [len(classes)]prometheus.Counter
 	seconds  prometheus.Counter
 	bytes    prometheus.Counter
+	read     prometheus.Counter
 }
 
 func newTenantMetrics() *tenantMetrics {
@@ -65,6 +66,9 @@ func newTenantMetrics() *tenantMetrics {
 		bytes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "promfence_tenant_response_bytes_total", Help: "Bytes of the answers that callers got, without headers, by tenant.",
 		}, []string{"tenant"}),
+		read: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "promfence_tenant_samples_read_total", Help: "Samples that queries read, by tenant, as far as the upstream's answers tell.",
+		}, []string{"tenant"}),
 		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "promfence_tenant_rejected_total", Help: "Requests refused because of a limit, by tenant and by the setting in the section limits.",
 		}, []string{"tenant", "limit"}),
@@ -76,20 +80,20 @@ func newTenantMetrics() *tenantMetrics {
 
 // Describe makes it a prometheus.Collector.
 func (m *tenantMetrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, v := range []*prometheus.CounterVec{m.requests, m.seconds, m.bytes, m.rejected} {
+	for _, v := range []*prometheus.CounterVec{m.requests, m.seconds, m.bytes, m.read, m.rejected} {
 		v.Describe(ch)
 	}
 }
 
 // Collect makes it a prometheus.Collector.
 func (m *tenantMetrics) Collect(ch chan<- prometheus.Metric) {
-	for _, v := range []*prometheus.CounterVec{m.requests, m.seconds, m.bytes, m.rejected} {
+	for _, v := range []*prometheus.CounterVec{m.requests, m.seconds, m.bytes, m.read, m.rejected} {
 		v.Collect(ch)
 	}
 }
 
 // request counts a request that was proven to be these tenants'.
-func (m *tenantMetrics) request(who tenants, a answered, limit string) {
+func (m *tenantMetrics) request(who tenants, a answered, read int64, limit string) {
 	c := m.several
 	switch {
 	case who.all:
@@ -100,6 +104,7 @@ func (m *tenantMetrics) request(who tenants, a answered, limit string) {
 	c.requests[classOf(a.status)].Inc()
 	c.seconds.Add(a.took.Seconds())
 	c.bytes.Add(float64(a.bytes))
+	c.read.Add(float64(read))
 	if limit != "" {
 		m.rejected.WithLabelValues(c.name, limit).Inc()
 	}
@@ -145,7 +150,7 @@ func (m *tenantMetrics) admit(tenant string) *tenantCounts {
 }
 
 func (m *tenantMetrics) counts(tenant string) *tenantCounts {
-	c := &tenantCounts{name: tenant, seconds: m.seconds.WithLabelValues(tenant), bytes: m.bytes.WithLabelValues(tenant)}
+	c := &tenantCounts{name: tenant, seconds: m.seconds.WithLabelValues(tenant), bytes: m.bytes.WithLabelValues(tenant), read: m.read.WithLabelValues(tenant)}
 	for i, class := range classes {
 		c.requests[i] = m.requests.WithLabelValues(tenant, class)
 	}

@@ -46,7 +46,7 @@ func TestTenantMetricsAreBounded(t *testing.T) {
 				r.Identify(caller(t, fmt.Sprintf("tenant-%d", i+round*25)))
 				r.NameTenants()
 				r.Began(http.StatusOK)
-				r.End(nil)
+				r.End(nil, 0)
 			})
 		}
 		all.Wait()
@@ -75,7 +75,7 @@ func TestWhatACallerWritesIsNoLabel(t *testing.T) {
 		r := recorder.Begin(httptest.NewRequestWithContext(t.Context(), fmt.Sprintf("X%d", i), "/", nil))
 		r.Path(fmt.Sprintf("/x%d", i))
 		r.Began(http.StatusNotFound)
-		r.End(nil)
+		r.End(nil, 0)
 	}
 	if n, err := testutil.GatherAndCount(registry, "promfence_requests_total"); err != nil || n != 1 {
 		t.Errorf("%d series of ten methods and paths; %v", n, err)
