@@ -22,9 +22,9 @@ import (
 	"github.com/promfence/promfence/test/harness/upstream"
 )
 
-// A recorded request is one of testdata/grafana.yaml, whose head says what its members
+// A described request is one of testdata/grafana.yaml, whose head says what its members
 // mean.
-type recorded struct {
+type described struct {
 	Name      string
 	Path      string
 	URL, Form []string
@@ -43,7 +43,7 @@ func grafanasFrontendCannotTell(t *testing.T, w *world) {
 	asked := upstream.Record(t, w.Crowd.URL)
 	crowd := contract.Promfence(t, w.idp, asked.URL, longest)
 	alone := fence.Start(t, append(fence.Trust(w.idp), "UPSTREAM_URL="+w.Alone.URL, longest)...).URL
-	for _, r := range recording(t) {
+	for _, r := range descriptions(t) {
 		pages := 0
 		for token := (nextPages{}); pages == 0 || token.more(); pages++ {
 			want := r.question(t, w, token.direct, true).Ask(t, w.Alone.URL, "", w.Now)
@@ -75,7 +75,7 @@ func grafanasFrontendCannotTell(t *testing.T, w *world) {
 	sentNothingOfTheCaller(t, asked.Requests(), w.token)
 }
 
-func recording(t *testing.T) (all []recorded) {
+func descriptions(t *testing.T) (all []described) {
 	t.Helper()
 	text, err := os.ReadFile("testdata/grafana.yaml")
 	if err != nil {
@@ -85,13 +85,13 @@ func recording(t *testing.T) (all []recorded) {
 		t.Fatal(err)
 	}
 	if len(all) < 40 {
-		t.Fatalf("only %d requests are recorded", len(all))
+		t.Fatalf("only %d requests are described", len(all))
 	}
 	return all
 }
 
 // check looks for what the answer must hold: two that are empty are equal, too.
-func (r recorded) check(t *testing.T, got compare.Answer) {
+func (r described) check(t *testing.T, got compare.Answer) {
 	t.Helper()
 	text := fmt.Sprint(got.Body)
 	if got.Status != http.StatusOK || len(r.Holds) == 0 {
@@ -108,7 +108,7 @@ func (r recorded) check(t *testing.T, got compare.Answer) {
 }
 
 // question is the request as Grafana sends it, or as it is asked directly.
-func (r recorded) question(t *testing.T, w *world, page string, direct bool) compare.Question {
+func (r described) question(t *testing.T, w *world, page string, direct bool) compare.Question {
 	t.Helper()
 	inURL, inForm := parameters(t, r.URL, w.Now), parameters(t, r.Form, w.Now)
 	if page != "" {
@@ -169,7 +169,7 @@ type nextPages struct{ direct, alone, crowd string }
 func (n nextPages) more() bool { return n.direct != "" || n.alone != "" || n.crowd != "" }
 
 // nextPage asks for a page again and returns its token of the one behind it.
-func (r recorded) nextPage(t *testing.T, w *world, page, base, token string) string {
+func (r described) nextPage(t *testing.T, w *world, page, base, token string) string {
 	t.Helper()
 	params := r.question(t, w, page, token == "").Params
 	_, text := harness.Fetch(t, base+r.Path, token, params)

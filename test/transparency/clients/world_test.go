@@ -32,7 +32,7 @@ func TestClientsCannotTell(t *testing.T) {
 		"client_golang reads refusals":           clientGolangReadsRefusals,
 		"client_golang falls back to GET":        clientGolangFallsBackToGET,
 		"Grafana":                                grafanaCannotTell,
-		"Grafana's frontend, recorded":           grafanasFrontendCannotTell,
+		"Grafana's frontend, as described":       grafanasFrontendCannotTell,
 		"Grafana shows a sentence for a refusal": grafanaShowsASentenceForARefusal,
 		"Grafana shows why a panel is empty":     grafanaShowsWhyAPanelIsEmpty,
 		"the editor's client":                    theEditorsClientCannotTell,
