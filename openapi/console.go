@@ -3,7 +3,6 @@ package openapi
 import (
 	"embed"
 	"encoding/json"
-	"io/fs"
 	"net/http"
 	"net/url"
 	"slices"
@@ -36,15 +35,11 @@ type SignIn struct {
 // holds no data: it asks the API with the token that its user gives it. It
 // answers GET and HEAD, and 404 to every other path.
 func Console(s SignIn) http.Handler {
-	program, err := fs.ReadFile(consoleFiles, consoleFile)
-	if err != nil {
-		program = nil // it was not bundled: the page says so
-	}
-	return console(program, s)
+	return console(embedded(consoleFiles, consoleFile), s) // nil where it was not bundled: the page says so
 }
 
 // console is Console with the given compressed program, or a plain page without.
-func console(program []byte, s SignIn) http.Handler {
+func console(program content, s SignIn) http.Handler {
 	policy := s.policy
 	served := files{"/console/console.css": newFile("text/css; charset=utf-8", policy, consoleAsset("console.css"))}
 	if program == nil {

@@ -1,6 +1,7 @@
 package openapi
 
 import (
+	"bytes"
 	"iter"
 	"strings"
 
@@ -47,7 +48,7 @@ func Operations() iter.Seq2[string, string] {
 // parse reads the embedded document; that it can be read is tested.
 func parse() *contents {
 	var c contents
-	text, err := newCompressed("", nil, document).plain()
+	text, err := newCompressed("", nil, bytes.NewReader(document)).plain()
 	if err == nil {
 		err = yaml.Unmarshal(text, &c)
 	}

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"strconv"
 	"strings"
@@ -22,8 +23,29 @@ type file struct {
 	contentType string
 	policy      func() string // the content security policy
 	tag         string        // names the content, without quotes
-	gzipped     []byte
+	gzipped     content
 	plain       func() ([]byte, error)
+}
+
+// A content can be read by many at a time. What is embedded is read where it lies:
+// ReadFile would hold a copy of it for as long as the program runs.
+type content interface {
+	io.ReaderAt
+	Size() int64
+}
+
+// embedded is a file that the compiler put into the program, or nil.
+func embedded(files fs.FS, name string) content {
+	f, err := files.Open(name)
+	if err != nil {
+		return nil
+	}
+	at, ok := f.(io.ReaderAt)
+	info, err := f.Stat()
+	if !ok || err != nil {
+		return nil
+	}
+	return io.NewSectionReader(at, 0, info.Size())
 }
 
 func newFile(contentType string, policy func() string, content []byte) *file {
@@ -34,22 +56,24 @@ func newFile(contentType string, policy func() string, content []byte) *file {
 	}
 	_, _ = z.Write(content) // a bytes.Buffer takes everything
 	_ = z.Close()
-	f := newCompressed(contentType, policy, b.Bytes())
+	f := newCompressed(contentType, policy, bytes.NewReader(b.Bytes()))
 	f.plain = func() ([]byte, error) { return content, nil }
 	return f
 }
 
 // newCompressed is a file that was compressed beforehand. Few clients want it
 // otherwise, so it is decompressed when the first of them asks.
-func newCompressed(contentType string, policy func() string, gzipped []byte) *file {
-	sum := sha256.Sum256(gzipped)
+func newCompressed(contentType string, policy func() string, gzipped content) *file {
+	all := func() io.Reader { return io.NewSectionReader(gzipped, 0, gzipped.Size()) }
+	sum := sha256.New()
+	_, _ = io.Copy(sum, all()) // neither memory nor a hash fails
 	return &file{
 		contentType: contentType,
 		policy:      policy,
-		tag:         hex.EncodeToString(sum[:8]),
+		tag:         hex.EncodeToString(sum.Sum(nil)[:8]),
 		gzipped:     gzipped,
 		plain: sync.OnceValues(func() ([]byte, error) {
-			z, err := gzip.NewReader(bytes.NewReader(gzipped))
+			z, err := gzip.NewReader(all())
 			if err != nil {
 				return nil, err
 			}
@@ -80,20 +104,20 @@ func (f *file) serve(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cache-Control", "no-cache") // kept, and asked about each time
 	h.Add("Vary", "Accept-Encoding")
-	content, tag := f.gzipped, f.tag+"-gzip"
+	body, tag := f.gzipped, f.tag+"-gzip"
 	if acceptsGzip(r.Header) {
 		h.Set("Content-Encoding", "gzip")
 	} else {
-		var err error
-		if content, err = f.plain(); err != nil {
+		plain, err := f.plain()
+		if err != nil {
 			fail(w, http.StatusInternalServerError, "internal", "the page cannot be decompressed")
 			return
 		}
-		tag = f.tag
+		body, tag = bytes.NewReader(plain), f.tag
 	}
 	h.Set("ETag", `"`+tag+`"`)
-	h.Set("Content-Length", strconv.Itoa(len(content)))
-	http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
+	h.Set("Content-Length", strconv.FormatInt(body.Size(), 10))
+	http.ServeContent(w, r, "", time.Time{}, io.NewSectionReader(body, 0, body.Size()))
 }
 
 // acceptsGzip reads Accept-Encoding (RFC 9110 section 12.5.3).

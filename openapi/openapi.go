@@ -9,8 +9,8 @@
 package openapi
 
 import (
+	"bytes"
 	"embed"
-	"io/fs"
 	"net/http"
 )
 
@@ -37,17 +37,13 @@ const redocFile = "redoc/redoc.standalone.js.gz"
 // /docs/. It answers GET and HEAD, and 404 to every other path. Paths are
 // compared as they stand, without a redirect.
 func Handler() http.Handler {
-	redoc, err := fs.ReadFile(redocFiles, redocFile)
-	if err != nil {
-		redoc = nil // it was not fetched: the page is plain
-	}
-	return handler(redoc)
+	return handler(embedded(redocFiles, redocFile)) // nil where it was not fetched: the page is plain
 }
 
 // handler is Handler with the given compressed Redoc, or a plain page without.
-func handler(redoc []byte) http.Handler {
+func handler(redoc content) http.Handler {
 	files := files{
-		"/openapi.yaml": newCompressed("application/yaml", fixed("default-src 'none'"), document),
+		"/openapi.yaml": newCompressed("application/yaml", fixed("default-src 'none'"), bytes.NewReader(document)),
 	}
 	if redoc == nil {
 		files["/docs"] = newFile("text/html; charset=utf-8", fixed(plainPolicy), plainPage())

@@ -18,7 +18,7 @@ import (
 // fakeRedoc stands in for the real one, which a build may lack.
 const fakeRedoc = "window.Redoc = {init() {}};\n"
 
-func compressed(t *testing.T, text string) []byte {
+func compressed(t *testing.T, text string) *bytes.Reader {
 	t.Helper()
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
@@ -28,7 +28,7 @@ func compressed(t *testing.T, text string) []byte {
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
-	return b.Bytes()
+	return bytes.NewReader(b.Bytes())
 }
 
 func variants(t *testing.T) map[string]http.Handler {
