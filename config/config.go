@@ -2,9 +2,9 @@
 // of one process.
 //
 // It stops one threat: a process that guards other people's data while doing
-// something else than its operator wrote. A name it does not know and a value it
-// does not understand are mistakes and never a default, nothing among them
-// where something is wanted; all of them are reported in one go. No message repeats a
+// something else than its operator wrote. An unknown name, a value that is not
+// understood, and an empty value where one is required are mistakes; none of them is
+// replaced by a default. All mistakes are reported at once. No message repeats a
 // value: what was written in the wrong place may be a secret.
 //
 // One table, [Settings], is the source of the defaults, of what is refused, of

@@ -1,11 +1,11 @@
 // Package openapi holds the description of promfence's API and serves it, as a
-// document for programs and as a page for people.
+// document for programs and as pages for people.
 //
-// Both are public, so they stop two threats: a page that runs or loads what is
-// not ours on the origin where browsers send tokens to, and a document that
-// drifts from what is served. Everything the page needs is in the binary and a
-// strict content security policy holds it to that; Operations lets a test
-// compare the document with the routes.
+// All of them are public. The package stops two threats. The first is a script or a
+// style that is not promfence's and runs in a page of the origin to which browsers send
+// tokens: everything that the pages need is in the binary, and a strict content security
+// policy runs no script from anywhere else. The second is a document that says something
+// else than what is served: Operations lets a test compare the document with the routes.
 package openapi
 
 import (

@@ -1,8 +1,9 @@
 // Package policy turns the claims of a verified token into a label policy: the one
 // conjunction of matchers that the token's bearer is confined to.
 //
-// It stops one threat: rules that are right one by one and show more together, or
-// to somebody whom they were not written for. Its rules:
+// It stops one threat: a bearer who sees more than their policies say, because a
+// policy applies to a token for which it was not written, or because several policies
+// together show what none of them shows alone. Its rules:
 //
 //   - A [Labels] is made here and nowhere else, and its zero value allows nothing.
 //   - Every label policy names tenants on the tenant label, or says that all of them

@@ -1,5 +1,12 @@
 // Command promfence lets every tenant query a shared Prometheus or Thanos and
 // see only its own series.
+//
+// It puts the parts together: the settings make an authenticator, a proxy and the
+// listeners. It decides nothing about a request; packages auth and proxy do. It stops
+// one threat: requests that are decided by settings which nobody wrote. Everything
+// that the settings decide is one generation. A generation does not change, a reload
+// replaces it as a whole or not at all, and a request ends with the generation that it
+// began with. Nothing listens before a whole generation is there.
 package main
 
 import (

@@ -1,7 +1,7 @@
 // Package answer decides what a caller may see of an upstream's answer.
 //
-// It stops one threat: a text of the upstream that names an address, a label set or
-// another tenant. The rules:
+// It stops one threat: an error, a warning or another text of the upstream that tells
+// a caller an address, a label set or another tenant. The rules:
 //
 //   - an error keeps its status and errorType. Its text passes if it speaks of the
 //     query ([Error] has the tables); a limit that the query hit is said in a sentence

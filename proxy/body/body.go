@@ -1,10 +1,11 @@
 // Package body reads what a request carries: its parameters, or its body.
 //
-// It stops two threats. One is a request that two parsers read differently, so that the
-// upstream answers another question than the one that was narrowed: a body beside GET,
-// two media types, an encoding, or a body of another type is refused. The other is a
-// caller who makes promfence hold memory: a body may be slow, and may not stop; it has
-// a greatest length, whatever it announces; and all large bodies share one room.
+// It stops two threats. The first is a request that promfence and the upstream read
+// differently, so that the upstream answers another question than the one that was
+// narrowed: a body beside GET, two media types, an encoding, or a body of another type
+// is refused. The second is a caller who makes promfence hold memory: a body has a
+// greatest length, whatever length it announces; it may arrive slowly, but a pause ends
+// it; and all large bodies together are bounded.
 package body
 
 import (

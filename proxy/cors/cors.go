@@ -1,10 +1,12 @@
 // Package cors tells browsers which pages may read an answer.
 //
-// It stops one threat: a page of any origin that reads what its visitor may see. That
-// is no protection of the data, which the token is: a bearer token is never ambient,
-// and what a page may send proves nothing. No origin is allowed but those that the
-// settings name, a star stands for one label of a host, and a preflight, which carries
-// no token, is answered from the settings alone.
+// It stops one threat: a page of an origin that the settings do not name, and that
+// reads in its visitor's browser what the visitor may see. Only origins that the
+// settings name are allowed; a star in them stands for one label of a host name. A
+// preflight carries no token and is answered from the settings alone.
+//
+// The data are protected by the token and not by this package: a browser never sends a
+// bearer token by itself, and a program that is no browser ignores these headers.
 package cors
 
 import (

@@ -8,18 +8,18 @@
 //   - An element is shown when its labels match the whole label policy of the
 //     [View]. What is not named here does not pass: members of the envelope, of
 //     groups, and of rules that are shown in part.
-//   - What cannot be understood is an error, and nothing more is written. What was
-//     written until then is nothing at all, or the beginning of a document that
-//     lacks its closing brace.
-//   - What is somebody else's is passed over without being held, whatever its size,
-//     depth and spelling, so that it breaks nobody's answer. An element is held, up
-//     to 8 MiB, only as long as it may be the caller's.
+//   - What cannot be understood is an error, and nothing more is written. The caller
+//     has then received nothing, or the beginning of a document that lacks its
+//     closing brace.
+//   - An element of somebody else's is skipped without being held in memory, whatever
+//     its size, depth and spelling, so that it breaks nobody's answer. An element is
+//     held, up to 8 MiB, only as long as it may be the caller's.
 //   - Two readers look at what is shown. The scanner, which is lax and holds
 //     nothing, decides first; jsontext, which refuses names that come twice and text
 //     that is no UTF-8, reads what was held and has the last word.
 //
-// A [Filter] holds for its answer what it writes in one buffer, one element, and
-// the names that it was given.
+// In memory a [Filter] holds one buffer of what it writes, one element, and the names
+// that it was given.
 package filter
 
 import (

@@ -1,9 +1,10 @@
 // Package lookup keeps for a short time what the upstream answered to questions of
 // promfence's own.
 //
-// It stops one threat: an answer for one label policy that is given to another, or
-// that is kept when it is no longer true. The key of every answer is whom it is for,
-// failures are not kept, and everything is bounded: in number, in bytes and in time.
+// It stops one threat: an answer that was given for one label policy and is used for
+// another, or is used when it is no longer true. The key of an answer says for whom it
+// is. Failures are not kept. How many answers are kept, in how many bytes and for how
+// long, is bounded.
 package lookup
 
 import (

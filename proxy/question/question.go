@@ -1,12 +1,13 @@
-// Package question asks upstream and Alertmanager what promfence itself has to know: what
-// a filter shows by, and whether the upstream enforces the label policies that it is
-// sent.
+// Package question asks upstream and Alertmanager what promfence itself has to know:
+// the metric names and other facts by which a filter decides what to show, and whether
+// the upstream enforces the label policies that it is sent.
 //
-// It stops two threats: an answer to one tenant's question that is taken for another's,
-// and a question without an answer that is taken for an empty one. Every question is
-// narrowed to whom it is asked for, whose label policy is the key under which the answer
-// is kept; and what is not known is an error, so that nothing is shown by it. It outlives
-// the request that asks first, so it holds no part of one.
+// It stops two threats. The first is an answer to one tenant's question that is used for
+// another tenant: every question is narrowed to a label policy, and the answer is kept
+// under that label policy as its key. The second is a question that failed and counts as
+// answered, with nothing forbidden in it: what is not known is an error, and nothing is
+// shown by it. A question may outlive the request that asks first, so it holds no part
+// of that request.
 package question
 
 import (

@@ -2,13 +2,14 @@
 // line, its span and its counts.
 //
 // It stops three threats. The first is an answer that nobody can account for: the
-// decision on a request is on record before the first byte of its answer, and what
-// must be on record and cannot be is refused. The second is a text of a caller that
-// stays: a Record may outlive its request, so it holds no part of one, and every text
-// in it is a copy, a constant, or one that is kept anyway. The third is a text of a
-// caller, or a token's tenant, that makes metrics grow without end: every label is
-// one of a bounded set. No token is recorded anywhere, and a query in two places only:
-// at the level debug, and where slow queries are logged.
+// decision on a request is on record before the first byte of its answer, and a request
+// whose record is required and cannot be written is refused. The second is a caller's
+// text that keeps a whole request in memory: a Record may outlive its request, so it
+// holds no part of it, and every text in it is a copy, a constant, or one that is kept
+// anyway. The third is metrics that grow without end because of a caller's text or a
+// token's tenant: every label has a bounded set of values. No token is recorded
+// anywhere, and a query in two places only: at the level debug, and where slow queries
+// are logged.
 package record
 
 import (

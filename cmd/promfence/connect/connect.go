@@ -1,11 +1,10 @@
 // Package connect asks an upstream what it is, for promfence check --connect, and what
 // its query engine can do.
 //
-// It stops one threat: settings without a mistake in front of a server that they
-// were not meant for, which shows as empty panels or as an outage once tenants rely
-// on it. It is no way for callers: nothing of a request comes here, and of the
-// upstream's data only how many values the tenant label has leaves it. The upstream
-// is asked as promfence asks it, with its certificates and credentials, through no
+// It stops one threat: settings that are valid and name the wrong server, which
+// tenants would notice as empty panels or as an outage. No caller's request comes
+// here. Of the upstream's data the package reports one number: how many values the
+// tenant label has. The upstream is asked as promfence asks it, with its certificates and credentials, through no
 // proxy and to no address that it redirects to.
 package connect
 

@@ -2,12 +2,12 @@
 // buffered lines, and the audit file, whose records are written before the answers
 // that they are about.
 //
-// It stops two threats. A decision that is acted on and not on record, because the
-// process died in between: [AuditFile.Append] returns a function that returns once
-// the record was handed to the system, and whoever acts on it calls that first. And
-// a request that waits for whoever reads the log, or for a full disk: the log's
-// lines are written by nobody's request, memory for them is bounded, and what is
-// lost is counted.
+// It stops two threats. The first is a decision that takes effect and is not on record,
+// because the process died in between: [AuditFile.Append] returns a function that
+// returns once the record was handed to the system, and whoever acts on the decision
+// calls that function first. The second is a request that waits for a slow reader of the
+// log, or for a full disk: no request writes the log's lines itself, memory for waiting
+// lines is bounded, and lost lines are counted.
 package logs
 
 import "io"

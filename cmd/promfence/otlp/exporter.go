@@ -1,7 +1,7 @@
 // Package otlp sends spans to a collector, by OTLP over HTTP in its JSON form.
 //
-// It stops one threat: a collector that is slow or gone must cost no request its
-// answer and the process no memory. A request never waits for it; the spans that
+// It stops one threat: a slow or absent collector that delays answers or makes the
+// process hold ever more memory. A request never waits for it; the spans that
 // wait are bounded in number; those without room, and those that the collector does
 // not take, are lost and counted. A sent span is not referenced any more.
 //
