@@ -19,7 +19,7 @@ import (
 func TestAuditFileIsRotated(t *testing.T) {
 	idp, asked := authtest.NewIssuer(t), make(chan string, 1)
 	file := filepath.Join(t.TempDir(), "audit.json")
-	p := start(t, append(settings(idp, upstream(t, asked, nil)), "PROMFENCE_AUDIT_FILE="+file)...)
+	p := startBlind(t, append(settings(idp, upstream(t, asked, nil)), "PROMFENCE_AUDIT_FILE="+file)...)
 	until(t, p.server+"/-/ready", 200)
 	p.asks(t, idp, asked)
 	lines(t, file, 1)
@@ -112,7 +112,7 @@ func TestAuditPipeThatNobodyReads(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := start(t, environ...)
+	p := startBlind(t, environ...)
 	until(t, p.server+"/-/ready", 200)
 	_ = reader.Close()
 	hangUp(t)

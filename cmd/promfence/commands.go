@@ -28,6 +28,7 @@ type input struct {
 	args           []string // without the command's name
 	environ        []string
 	stdout, stderr io.Writer
+	pace           pace
 }
 
 // commands is what there is; the first is the default.
@@ -49,11 +50,15 @@ const (
 // run does what args say. It returns when that is done or, for serve, some time
 // after the end of ctx.
 func run(ctx context.Context, args, environ []string, stdout, stderr io.Writer) error {
+	return runAt(ctx, usualPace, args, environ, stdout, stderr)
+}
+
+func runAt(ctx context.Context, pace pace, args, environ []string, stdout, stderr io.Writer) error {
 	c, args, named := choose(args)
 	if slices.Contains(args, "--version") {
 		c = find("version")
 	}
-	err := c.run(ctx, input{args: args, environ: environ, stdout: stdout, stderr: stderr})
+	err := c.run(ctx, input{args: args, environ: environ, stdout: stdout, stderr: stderr, pace: pace})
 	switch {
 	case errors.Is(err, pflag.ErrHelp) && named:
 		return c.help(stdout)

@@ -127,7 +127,7 @@ func TestUpstreamMovesToAnotherAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	names.point("metrics.test", one)
-	p := start(t, settings(idp, "http://metrics.test:"+port)...)
+	p := startBlind(t, settings(idp, "http://metrics.test:"+port)...)
 	until(t, p.server+"/-/ready", 200)
 	answers := func(status int, what string) {
 		t.Helper()

@@ -30,14 +30,44 @@ type process struct {
 	log []map[string]any
 }
 
-// start runs serve with these variables, on free ports, until the test ends.
-func start(t *testing.T, environ ...string) *process {
-	t.Helper()
-	return run(t, append([]string{"PROMFENCE_SERVER_ADDRESS=127.0.0.1:0", "PROMFENCE_ADMIN_ADDRESS=127.0.0.1:0"}, environ...)...)
+// A way is how a process runs: how often it does what it does by itself.
+type way func(ctx context.Context, environ []string, stderr io.Writer) error
+
+// blind runs a process that takes new settings on SIGHUP only, and waits so long for
+// their keys.
+func blind(keys time.Duration) way {
+	return func(ctx context.Context, environ []string, stderr io.Writer) error {
+		return promfence.RunBlind(ctx, keys, environ, stderr)
+	}
 }
 
-// run is start on addresses that the settings name.
-func run(t *testing.T, environ ...string) *process {
+// start runs serve with these variables, on free ports, until the test ends. Changed
+// files are noticed at once.
+func start(t *testing.T, environ ...string) *process {
+	t.Helper()
+	return onFreePorts(t, promfence.RunLooking, environ...)
+}
+
+// startBlind is start of a process that notices SIGHUP only.
+func startBlind(t *testing.T, environ ...string) *process {
+	t.Helper()
+	return onFreePorts(t, blind(patience), environ...)
+}
+
+// startImpatient is startBlind of a process that gives new settings a second until they
+// have keys.
+func startImpatient(t *testing.T, environ ...string) *process {
+	t.Helper()
+	return onFreePorts(t, blind(time.Second), environ...)
+}
+
+func onFreePorts(t *testing.T, serve way, environ ...string) *process {
+	t.Helper()
+	return run(t, serve, append([]string{"PROMFENCE_SERVER_ADDRESS=127.0.0.1:0", "PROMFENCE_ADMIN_ADDRESS=127.0.0.1:0"}, environ...)...)
+}
+
+// run runs serve on addresses that the settings name.
+func run(t *testing.T, serve way, environ ...string) *process {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	p := &process{end: cancel, done: make(chan error, 1)}
@@ -45,7 +75,7 @@ func run(t *testing.T, environ ...string) *process {
 	listening := make(chan struct{}, 2)
 	go p.read(r, listening)
 	go func() {
-		p.done <- promfence.Run(ctx, nil, environ, io.Discard, w)
+		p.done <- serve(ctx, environ, w)
 		close(p.done)
 		w.Close()
 	}()

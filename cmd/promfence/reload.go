@@ -23,16 +23,21 @@ import (
 	"github.com/promfence/promfence/proxy/record"
 )
 
-const (
-	// lookEvery is how often files are looked at. Looking, unlike waiting for a
-	// file system's word, works with every mount and every way to replace a file.
-	lookEvery = time.Second
-	// tryAgain is when settings that were refused are read again: what they lacked
-	// may have been somebody else's, such as the identity provider's answer.
-	tryAgain = time.Minute
-	// keysWithin is how long new settings may take until they have keys.
-	keysWithin = 5 * time.Second
-)
+// A pace is how often what a process does by itself is done, and how long it waits.
+type pace struct {
+	// look is how often files are looked at. Looking, unlike waiting for a file
+	// system's word, works with every mount and every way to replace a file.
+	look time.Duration
+	// again is when settings that were refused are read again: what they lacked may
+	// have been somebody else's, such as the identity provider's answer.
+	again time.Duration
+	// keys is how long new settings may take until they have keys.
+	keys time.Duration
+	// spans is how often spans are sent.
+	spans time.Duration
+}
+
+var usualPace = pace{look: time.Second, again: time.Minute, keys: 5 * time.Second, spans: 5 * time.Second}
 
 // A live process serves with the current generation of its settings.
 type live struct {
@@ -101,7 +106,7 @@ func (l *live) run(ctx context.Context, k *keyring) {
 // watch reads the settings again on SIGHUP and when a file of theirs has
 // changed, until ctx ends. keys is for how long authenticators live.
 func (l *live) watch(ctx, keys context.Context) {
-	look, again := time.NewTicker(lookEvery), time.NewTimer(tryAgain)
+	look, again := time.NewTicker(l.in.pace.look), time.NewTimer(l.in.pace.again)
 	defer look.Stop()
 	defer again.Stop()
 	again.Stop()
@@ -133,7 +138,7 @@ func (l *live) watch(ctx, keys context.Context) {
 		}
 		loaded = fingerprintOf(l.now.Load().cfg)
 		if !l.reload(ctx, keys) {
-			again.Reset(tryAgain)
+			again.Reset(l.in.pace.again)
 			continue
 		}
 		again.Stop()
@@ -196,7 +201,7 @@ func (l *live) prepare(ctx, keys context.Context, old *generation) (*generation,
 		return v, nil
 	}
 	l.run(keys, v.keys)
-	deadline := time.After(keysWithin)
+	deadline := time.After(l.in.pace.keys)
 	for {
 		lacking := v.keys.Lacks(old.keys.Authenticator)
 		if len(lacking) == 0 {

@@ -58,7 +58,7 @@ func (p *process) having(text string) (n int) {
 func TestLogLevelOfAVariableStays(t *testing.T) {
 	idp := authtest.NewIssuer(t)
 	file := write(t, filepath.Join(t.TempDir(), "promfence.yaml"), []byte("log: {level: error}\n"))
-	p := start(t, append(settings(idp, "http://127.0.0.1:9090"), "PROMFENCE_CONFIG="+file, "PROMFENCE_LOG_LEVEL=info")...)
+	p := startBlind(t, append(settings(idp, "http://127.0.0.1:9090"), "PROMFENCE_CONFIG="+file, "PROMFENCE_LOG_LEVEL=info")...)
 	write(t, file, []byte("log: {level: warn}\n"))
 	p.reloads(t)
 	write(t, file, []byte("log: {level: error}\n"))

@@ -37,7 +37,7 @@ func serve(ctx context.Context, in input) error {
 	l := newLive(in, lines, metrics)
 	defer signal.Stop(l.hup)
 	if cfg.Tracing.Endpoint != "" {
-		l.spans = otlp.New(cfg.Tracing.Endpoint, ownVersion(), l.log, metrics)
+		l.spans = otlp.New(otlp.Options{Endpoint: cfg.Tracing.Endpoint, Version: ownVersion(), Every: in.pace.spans, Log: l.log, Metrics: metrics})
 	}
 	first, err := build(cfg, p, lines, metrics, nil, l.takeSpan())
 	if err != nil {

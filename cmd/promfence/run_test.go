@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -172,6 +173,7 @@ func TestAScrapeCountsEveryAnswerBefore(t *testing.T) {
 // Whoever promises a body and sends none does not keep the answer's goroutine.
 func TestAdminWaitsForNoBody(t *testing.T) {
 	p := start(t, append(settings(authtest.NewIssuer(t), "http://127.0.0.1:9090"), "PROMFENCE_ADMIN_PPROF=true")...)
+	var all sync.WaitGroup
 	for _, path := range []string{"/metrics", "/-/healthy", "/debug/pprof/cmdline", "/nothing"} {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(p.admin, "http://"))
 		if err != nil {
@@ -179,14 +181,17 @@ func TestAdminWaitsForNoBody(t *testing.T) {
 		}
 		defer conn.Close()
 		_ = conn.SetDeadline(time.Now().Add(patience))
-		fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", path)
-		if answer, err := io.ReadAll(conn); err != nil || len(answer) == 0 {
-			t.Errorf("%s: the connection stays open: %v", path, err)
-		}
+		all.Go(func() {
+			fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n", path)
+			if answer, err := io.ReadAll(conn); err != nil || len(answer) == 0 {
+				t.Errorf("%s: the connection stays open: %v", path, err)
+			}
+		})
 	}
 	if status, body, _ := get(t, p.admin+"/debug/pprof/profile?seconds=2", ""); status != http.StatusOK || len(body) == 0 {
 		t.Errorf("a profile that takes longer: %d", status)
 	}
+	all.Wait()
 }
 
 func command(t *testing.T, environ []string, args ...string) string {

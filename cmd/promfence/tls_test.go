@@ -161,7 +161,7 @@ func TestTLSStaysOnUntilARestart(t *testing.T) {
 	cert, key := ca.issue(t, "first")
 	file := write(t, filepath.Join(dir, "promfence.yaml"), fileSettings(idp, "http://127.0.0.1:9090", fmt.Sprintf("server: {tls: {cert_file: %q, key_file: %q}}",
 		write(t, filepath.Join(dir, "tls.crt"), cert), write(t, filepath.Join(dir, "tls.key"), key))))
-	p := start(t, "PROMFENCE_CONFIG="+file)
+	p := startBlind(t, "PROMFENCE_CONFIG="+file)
 	write(t, file, fileSettings(idp, "http://127.0.0.1:9090", ""))
 	hangUp(t)
 	p.logged(t, "warn", "with a restart only", "server.tls.cert_file")

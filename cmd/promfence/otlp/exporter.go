@@ -25,7 +25,6 @@ import (
 const (
 	queueSize   = 4096
 	batchSize   = 512
-	interval    = 5 * time.Second
 	postTimeout = 10 * time.Second
 	drainWithin = 5 * time.Second // for the last spans, when the process ends
 )
@@ -48,23 +47,32 @@ type Span struct {
 type Exporter struct {
 	url     string
 	version string
+	every   time.Duration
 	client  *http.Client
 	log     func() *zerolog.Logger
 	queue   chan Span
 	lost    prometheus.Counter
 }
 
-// New makes an Exporter to a collector, such as http://host:4318. version is what
-// the spans name as the program's.
-func New(endpoint, version string, log func() *zerolog.Logger, metrics prometheus.Registerer) *Exporter {
+// Options are what an Exporter is made of.
+type Options struct {
+	Endpoint string        // the collector's, such as http://host:4318
+	Version  string        // what the spans name as the program's
+	Every    time.Duration // how long a span waits for others, at most
+	Log      func() *zerolog.Logger
+	Metrics  prometheus.Registerer
+}
+
+// New makes an Exporter.
+func New(o Options) *Exporter {
 	e := &Exporter{
-		url: strings.TrimSuffix(endpoint, "/") + "/v1/traces", version: version,
-		client: &http.Client{Timeout: postTimeout}, log: log, queue: make(chan Span, queueSize),
+		url: strings.TrimSuffix(o.Endpoint, "/") + "/v1/traces", version: o.Version, every: o.Every,
+		client: &http.Client{Timeout: postTimeout}, log: o.Log, queue: make(chan Span, queueSize),
 		lost: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "promfence_spans_lost_total", Help: "Spans that did not reach tracing.endpoint.",
 		}),
 	}
-	metrics.MustRegister(e.lost)
+	o.Metrics.MustRegister(e.lost)
 	return e
 }
 
@@ -82,7 +90,7 @@ func (e *Exporter) Run(ctx context.Context) {
 	sending, giveUp := context.WithCancel(context.WithoutCancel(ctx)) // a batch on its way at the end arrives
 	defer giveUp()
 	context.AfterFunc(ctx, func() { time.AfterFunc(drainWithin, giveUp) })
-	tick := time.NewTicker(interval)
+	tick := time.NewTicker(e.every)
 	defer tick.Stop()
 	var batch []Span
 	for {

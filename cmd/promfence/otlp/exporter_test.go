@@ -31,7 +31,7 @@ const (
 func exporter(endpoint string) (*otlp.Exporter, *prometheus.Registry, *bytes.Buffer) {
 	metrics, log := prometheus.NewRegistry(), &bytes.Buffer{}
 	l := zerolog.New(log)
-	return otlp.New(endpoint, "v1", func() *zerolog.Logger { return &l }, metrics), metrics, log
+	return otlp.New(otlp.Options{Endpoint: endpoint, Version: "v1", Every: 5 * time.Second, Log: func() *zerolog.Logger { return &l }, Metrics: metrics}), metrics, log
 }
 
 // collector counts the spans of each request that it takes, and answers a status.
