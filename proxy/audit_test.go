@@ -263,10 +263,15 @@ func TestNobodyWaitsLongForARecord(t *testing.T) {
 	end := make(chan struct{})
 	f := newFence(t, func(o *proxy.Options) { o.Audit, o.AuditRequired = stuckJournal{end}, true })
 	t.Cleanup(func() { close(end) })
+	var all sync.WaitGroup
 	for _, path := range []string{"/api/v1/query?query=up", "/api/v1/query?query=up(", "/api/v1/metrics/explain?query=up"} {
-		resp, body := f.Get(t, path)
-		wantError(t, resp, body, http.StatusServiceUnavailable, "unavailable", "cannot record")
+		r := f.Request(t, http.MethodGet, path, "")
+		all.Go(func() {
+			resp, body := f.Do(t, r)
+			wantError(t, resp, body, http.StatusServiceUnavailable, "unavailable", "cannot record")
+		})
 	}
+	all.Wait()
 	if asked := f.Asked(); len(asked) > 0 {
 		t.Errorf("the upstream was asked: %v", asked)
 	}
