@@ -115,6 +115,14 @@ func (f *Fence) listens() error {
 	return nil
 }
 
+// Says is nil once the log has a text.
+func (f *Fence) Says(text string) error {
+	if !strings.Contains(f.Log(), text) {
+		return errors.New("the log does not say " + text)
+	}
+	return nil
+}
+
 // end stops the program in order. A panic or a data race that it went through
 // fails the test.
 func (f *Fence) end(t testing.TB) {

@@ -11,7 +11,10 @@ import (
 	"syscall"
 )
 
-const module = "github.com/prometheus/prometheus"
+const (
+	module     = "github.com/prometheus/prometheus"
+	modfile316 = ".prometheus316.mod"
+)
 
 // Prometheus returns the path of the Prometheus server, building it first when this
 // machine hasn't yet, and tells progress as it does so. It
@@ -22,6 +25,18 @@ func Prometheus(ctx context.Context, progress io.Writer) (string, error) {
 		Name:     "Prometheus",
 		Packages: []string{module + "/cmd/prometheus"},
 		Tags:     "remove_all_sd", // No cloud SDKs: half the build time, and no test discovers targets.
+	})
+}
+
+// Prometheus316 does the same for Prometheus 3.16, whose version stands in a module file
+// of its own, .prometheus316.mod.
+func Prometheus316(ctx context.Context, progress io.Writer) (string, error) {
+	root, err := Go(ctx, "list", "-m", "-f", "{{.Dir}}", "github.com/promfence/promfence/test")
+	if err != nil {
+		return "", err
+	}
+	return cached(ctx, progress, module, Program{
+		Name: "Prometheus-3.16", Packages: []string{module + "/cmd/prometheus"}, Dir: root, Modfile: modfile316, Tags: "remove_all_sd",
 	})
 }
 
@@ -36,6 +51,7 @@ func Missing(ctx context.Context) (missing []string, all int, err error) {
 	for _, p := range []struct{ name, module, modfile string }{
 		{"prometheus", module, ""},
 		{"promtool", module, ""},
+		{"prometheus-3.16", module, modfile316},
 		{"thanos", thanosModule, ".thanos.mod"},
 		{"helm", helmModule, ".helm.mod"},
 		{"alertmanager", alertmanagerModule, alertmanagerModfile},

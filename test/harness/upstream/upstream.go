@@ -1,12 +1,14 @@
 // Package upstream gives tests a real Prometheus server to stand behind
 // promfence, and recorders that note what an upstream was asked.
 //
-// The server is the genuine cmd/prometheus of the version in go.mod, built once
-// per machine (see gobuild). A test that passes against it has not been told by
+// The server is the genuine cmd/prometheus of the version in go.mod, or of another one
+// that Options name, built once per machine (see gobuild). A test that passes against it has not been told by
 // our own stub what Prometheus would have done.
 package upstream
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"io"
 	"os"
@@ -24,7 +26,11 @@ type Options struct {
 	Targets []Target          // scraped every second
 	Config  string            // sections of prometheus.yml in the place of those that tests usually have
 	Args    []string          // more flags, such as --query.timeout=1s
+	Program Program           // nil = the version in go.mod
 }
+
+// A Program builds a Prometheus server, unless this machine has it already.
+type Program func(ctx context.Context, progress io.Writer) (path string, err error)
 
 // An Upstream is a running Prometheus server, gone when its test ends.
 type Upstream struct {
@@ -42,7 +48,10 @@ const features = "exemplar-storage,promql-experimental-functions,promql-extended
 // loopback port and waits until it is ready.
 func Start(t testing.TB, o Options) *Upstream {
 	t.Helper()
-	binary, err := gobuild.Prometheus(t.Context(), io.Discard)
+	if o.Program == nil {
+		o.Program = gobuild.Prometheus
+	}
+	binary, err := o.Program(t.Context(), io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -65,7 +74,8 @@ func Start(t testing.TB, o Options) *Upstream {
 	return u
 }
 
-var listening = regexp.MustCompile(`"msg":"Listening on".*"address":"([^"]+)"`)
+// listening is the line of Prometheus 3, or of Prometheus 2, which sorts its fields.
+var listening = regexp.MustCompile(`"msg":"Listening on".*"address":"([^"]+)"|"address":"([^"]+)".*"msg":"Listening on"`)
 
 // listens takes the address from the log: choosing a free port beforehand would
 // race with whoever else does.
@@ -74,7 +84,7 @@ func (u *Upstream) listens() error {
 	if said == nil {
 		return errors.New("it does not listen")
 	}
-	u.URL = "http://" + said[1]
+	u.URL = "http://" + cmp.Or(said[1:]...)
 	return nil
 }
 
