@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"os"
 	"strings"
 
@@ -76,9 +77,20 @@ func (c *curve) panel(label string, want shape, ys []float64) (*plot.Plot, error
 	marks.Shape, marks.Radius = draw.CircleGlyph{}, 1.5
 	p.Add(plotter.NewGrid(), line, marks)
 	for _, axis := range []*plot.Axis{&p.X, &p.Y} {
-		axis.Scale, axis.Tick.Marker = plot.LogScale{}, plot.LogTicks{Prec: -1}
+		axis.Scale, axis.Tick.Marker = plot.LogScale{}, plot.TickerFunc(powers)
 		axis.Label.TextStyle.Font.Size, axis.Tick.Label.Font.Size = 8, 7
 	}
 	p.Y.Min, p.Y.Max = low/4, high*4 // what is flat looks flat
 	return p, nil
+}
+
+// powers are the ticks of a logarithmic axis; each power of ten has a label.
+func powers(low, high float64) []plot.Tick {
+	ticks := plot.LogTicks{Prec: -1}.Ticks(low, high)
+	for i, t := range ticks {
+		if exponent := int(math.Round(math.Log10(t.Value))); t.Label != "" && exponent > 3 {
+			ticks[i].Label = "10" + string([]rune("⁰¹²³⁴⁵⁶⁷⁸⁹")[exponent])
+		}
+	}
+	return ticks
 }
