@@ -3,6 +3,7 @@ package auth_test
 import (
 	"bytes"
 	"log/slog"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -163,6 +164,9 @@ func between(i, other *authtest.Issuer) *http.Client {
 // Whoever replaces an Authenticator loses no keys of an issuer that stays, even
 // while that issuer is down, and waits for one that changed.
 func TestReplacing(t *testing.T) {
+	// Package net makes what its resolver needs once: not in a bubble, whose end it
+	// would not outlive. An issuer with authorities of its own is asked by a real client.
+	_, _ = net.DefaultResolver.LookupHost(t.Context(), "localhost")
 	for _, tt := range []struct {
 		name   string
 		change func(t *testing.T, o *auth.Options)

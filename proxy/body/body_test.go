@@ -2,6 +2,7 @@ package body_test
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -35,9 +36,7 @@ func request(t *testing.T, method, target, sent string, chunked bool, header htt
 	if chunked {
 		r.Body, r.ContentLength = io.NopCloser(strings.NewReader(sent)), -1
 	}
-	for name, values := range header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, header)
 	return r
 }
 
