@@ -22,7 +22,7 @@ import (
 // answer's end, which not every reader waits for.
 func (f *fence) lines(t *testing.T, n int) []map[string]any {
 	t.Helper()
-	for range 200 {
+	for range 3000 { // 30 s
 		text := strings.TrimSpace(f.Log.String())
 		if got := strings.Count(text, "\n") + 1; text != "" && got >= n {
 			var all []map[string]any
@@ -44,7 +44,7 @@ func (f *fence) lines(t *testing.T, n int) []map[string]any {
 // logged waits for a text in the log, as lines does.
 func (f *fence) logged(t *testing.T, text string) {
 	t.Helper()
-	for range 200 {
+	for range 3000 { // 30 s
 		if strings.Contains(f.Log.String(), text) {
 			return
 		}

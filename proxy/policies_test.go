@@ -183,7 +183,7 @@ promfence_policy_requests_total{class="2xx",policy="team"} 1
 promfence_policy_requests_total{class="4xx",policy="team"} 1
 `
 	var err error
-	for range 500 { // requests are counted after their answers
+	for range 3000 { // requests are counted after their answers
 		if err = testutil.GatherAndCompare(f.Metrics, strings.NewReader(want), "promfence_policy_requests_total", "promfence_all_tenants_requests_total"); err == nil {
 			return
 		}

@@ -246,7 +246,7 @@ func TestMetadataWaitsForNamesAsLongAsForAnswers(t *testing.T) {
 			began := time.Now()
 			resp, body := f.Get(t, "/api/v1/metadata")
 			wantError(t, resp, body, http.StatusGatewayTimeout, "timeout", "did not answer in time")
-			if took := time.Since(began); took > 5*time.Second {
+			if took := time.Since(began); took > 20*time.Second {
 				t.Errorf("it took %s", took)
 			}
 		})

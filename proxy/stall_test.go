@@ -43,7 +43,8 @@ func TestCallerWhoStopsReadingIsLeft(t *testing.T) {
 }
 
 func TestHTTP2CallerWhoStopsReadingIsLeft(t *testing.T) {
-	f := newFence(t, func(o *proxy.Options) { o.StallTimeout = 300 * time.Millisecond })
+	t.Parallel() // it waits
+	f := newFence(t, func(o *proxy.Options) { o.StallTimeout = time.Second })
 	hungUp := make(chan struct{})
 	f.Answer(endless(hungUp))
 	h2 := httptest.NewUnstartedServer(f.Proxy)
@@ -151,7 +152,8 @@ func TestThinkingIsNotStalling(t *testing.T) {
 }
 
 func TestUpstreamThatStopsInTheMiddleIsLeft(t *testing.T) {
-	f := newFence(t, func(o *proxy.Options) { o.UpstreamTimeout = 300 * time.Millisecond })
+	t.Parallel() // it waits, so long that the answer has begun on a busy machine as well
+	f := newFence(t, func(o *proxy.Options) { o.UpstreamTimeout = 2 * time.Second })
 	hungUp := make(chan struct{})
 	f.Answer(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(bytes.Repeat([]byte("x"), 1000))
@@ -186,16 +188,17 @@ func TestUpstreamThatPausesIsWaitedFor(t *testing.T) {
 	}
 }
 
-// cut answers with what was begun, and breaks the connection.
-func cut(begun string) http.HandlerFunc {
+// cut answers with what was begun, and breaks the connection: by a reset, which may
+// overtake what was begun, or by its end, which comes behind.
+func cut(begun string, reset bool) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		conn, _, err := http.NewResponseController(w).Hijack()
 		if err != nil {
 			return
 		}
 		_, _ = io.WriteString(conn, begun)
-		if tcp, ok := conn.(*net.TCPConn); ok {
-			time.Sleep(50 * time.Millisecond) // it has come
+		if tcp, ok := conn.(*net.TCPConn); ok && reset {
+			time.Sleep(50 * time.Millisecond) // what was begun is mostly read by now
 			_ = tcp.SetLinger(0)
 		}
 		_ = conn.Close()
@@ -223,7 +226,7 @@ func TestAnAnswerThatIsCutBeforeAnythingLeftIsA502(t *testing.T) {
 					continue
 				}
 				t.Run(name+", "+method+" "+path, func(t *testing.T) {
-					f.Answer(cut(begun))
+					f.Answer(cut(begun, true))
 					before := len(f.Asked())
 					r := f.Request(t, method, path+"?query=up", "")
 					if method == http.MethodPost {
@@ -244,7 +247,7 @@ func TestAnAnswerThatIsCutBeforeAnythingLeftIsA502(t *testing.T) {
 // chunk or frame later.
 func TestAnAnswerThatIsCutLaterLooksCut(t *testing.T) {
 	f := newFence(t, nil)
-	f.Answer(cut("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\na\r\n{\"status\":\r\n"))
+	f.Answer(cut("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\na\r\n{\"status\":\r\n", false))
 	for _, version := range []string{"HTTP/1.0", "HTTP/1.1"} {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(f.URL, "http://"))
 		if err != nil {

@@ -155,7 +155,7 @@ func TestClosingEndsWaiting(t *testing.T) {
 }
 
 // Ten thousand strangers, or as many as this process may have files for, hold
-// connections and say nothing. Whoever calls is served within a second.
+// connections and say nothing. Whoever calls is served without waiting for one of them.
 func TestIdleStrangersAreInNobodysWay(t *testing.T) {
 	n := min(10_000, raiseFiles(t)/2-100) // both ends are here
 	if testing.Short() {
@@ -177,7 +177,7 @@ func TestIdleStrangersAreInNobodysWay(t *testing.T) {
 		wantServed(t, s.dial(t))
 		slowest = max(slowest, time.Since(begin))
 	}
-	if slowest > time.Second {
+	if slowest > 5*time.Second { // a place that is waited for takes ten
 		t.Errorf("a caller waited for %s", slowest)
 	}
 	wantClosed(t, strangers[0])
