@@ -166,3 +166,15 @@ func (v version) counts(t *testing.T, f *fence.Fence) {
 		t.Errorf("%v samples are counted, want %v", got, told.Data.Stats.Samples.SamplesRead)
 	}
 }
+
+// A Prometheus 2.55 enforces no limits of its engine, and says nothing of them. All else
+// is as with others.
+func TestPrometheus255(t *testing.T) {
+	v := startVersion(t, upstream.Options{Program: gobuild.Prometheus255})
+	f := fence.Before(t, v.URL, "LIMITS_MAX_SERIES=1")
+	f.Await(t, func() error { return f.Says("nobody enforces these limits") })
+	v.core(t, f)
+	if status, body := v.ask(t, f, "/api/v1/query_cost", "query", "requests_total"); status != http.StatusNotFound {
+		t.Errorf("an estimate that it does not make: %d %s", status, body)
+	}
+}

@@ -14,6 +14,7 @@ import (
 const (
 	module     = "github.com/prometheus/prometheus"
 	modfile316 = ".prometheus316.mod"
+	modfile255 = ".prometheus255.mod"
 )
 
 // Prometheus returns the path of the Prometheus server, building it first when this
@@ -40,6 +41,16 @@ func Prometheus316(ctx context.Context, progress io.Writer) (string, error) {
 	})
 }
 
+// Prometheus255 does the same for Prometheus 2.55, whose version stands in
+// .prometheus255.mod. It has no build tag without the cloud SDKs: the file that names
+// them is taken out of a copy.
+func Prometheus255(ctx context.Context, progress io.Writer) (string, error) {
+	p := Program{Name: "Prometheus-2.55", Packages: []string{"./cmd/prometheus"}, Modfile: modfile255}
+	return copied(ctx, progress, module, p, func(dir string) error {
+		return os.Remove(filepath.Join(dir, "plugins", "plugins.go"))
+	})
+}
+
 // Promtool does the same for Prometheus's command line client.
 func Promtool(ctx context.Context, progress io.Writer) (string, error) {
 	return cached(ctx, progress, module, Program{Name: "Promtool", Packages: []string{module + "/cmd/promtool"}, Tags: "remove_all_sd"})
@@ -52,6 +63,7 @@ func Missing(ctx context.Context) (missing []string, all int, err error) {
 		{"prometheus", module, ""},
 		{"promtool", module, ""},
 		{"prometheus-3.16", module, modfile316},
+		{"prometheus-2.55", module, modfile255},
 		{"thanos", thanosModule, ".thanos.mod"},
 		{"helm", helmModule, ".helm.mod"},
 		{"alertmanager", alertmanagerModule, alertmanagerModfile},

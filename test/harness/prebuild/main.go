@@ -1,5 +1,5 @@
 // Prebuild compiles programs and shows how far it is. Without arguments these are
-// the Prometheus servers of two versions, the command line client, the Thanos, the Helm,
+// the Prometheus servers of three versions, the command line client, the Thanos, the Helm,
 // the Alertmanager and the amtool that the tests use
 // (they would build them too, but go test holds their output back). With the
 // argument demo these are promfence and the demo, side by side, in the folder bin
@@ -41,7 +41,7 @@ func run(ctx context.Context, args []string) error {
 	case slices.Equal(args, []string{"plan"}):
 		return plan(ctx)
 	}
-	for _, build := range []func(context.Context, io.Writer) (string, error){gobuild.Prometheus, gobuild.Promtool, gobuild.Prometheus316, gobuild.Thanos, gobuild.Helm, gobuild.Alertmanager, gobuild.Amtool} {
+	for _, build := range []func(context.Context, io.Writer) (string, error){gobuild.Prometheus, gobuild.Promtool, gobuild.Prometheus316, gobuild.Prometheus255, gobuild.Thanos, gobuild.Helm, gobuild.Alertmanager, gobuild.Amtool} {
 		if _, err := build(ctx, os.Stderr); err != nil {
 			return err
 		}
@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string) error {
 // program takes to be built, in minutes of one processor.
 const testMinutes = 15
 
-var buildMinutes = map[string]int{"prometheus": 4, "promtool": 2, "prometheus-3.16": 4, "thanos": 8, "helm": 4, "alertmanager": 2, "amtool": 1}
+var buildMinutes = map[string]int{"prometheus": 4, "promtool": 2, "prometheus-3.16": 4, "prometheus-2.55": 2, "thanos": 8, "helm": 4, "alertmanager": 2, "amtool": 1}
 
 func plan(ctx context.Context) error {
 	missing, all, err := gobuild.Missing(ctx)
