@@ -73,7 +73,7 @@ type Options struct {
 	// Issuers are further issuers. A token's iss and aud choose among all of
 	// them; of several that fit, the first.
 	Issuers []IssuerOptions
-	// CacheSize is how many verified tokens are remembered. 0 means 10,000.
+	// CacheSize is how many verified tokens are remembered. 0 means 4,096.
 	CacheSize int
 	// Previous is the Authenticator that this one replaces: an issuer whose keys
 	// come from the same place keeps those that Previous has.
@@ -111,7 +111,7 @@ const (
 	defaultTenantClaim     = "tenant_id"
 	defaultTenantLabel     = "tenant_id"
 	defaultMaxTenants      = 20
-	defaultCacheSize       = 10_000
+	defaultCacheSize       = 4096 // some 800 bytes each
 	defaultRefreshInterval = 5 * time.Minute
 	minRefreshInterval     = time.Second
 	maxLeeway              = 5 * time.Minute
