@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/proxy/alerting"
 )
 
 // Silences of the Alertmanager below, by whose they are.
@@ -120,7 +121,7 @@ func newAlertingFence(t *testing.T, change func(*proxy.Options)) (*fence, *am) {
 		t.Fatal(err)
 	}
 	return newFence(t, func(o *proxy.Options) {
-		o.Alertmanager = &proxy.Alerting{URL: target, Timeout: 5 * time.Second, Write: true, MaxSilence: 30 * 24 * time.Hour}
+		o.Alertmanager = &alerting.Options{URL: target, Timeout: 5 * time.Second, Write: true, MaxSilence: 30 * 24 * time.Hour}
 		if change != nil {
 			change(o)
 		}

@@ -111,7 +111,7 @@ func (p *Proxy) filterAnswer(resp *http.Response, x *exchange) error {
 // the query.
 func (p *Proxy) narrowError(resp *http.Response, x *exchange) error {
 	if x.route.Alerting() {
-		return p.alertingError(resp)
+		return p.alerting.Error(resp)
 	}
 	e, hidden := answer.Error(resp, x.limited...)
 	if hidden {

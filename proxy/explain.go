@@ -63,7 +63,7 @@ func explain(p *Proxy, x *exchange, _ *http.Request, req scope.Request) error {
 	body, err := json.Marshal(struct {
 		Status string `json:"status"`
 		Data   data   `json:"data"`
-	}{"success", data{query, enforced, p.label, tenants, policies, x.enforcer.Everything(), p.alerting.allows(x)}})
+	}{"success", data{query, enforced, p.label, tenants, policies, x.enforcer.Everything(), p.alerting.Allows(id)}})
 	if err != nil {
 		return apierr.Internal(err)
 	}

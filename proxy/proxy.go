@@ -25,6 +25,7 @@ import (
 	"github.com/promfence/promfence/auth"
 	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy/admission"
+	"github.com/promfence/promfence/proxy/alerting"
 	"github.com/promfence/promfence/proxy/apierr"
 	"github.com/promfence/promfence/proxy/body"
 	"github.com/promfence/promfence/proxy/cors"
@@ -49,7 +50,7 @@ type Options struct {
 	UpstreamHeader     http.Header                             // set on every upstream request: promfence's own credentials
 	UpstreamTLS        *tls.Config                             // nil = Go's defaults
 	StallTimeout       time.Duration                           // how long a caller may take nothing of an answer; 0 = a minute
-	Alertmanager       *Alerting                               // nil = none
+	Alertmanager       *alerting.Options                       // nil = none
 	TenantHeader       string                                  // set from the token on every upstream request; empty = none
 	Features           func(context.Context) (Features, error) // asks the upstream what it enforces; nil = nobody knows
 	LabelPolicy        bool                                    // tells the upstream by a header what of the tenants' data may be seen, and holds it to that
@@ -81,7 +82,7 @@ type Proxy struct {
 	admitted
 	upstream       *upstream.Client
 	engine         *engine
-	alerting       alertmanager
+	alerting       alerting.Manager
 	warnOnConflict bool
 	questions      *question.Asker
 	stall          time.Duration
@@ -126,7 +127,7 @@ func New(o Options) (*Proxy, error) {
 	recorder := record.New(o.Options)
 	p := &Proxy{
 		auth: o.Auth, ready: o.Ready, static: static{o.Docs, o.Console},
-		routes: newRouter(routeTable, o.Alertmanager != nil), alerting: newAlertmanager(o.Alertmanager), label: o.Label, recorder: recorder,
+		routes: newRouter(routeTable, o.Alertmanager != nil), alerting: alerting.New(o.Alertmanager, recorder.HideText), label: o.Label, recorder: recorder,
 		enforcers: promql.NewEnforcers(promql.Options{OnConflict: o.OnConflict, Hit: recorder.HitCache, Miss: recorder.MissCache}),
 		admitted:  newAdmitted(o),
 		upstream: upstream.New(upstream.Options{
@@ -142,7 +143,7 @@ func New(o Options) (*Proxy, error) {
 	}
 	p.warnOnConflict = o.WarnOnConflict
 	p.questions = question.New(question.Options{
-		Upstream: p.upstream, Alertmanager: p.alerting.client, Timeout: o.UpstreamTimeout, LabelPolicy: o.LabelPolicy,
+		Upstream: p.upstream, Alertmanager: p.alerting.Client, Timeout: o.UpstreamTimeout, LabelPolicy: o.LabelPolicy,
 		SharedRules: o.SharedRules, SharedMetadata: o.SharedMetadata, Probed: recorder.Probed,
 	})
 	return p, nil
@@ -273,7 +274,7 @@ func (p *Proxy) forward(x *exchange, r *http.Request, labelName string, narrowed
 // server is who is asked for a row.
 func (p *Proxy) server(row *Route) *upstream.Client {
 	if row.Alerting() {
-		return p.alerting.client
+		return p.alerting.Client
 	}
 	return p.upstream
 }
@@ -296,7 +297,7 @@ func (p *Proxy) narrowRequest(x *exchange, r *http.Request) (scope.Request, erro
 	in := scope.Input{Enforcer: x.enforcer, Limits: x.limits.scope(), Known: x.route.Params}
 	var err error
 	if x.route.Guard.writes {
-		in.ID, in.Writer = x.silence, p.alerting.writer(x)
+		in.ID, in.Writer = x.silence, p.alerting.Writer(x.record.Identity())
 	}
 	if read := x.route.Guard.reader(); read != nil {
 		if in.Body, err = read(&x.body, r, x.limits.BodyBytes); err != nil {
@@ -323,5 +324,5 @@ func (p *Proxy) narrowRequest(x *exchange, r *http.Request) (scope.Request, erro
 // that are idle now, the others when their requests have ended.
 func (p *Proxy) Close() {
 	p.upstream.Close()
-	p.alerting.close()
+	p.alerting.Close()
 }

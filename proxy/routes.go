@@ -115,9 +115,9 @@ var Routes = []Route{
 	{Path: "/alerts", Base: alertingBase, Methods: get, Params: append([]string{"unprocessed"}, alerted...), Guard: chosen(scope.AlertFilters(), filter.ActiveAlerts)},
 	{Path: "/alerts/groups", Base: alertingBase, Methods: get, Params: append([]string{"muted"}, alerted...), Guard: chosen(scope.AlertFilters(), filter.AlertGroups)},
 	{Path: "/silences", Base: alertingBase, Methods: get, Params: silenced, Guard: chosen(scope.SilenceFilters(), filter.Silences)},
-	{Path: "/silences", Base: alertingBase, Methods: post, Guard: writes(scope.PostedSilence()), Answer: writeSilence},
+	{Path: "/silences", Base: alertingBase, Methods: post, Guard: writes(scope.PostedSilence()), Answer: changeSilence},
 	{Path: "/silence/{id}", Base: alertingBase, Methods: get, Guard: filtered(filter.Silence, nil)},
-	{Path: "/silence/{id}", Base: alertingBase, Methods: []string{http.MethodDelete}, Guard: writes(scope.EndedSilence()), Answer: writeSilence},
+	{Path: "/silence/{id}", Base: alertingBase, Methods: []string{http.MethodDelete}, Guard: writes(scope.EndedSilence()), Answer: changeSilence},
 	{Path: "/status", Base: alertingBase, Methods: get, Guard: filtered(filter.ServerStatus, nil)},
 	{Path: "/receivers", Base: alertingBase, Methods: get, Guard: chosen(scope.AlertFilters(), filter.Receivers), Asks: "/alerts"},
 }

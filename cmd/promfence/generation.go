@@ -20,6 +20,7 @@ import (
 	"github.com/promfence/promfence/config"
 	"github.com/promfence/promfence/openapi"
 	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/proxy/alerting"
 	"github.com/promfence/promfence/proxy/record"
 )
 
@@ -96,15 +97,12 @@ func build(cfg *config.Config, p *parts, lines *logs.Writer, metrics *prometheus
 	if err != nil {
 		return nil, fmt.Errorf("%s: want http://host or https://host", cfg.Name("upstream.url"))
 	}
-	alerting, err := p.alerting(cfg)
+	alertmanager, err := p.alerting(cfg)
 	if err != nil {
 		return nil, err
 	}
 	v := &generation{cfg: cfg, log: p.log, keys: p.keys, tls: p.serverTLS, decisionTLS: p.decisionTLS}
-	var audit record.AuditLog
-	if v.audit = newAuditFile(cfg, p.log, metrics, before); v.audit != nil {
-		audit = v.audit
-	}
+	v.audit = newAuditFile(cfg, p.log, metrics, before)
 	var served *proxy.Proxy
 	if before != nil {
 		served = before.proxy
@@ -119,7 +117,7 @@ func build(cfg *config.Config, p *parts, lines *logs.Writer, metrics *prometheus
 		UpstreamTimeout: cfg.Upstream.Timeout,
 		UpstreamHeader:  p.upstreamHeader,
 		UpstreamTLS:     p.upstreamTLS,
-		Alertmanager:    alerting,
+		Alertmanager:    alertmanager,
 		TenantHeader:    cfg.Upstream.TenantHeader,
 		Features: func(ctx context.Context) (proxy.Features, error) {
 			f, err := p.asker(cfg, upstream).Features(ctx)
@@ -139,16 +137,7 @@ func build(cfg *config.Config, p *parts, lines *logs.Writer, metrics *prometheus
 		Docs:           openapi.Handler(),
 		Console:        newConsole(cfg.Console, v.keys.Authenticator),
 
-		Options: record.Options{
-			Logger:         p.log,
-			Deferred:       lines.Defer,
-			SlowQuery:      cfg.Log.SlowQuery,
-			Audit:          audit,
-			AuditRequired:  cfg.Audit.Required,
-			TrustedProxies: trustedProxies(cfg.Server.TrustedProxies),
-			Spans:          spans,
-			Registerer:     metrics,
-		},
+		Options: records(cfg, p.log, lines, v.audit, spans, metrics),
 	})
 	if err != nil {
 		return nil, err
@@ -157,8 +146,25 @@ func build(cfg *config.Config, p *parts, lines *logs.Writer, metrics *prometheus
 	return v, nil
 }
 
+// records are where what requests leave behind goes.
+func records(cfg *config.Config, log zerolog.Logger, lines *logs.Writer, audit *logs.AuditFile, spans func(record.Span), metrics *prometheus.Registry) record.Options {
+	o := record.Options{
+		Logger:         log,
+		Deferred:       lines.Defer,
+		SlowQuery:      cfg.Log.SlowQuery,
+		AuditRequired:  cfg.Audit.Required,
+		TrustedProxies: trustedProxies(cfg.Server.TrustedProxies),
+		Spans:          spans,
+		Registerer:     metrics,
+	}
+	if audit != nil {
+		o.Audit = audit
+	}
+	return o
+}
+
 // alerting is the Alertmanager that the settings name, or nil.
-func (p *parts) alerting(cfg *config.Config) (*proxy.Alerting, error) {
+func (p *parts) alerting(cfg *config.Config) (*alerting.Options, error) {
 	a := cfg.Alertmanager
 	if a.URL == "" {
 		return nil, nil
@@ -167,7 +173,7 @@ func (p *parts) alerting(cfg *config.Config) (*proxy.Alerting, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: want http://host or https://host", cfg.Name("alertmanager.url"))
 	}
-	return &proxy.Alerting{
+	return &alerting.Options{
 		URL: u, Timeout: a.Timeout, Header: p.alertmanagerHeader, TLS: p.alertmanagerTLS,
 		Write: a.Silences == "write", MaxSilence: a.MaxSilence,
 	}, nil

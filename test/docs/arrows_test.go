@@ -21,19 +21,20 @@ const ours = "github.com/promfence/promfence/"
 // import none, so that each can be read and trusted without the others. A room
 // that does not exist yet is a line that waits for it.
 var arrows = map[string][]string{
-	"cmd/promfence":          {"auth", "auth/policy", "config", "openapi", "proxy", "proxy/record", "cmd/promfence/connect", "cmd/promfence/listener", "cmd/promfence/logs", "cmd/promfence/otlp"},
+	"cmd/promfence":          {"auth", "auth/policy", "config", "openapi", "proxy", "proxy/alerting", "proxy/record", "cmd/promfence/connect", "cmd/promfence/listener", "cmd/promfence/logs", "cmd/promfence/otlp"},
 	"cmd/promfence/connect":  {},
 	"cmd/promfence/listener": {},
 	"cmd/promfence/logs":     {},
 	"cmd/promfence/otlp":     {},
 
-	"proxy":                  {"auth", "auth/policy", "proxy/admission", "proxy/answer", "proxy/apierr", "proxy/body", "proxy/cors", "proxy/filter", "proxy/promql", "proxy/question", "proxy/record", "proxy/remoteread", "proxy/scope", "proxy/silence", "proxy/upstream"},
+	"proxy":                  {"auth", "auth/policy", "proxy/admission", "proxy/alerting", "proxy/answer", "proxy/apierr", "proxy/body", "proxy/cors", "proxy/filter", "proxy/promql", "proxy/question", "proxy/record", "proxy/remoteread", "proxy/scope", "proxy/silence", "proxy/upstream"},
 	"proxy/answer":           {"auth", "proxy/apierr", "proxy/filter"},
 	"proxy/filter":           {"auth/policy", "proxy/apierr", "proxy/silence"},
 	"proxy/silence":          {"auth/policy", "proxy/apierr", "proxy/promql/regexcost"},
 	"proxy/lookup":           {},
 	"proxy/question":         {"auth/policy", "proxy/answer", "proxy/apierr", "proxy/filter", "proxy/lookup", "proxy/promql", "proxy/scope", "proxy/upstream"},
 	"proxy/admission":        {"proxy/apierr"},
+	"proxy/alerting":         {"auth", "auth/policy", "proxy/answer", "proxy/promql", "proxy/scope", "proxy/silence", "proxy/upstream"},
 	"proxy/body":             {"proxy/apierr", "proxy/scope"},
 	"proxy/cors":             {"auth/policy"},
 	"proxy/record":           {"auth", "proxy/apierr", "proxy/promql", "proxy/scope", "proxy/upstream"},
