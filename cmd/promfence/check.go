@@ -16,6 +16,7 @@ import (
 	"github.com/promfence/promfence/cmd/promfence/connect"
 	"github.com/promfence/promfence/cmd/promfence/logs"
 	"github.com/promfence/promfence/config"
+	"github.com/promfence/promfence/proxy"
 )
 
 const connectFlag = "--connect"
@@ -97,6 +98,14 @@ func (p *parts) asker(cfg *config.Config, at *url.URL) connect.Upstream {
 	return connect.Upstream{
 		URL: at, TLS: p.upstreamTLS, Header: p.upstreamHeader,
 		Label: cfg.Tenancy.Label, TenantHeader: cfg.Upstream.TenantHeader,
+	}
+}
+
+// features asks the upstream what its query engine can do.
+func (p *parts) features(cfg *config.Config, at *url.URL) func(context.Context) (proxy.Features, error) {
+	return func(ctx context.Context) (proxy.Features, error) {
+		f, err := p.asker(cfg, at).Features(ctx)
+		return proxy.Features(f), err
 	}
 }
 

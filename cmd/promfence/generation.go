@@ -113,16 +113,13 @@ func build(cfg *config.Config, p *parts, lines *logs.Writer, metrics *prometheus
 		Auth:  v.keys,
 		Ready: v.keys.Ready,
 
-		Upstream:        upstream,
-		UpstreamTimeout: cfg.Upstream.Timeout,
-		UpstreamHeader:  p.upstreamHeader,
-		UpstreamTLS:     p.upstreamTLS,
-		Alertmanager:    alertmanager,
-		TenantHeader:    cfg.Upstream.TenantHeader,
-		Features: func(ctx context.Context) (proxy.Features, error) {
-			f, err := p.asker(cfg, upstream).Features(ctx)
-			return proxy.Features(f), err
-		},
+		Upstream:           upstream,
+		UpstreamTimeout:    cfg.Upstream.Timeout,
+		UpstreamHeader:     p.upstreamHeader,
+		UpstreamTLS:        p.upstreamTLS,
+		Alertmanager:       alertmanager,
+		TenantHeader:       cfg.Upstream.TenantHeader,
+		Features:           p.features(cfg, upstream),
 		LabelPolicy:        cfg.Upstream.LabelPolicy,
 		MaxIdleConnections: cfg.Upstream.MaxIdleConnections,
 

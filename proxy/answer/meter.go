@@ -44,6 +44,7 @@ var (
 // A Metering says where an answer tells what its query read.
 type Metering int
 
+// An answer tells nothing that counts, or in one of these places.
 const (
 	Unmetered   Metering = iota // nowhere
 	StatsAdded                  // in statistics that promfence asked for: they are hidden
