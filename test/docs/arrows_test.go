@@ -27,7 +27,7 @@ var arrows = map[string][]string{
 	"cmd/promfence/logs":     {},
 	"cmd/promfence/otlp":     {},
 
-	"proxy":                  {"auth", "auth/policy", "proxy/admission", "proxy/alerting", "proxy/answer", "proxy/apierr", "proxy/body", "proxy/cors", "proxy/filter", "proxy/promql", "proxy/question", "proxy/record", "proxy/remoteread", "proxy/scope", "proxy/silence", "proxy/upstream"},
+	"proxy":                  {"auth", "auth/policy", "proxy/admission", "proxy/alerting", "proxy/answer", "proxy/apierr", "proxy/body", "proxy/cors", "proxy/filter", "proxy/lookup", "proxy/promql", "proxy/question", "proxy/record", "proxy/remoteread", "proxy/scope", "proxy/silence", "proxy/upstream"},
 	"proxy/answer":           {"auth", "proxy/apierr", "proxy/filter"},
 	"proxy/filter":           {"auth/policy", "proxy/apierr", "proxy/silence"},
 	"proxy/silence":          {"auth/policy", "proxy/apierr", "proxy/promql/regexcost"},
