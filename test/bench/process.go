@@ -194,7 +194,7 @@ func (p *process) pids() ([]int, error) {
 		return all, nil
 	}
 	children, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", p.pid, p.pid))
-	for _, text := range strings.Fields(string(children)) {
+	for text := range strings.FieldsSeq(string(children)) {
 		pid, err1 := strconv.Atoi(text)
 		all, err = append(all, pid), errors.Join(err, err1)
 	}

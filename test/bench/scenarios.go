@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -39,7 +40,7 @@ type goal struct {
 
 var (
 	perRequest = []string{mCPU, mThroughput, mP50, mP99, mPeak}
-	flooded    = append(perRequest[:len(perRequest):len(perRequest)], mHeap)
+	flooded    = append(slices.Clip(perRequest), mHeap)
 	paced      = []string{mCPU, mAdded, mP99}
 	panels     = []goal{{mAdded, nTuned, 1.1, false}, {mAdded, nLabel, 0.5, false}}
 	spaced     = []goal{{mAdded, nTuned, 1.05, false}}
