@@ -154,9 +154,12 @@ func (l Labels) TenantLabel() string { return l.tenant }
 
 // Tenants returns the tenants whose series may be seen, sorted, in a slice of the
 // caller's own, or that all of them may be. The zero value has neither.
-func (l Labels) Tenants() (names []string, all bool) {
+func (l Labels) Tenants() (names []string, all bool) { return l.AppendTenants(nil) }
+
+// AppendTenants appends them to names.
+func (l Labels) AppendTenants(names []string) (_ []string, all bool) {
 	m, _ := l.on(l.tenant)
-	return slices.Clone(m.Values), m.Negative
+	return append(names, m.Values...), m.Negative
 }
 
 // Matchers returns the matchers sorted by label, the tenant label's among them, in

@@ -119,6 +119,7 @@ type tenants struct {
 	proven bool
 	all    bool // none of whom is named
 	names  []string
+	one    [1]string // room for the names, as nearly all have one
 }
 
 // grafanaHeaders say which of its panels and rules Grafana asks for, and
@@ -165,8 +166,8 @@ func (r *Record) Identify(id auth.Identity) { r.identity = id }
 // NameTenants keeps that the identity's tenants can be enforced: from now on it is
 // their data that the request is about.
 func (r *Record) NameTenants() {
-	names, all := r.identity.Labels.Tenants()
-	r.tenants = tenants{true, all, names}
+	names, all := r.identity.Labels.AppendTenants(r.tenants.one[:0])
+	r.tenants.proven, r.tenants.all, r.tenants.names = true, all, names
 }
 
 // Route keeps which row the request asks for, and whether that changes a silence.
