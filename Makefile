@@ -84,8 +84,8 @@ test: redoc console ## all tests of both modules, with the race detector
 	@$(MAKE) --no-print-directory left-out
 	go test $(RACE) -shuffle=on ./...
 	cd test && CGO_ENABLED=0 go run ./harness/prebuild
-	cd test && go test $(RACE) -shuffle=on -timeout 20m $$(go list ./... | grep -v /isolation/property)
-	cd test && go test -shuffle=on -timeout 20m ./isolation/property # with the race detector, minutes become a quarter of an hour
+	cd test && go test $(RACE) -shuffle=on -timeout 40m $$(go list ./... | grep -v /isolation/property)
+	cd test && go test -shuffle=on -timeout 40m ./isolation/property # with the race detector, minutes become a quarter of an hour
 	@$(MAKE) --no-print-directory left-out
 
 quick: ## the quick tests beside the code, without the race detector, in a minute
