@@ -45,7 +45,7 @@ func (x *exchange) WriteHeader(status int) {
 		return
 	}
 	x.record.Began(status)
-	_ = x.record.Await() // where it must not fail, Allow has asked
+	_ = x.record.Await() // where there must be one, Allow has waited for it
 	x.proxy.commonHeaders(x)
 	if x.body.Unread() {
 		// net/http reads what is left of a body before it sends an answer, and that

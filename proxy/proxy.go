@@ -295,6 +295,7 @@ func (p *Proxy) call(x *exchange, r *http.Request, labelName string, narrowed sc
 func (p *Proxy) narrowRequest(x *exchange, r *http.Request) (scope.Request, error) {
 	defer x.body.Release()
 	in := scope.Input{Enforcer: x.enforcer, Limits: x.limits.scope(), Known: x.route.Params}
+	in.Engine = p.engineFor(r.Context(), x.route) // may wait for the upstream, so before the body takes room
 	var err error
 	if x.route.Guard.writes {
 		in.ID, in.Writer = x.silence, p.alerting.Writer(x.record.Identity())
@@ -310,7 +311,6 @@ func (p *Proxy) narrowRequest(x *exchange, r *http.Request) (scope.Request, erro
 		return scope.Request{}, err
 	}
 	x.record.Query(in.Params)
-	in.Engine = p.engineFor(r.Context(), x.route)
 	if x.route.Guard.filter != nil || x.route.Answer != nil {
 		x.params = slices.Clone(in.Params)
 	}

@@ -54,7 +54,7 @@ func (p *Recorder) add(fill func(e *zerolog.Event)) (written func() error) {
 	return l.written
 }
 
-// recordTimeout bounds how long a request waits for a record that is required.
+// recordTimeout bounds how long a request waits for its record.
 const recordTimeout = time.Second
 
 var (
@@ -99,7 +99,7 @@ func (r *Record) Allow() error {
 	if !required {
 		return nil
 	}
-	if err := r.awaitFor(recordTimeout); err != nil {
+	if err := r.Await(); err != nil {
 		r.decision.allowed = false
 		return unrecorded(err)
 	}
@@ -117,30 +117,15 @@ func (r *Record) Refuse(e *apierr.Error) *apierr.Error {
 		r.describe(line)
 		line.Int("status", e.Status).Dur("ms", time.Since(r.start)).Int("bytes", len(e.Body()))
 	})
-	if !r.required() {
-		_ = r.Await() // the log has the line, too
-		return e
-	}
-	if err := r.awaitFor(recordTimeout); err != nil {
+	if err := r.Await(); err != nil && r.required() { // else the log has the line, too
 		return unrecorded(err)
 	}
 	return e
 }
 
-// Await returns once the record of the decision is written.
+// Await returns once the record of the decision is written, or was not in time. It
+// waits beside the write, which may hang with its disk.
 func (r *Record) Await() error {
-	written := r.decision.written
-	if written == nil {
-		return nil
-	}
-	r.decision.written = nil
-	err := written()
-	r.decision.lost = err != nil
-	return err
-}
-
-// awaitFor is Await, and an error if that takes too long.
-func (r *Record) awaitFor(timeout time.Duration) error {
 	written := r.decision.written
 	if written == nil {
 		return nil
@@ -148,7 +133,7 @@ func (r *Record) awaitFor(timeout time.Duration) error {
 	r.decision.written = nil
 	done := make(chan error, 1)
 	go func() { done <- written() }()
-	timer := time.NewTimer(timeout)
+	timer := time.NewTimer(recordTimeout)
 	defer timer.Stop()
 	var err error
 	select {

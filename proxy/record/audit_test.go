@@ -100,6 +100,22 @@ func TestARecordThatTakesTooLongIsNone(t *testing.T) {
 				t.Errorf("%v after %s", err, took)
 			}
 		}
+		// Where it need not be, the request goes on without.
+		r := begin(t, record.Options{Audit: j}, caller(t, "acme"), nil)
+		start := time.Now()
+		if err := r.Allow(); err != nil || time.Since(start) > 0 {
+			t.Errorf("%v after %s", err, time.Since(start))
+		}
+		if err := r.Await(); err == nil || time.Since(start) != time.Second {
+			t.Errorf("%v after %s", err, time.Since(start))
+		}
+		r.End(nil, 0)
+		r = begin(t, record.Options{Audit: j}, caller(t, "acme"), nil)
+		start = time.Now()
+		no := apierr.BadData("no")
+		if e := r.Refuse(no); e != no || time.Since(start) != time.Second {
+			t.Errorf("%v after %s", e, time.Since(start))
+		}
 		close(end)
 	})
 }

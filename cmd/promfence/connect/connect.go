@@ -26,7 +26,7 @@ const (
 	// askTimeout bounds one question, from the connection to the last byte.
 	askTimeout = 10 * time.Second
 	// maxAnswer bounds what is read of one answer.
-	maxAnswer = 16 << 20
+	maxAnswer = 4 << 20
 	// mostValues is how many values of the tenant label are asked for.
 	mostValues = 100
 )

@@ -24,6 +24,8 @@ type AuditFile struct {
 	spare []byte // a buffer for the next batch
 	log   zerolog.Logger
 
+	fullSaid time.Time // until then it is not logged again that too many lines wait
+
 	writing sync.Mutex // held while a batch is written; guards what follows
 	file    *os.File   // the last reference to it closes it
 	out     wholeLines // to the file
@@ -45,6 +47,9 @@ const (
 	pipePatience = 100 * time.Millisecond // for whoever reads a pipe
 	pipeRespite  = time.Second            // without another try
 )
+
+// errTakesNothing is why a line is lost while the write before it hangs.
+var errTakesNothing = errors.New("the file takes nothing, and too much waits for it already")
 
 // NewAuditFile makes an AuditFile, to be opened. lost is called with the number of
 // lines that a write has lost.
@@ -101,10 +106,19 @@ func (a *AuditFile) LogTo(log zerolog.Logger) {
 
 // Append takes a line, which is written within a moment. The function that it
 // returns has it written now, with all lines before it, and returns nil once it was
-// handed to the system, or why it was not.
+// handed to the system, or why it was not. A line beyond those that may wait for a
+// write that hangs is lost.
 func (a *AuditFile) Append(line []byte) (written func() error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if a.next != nil && len(a.next.lines)+len(line) > maxWaiting {
+		a.lost(1)
+		if now := time.Now(); now.After(a.fullSaid) {
+			a.fullSaid = now.Add(time.Minute)
+			a.log.Error().Err(errTakesNothing).Msg("audit records are being lost")
+		}
+		return func() error { return errTakesNothing }
+	}
 	if a.next == nil {
 		a.next = &batch{lines: a.spare[:0]}
 		a.spare = nil

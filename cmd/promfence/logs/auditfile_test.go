@@ -97,3 +97,35 @@ func TestRecordsOfManyAtOnceAreAllWritten(t *testing.T) {
 		t.Errorf("%d lines, %v", strings.Count(string(b), "\n"), err)
 	}
 }
+
+// hung is a disk that takes nothing before it is released.
+type hung struct{ began, release chan struct{} }
+
+func (h hung) Write(b []byte) (int, error) {
+	h.began <- struct{}{}
+	<-h.release
+	return len(b), nil
+}
+
+// A disk that hangs gets no more of the memory than a bound.
+func TestRecordsThatWaitAreBounded(t *testing.T) {
+	out, lost := hung{make(chan struct{}, 10), make(chan struct{})}, 0
+	a := logs.NewAudit(out, func(records int) { lost += records })
+	line := []byte(strings.Repeat("x", 1023) + "\n")
+	first := a.Append(line)
+	<-out.began          // by the timer
+	const most = 4 << 10 // 4 MiB
+	for range most {
+		a.Append(line)
+	}
+	if lost > 0 {
+		t.Errorf("%d lines lost below the bound", lost)
+	}
+	if err := a.Append(line)(); err == nil || lost != 1 {
+		t.Errorf("beyond the bound: %v, and %d lines lost", err, lost)
+	}
+	close(out.release)
+	if err := first(); err != nil {
+		t.Error(err)
+	}
+}

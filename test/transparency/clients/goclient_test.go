@@ -129,8 +129,11 @@ var moments = cmp.FilterPath(func(p cmp.Path) bool {
 	return ok && strings.Contains(" EvaluationTime LastEvaluation ActiveAt LastScrape LastScrapeDuration File GlobalURL ", " "+f.Name()+" ")
 }, cmp.Ignore())
 
-// inOrder sorts what Prometheus lists job by job, in any order.
-var inOrder = cmpopts.SortSlices(func(a, b v1.MetricMetadata) bool { return a.Metric < b.Metric })
+// inOrder sorts what Prometheus lists job by job, or group by group, in any order.
+var inOrder = cmp.Options{
+	cmpopts.SortSlices(func(a, b v1.MetricMetadata) bool { return a.Metric < b.Metric }),
+	cmpopts.SortSlices(func(a, b v1.Alert) bool { return a.Labels.String() < b.Labels.String() }),
+}
 
 // sameError compares errors as the client's callers do, by type, and by the text
 // but for the name of promfence's parser and of the parameter.
