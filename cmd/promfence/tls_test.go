@@ -88,9 +88,15 @@ func (a *authority) pair(t *testing.T, name string) tls.Certificate {
 	return p
 }
 
+// write puts a file in its place whole: a process that looks at it meanwhile sees the
+// old or the new one.
 func write(t *testing.T, path string, content []byte) string {
 	t.Helper()
-	if err := os.WriteFile(path, content, 0o600); err != nil {
+	beside := path + ".new"
+	if err := os.WriteFile(beside, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(beside, path); err != nil {
 		t.Fatal(err)
 	}
 	return path
