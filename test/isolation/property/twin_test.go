@@ -6,10 +6,12 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/prometheus/prometheus/promql"
 	"github.com/prometheus/prometheus/promql/parser"
+	"github.com/prometheus/prometheus/promql/promqltest"
 	"github.com/prometheus/prometheus/storage"
 
 	"github.com/promfence/promfence/auth/policy"
@@ -66,9 +68,38 @@ func (w *twin) compare(ctx context.Context, q *worlds, text string, ask asker) {
 		// so tells of what it speaks.
 		want, got = w.withoutEnforced(want), w.withoutEnforced(got)
 	}
+	if ofOthers := w.forbidden(got); ofOthers != "" {
+		w.differences = append(w.differences, fmt.Sprintf("%s\n\tbecame %s\n\tof which an error names %s", text, enforced, ofOthers))
+	}
+	want, got = duplicates.ReplaceAllString(want, "…"), duplicates.ReplaceAllString(got, "…")
 	if want != got {
 		w.differences = append(w.differences, fmt.Sprintf("%s\n\tbecame %s\n\talone  %s\n\tcrowd  %s", text, enforced, want, got))
 	}
+}
+
+// duplicates are two of the series that an operator finds where it wants one: which
+// two, and in which order, changes from run to run.
+var duplicates = regexp.MustCompile(`\[\{[^\]]*\}\]`)
+
+// forbidden returns a series that an error names and that the label policy forbids.
+func (w *twin) forbidden(answer string) string {
+	if !strings.HasPrefix(answer, "error: found duplicate series") {
+		return ""
+	}
+	for _, pair := range duplicates.FindAllString(answer, -1) {
+		for text := range strings.SplitSeq(strings.Trim(pair, "[]"), ", {") {
+			ls, err := w.parser.ParseMetric("{" + strings.TrimPrefix(text, "{"))
+			if err != nil {
+				return fmt.Sprintf("%s: %v", text, err)
+			}
+			for _, m := range w.labels.Matchers() {
+				if ls.Has(m.Label) && !m.Allows(ls.Get(m.Label)) {
+					return text
+				}
+			}
+		}
+	}
+	return ""
 }
 
 // refused counts a refusal that is meant. Every other one is a difference.
@@ -120,4 +151,21 @@ func answer(ctx context.Context, ask asker, q storage.Queryable, text string) st
 		slices.Sort(series) // The engine's own order changes from run to run.
 	}
 	return strings.Join(append(series, notes...), "\n")
+}
+
+// An error that names somebody else's series is a difference, whichever pair it names.
+func TestErrorsThatNameOthersAreNoticed(t *testing.T) {
+	labels, err := policy.ForTenants("tenant_id", "acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := twin{parser: parser.NewParser(promqltest.TestParserOpts), labels: labels}
+	of := func(tenant string) string {
+		return fmt.Sprintf(`error: found duplicate series for the match group {job="x"} on the right hand-side of the operation: [{__name__="a", tenant_id="acme"}, {__name__="b", tenant_id="%s"}];many-to-many matching not allowed`, tenant)
+	}
+	for tenant, noticed := range map[string]bool{"acme": false, "globex": true} {
+		if got := w.forbidden(of(tenant)); (got != "") != noticed {
+			t.Errorf("%s: %q", tenant, got)
+		}
+	}
 }
