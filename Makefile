@@ -89,7 +89,7 @@ test: redoc console ## all tests of both modules, with the race detector
 	@$(MAKE) --no-print-directory left-out
 
 quick: ## the quick tests beside the code, without the race detector, in a minute
-	go test -short ./...
+	go test -short -p 4 ./... # four packages at a time, as some of their tests wait
 
 left-out:
 	@[ -n '$(RACE)' ] || echo 'left out: the race detector, for want of a C compiler: apt-get install gcc libc6-dev'
