@@ -24,14 +24,13 @@ type AuditFile struct {
 	spare []byte // a buffer for the next batch
 	log   zerolog.Logger
 
-	fullSaid time.Time // until then it is not logged again that too many lines wait
+	silent time.Time // until then a loss is not logged again
 
 	writing sync.Mutex // held while a batch is written; guards what follows
 	file    *os.File   // the last reference to it closes it
 	out     wholeLines // to the file
 	pipe    bool       // somebody has to read it
 	stuck   time.Time  // until then the pipe is not tried again
-	silent  time.Time  // until then a failure is not logged again
 }
 
 // A batch is lines that are written together.
@@ -112,11 +111,7 @@ func (a *AuditFile) Append(line []byte) (written func() error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.next != nil && len(a.next.lines)+len(line) > maxWaiting {
-		a.lost(1)
-		if now := time.Now(); now.After(a.fullSaid) {
-			a.fullSaid = now.Add(time.Minute)
-			a.log.Error().Err(errTakesNothing).Msg("audit records are being lost")
-		}
+		a.lose(1, errTakesNothing, time.Now())
 		return func() error { return errTakesNothing }
 	}
 	if a.next == nil {
@@ -157,7 +152,7 @@ func (a *AuditFile) Flush() {
 // writeNext writes the batch that waits, if there is one. The caller holds writing.
 func (a *AuditFile) writeNext() {
 	a.mu.Lock()
-	b, log := a.next, a.log
+	b := a.next
 	a.next = nil
 	a.mu.Unlock()
 	if b == nil {
@@ -166,20 +161,25 @@ func (a *AuditFile) writeNext() {
 	now := time.Now()
 	n, err := a.write(b.lines, now)
 	b.done, b.written, b.err = true, b.count, err
-	if err != nil {
-		b.written = bytes.Count(b.lines[:n], []byte{'\n'})
-		a.lost(b.count - b.written)
-		if now.After(a.silent) {
-			a.silent = now.Add(time.Minute)
-			log.Error().Err(err).Msg("audit records are being lost")
-		}
-	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if err != nil {
+		b.written = bytes.Count(b.lines[:n], []byte{'\n'})
+		a.lose(b.count-b.written, err, now)
+	}
 	if cap(b.lines) <= keptBytes {
 		a.spare = b.lines
 	}
 	b.lines = nil
+}
+
+// lose counts lines that are lost, and logs why once a minute. The caller holds mu.
+func (a *AuditFile) lose(records int, err error, now time.Time) {
+	a.lost(records)
+	if now.After(a.silent) {
+		a.silent = now.Add(time.Minute)
+		a.log.Error().Err(err).Msg("audit records are being lost")
+	}
 }
 
 // write gives up on a pipe that nobody reads: requests are not to wait for it.
