@@ -284,23 +284,6 @@ func TestBodiesOfUnknownLengthOnGET(t *testing.T) {
 	}
 }
 
-// A begunBody is the body of a request whose first half is here. The other half
-// comes when it is released.
-type begunBody struct {
-	first    *strings.Reader
-	waits    func() // called when the second half is wanted
-	released <-chan struct{}
-}
-
-func (b begunBody) Read(p []byte) (int, error) {
-	if b.first.Len() > 0 {
-		return b.first.Read(p)
-	}
-	b.waits()
-	<-b.released
-	return 0, io.ErrUnexpectedEOF
-}
-
 // However many streams one caller opens, large bodies share 32 MiB; who finds no
 // room is told to come again. Small bodies need none.
 func TestLargeBodiesShareTheirMemory(t *testing.T) {
@@ -324,21 +307,26 @@ func TestLargeBodiesShareTheirMemory(t *testing.T) {
 	}
 	large := "query=up&x=" + strings.Repeat("y", size-11)
 
-	var reading, ended sync.WaitGroup
-	reading.Add(room)
-	released := make(chan struct{})
+	var ended sync.WaitGroup
+	var begun []*io.PipeWriter
 	for range room {
-		b := begunBody{strings.NewReader(large[:size/2]), sync.OnceFunc(reading.Done), released}
+		body, sends := io.Pipe()
 		ended.Go(func() {
-			if got := post(b, size); got != http.StatusBadRequest {
+			defer body.Close()
+			if got := post(body, size); got != http.StatusBadRequest {
 				t.Errorf("a body that broke off: %d", got)
 			}
 		})
+		if _, err := io.WriteString(sends, large[:size/2]); err != nil { // returns when it was read
+			t.Fatal(err)
+		}
+		begun = append(begun, sends)
 	}
-	reading.Wait()
 	want("one more large body", large, http.StatusServiceUnavailable)
 	want("a small body", "query=up", http.StatusOK)
-	close(released)
+	for _, sends := range begun {
+		_ = sends.CloseWithError(io.ErrUnexpectedEOF)
+	}
 	ended.Wait()
 	want("a large body when the others are gone", large, http.StatusOK)
 }

@@ -154,22 +154,6 @@ func TestASilenceIsPlainJSON(t *testing.T) {
 	}
 }
 
-// A begunBody is a body whose first half is here. The other half never comes.
-type begunBody struct {
-	first    *strings.Reader
-	waits    func() // called when the second half is wanted
-	released <-chan struct{}
-}
-
-func (b begunBody) Read(p []byte) (int, error) {
-	if b.first.Len() > 0 {
-		return b.first.Read(p)
-	}
-	b.waits()
-	<-b.released
-	return 0, io.ErrUnexpectedEOF
-}
-
 func TestLargeBodiesShareARoom(t *testing.T) {
 	const size, fit = 1 << 20, 32
 	room := body.NewRoom(size)
@@ -181,17 +165,24 @@ func TestLargeBodiesShareARoom(t *testing.T) {
 		return err
 	}
 	large := "query=up&x=" + strings.Repeat("y", size-11)
-	var reading, ended sync.WaitGroup
-	reading.Add(fit)
-	released := make(chan struct{})
+	var ended sync.WaitGroup
+	var begun []*io.PipeWriter
 	for range fit {
-		b := begunBody{strings.NewReader(large[:size/2]), sync.OnceFunc(reading.Done), released}
-		ended.Go(func() { wantStatus(t, post(b, size), http.StatusBadRequest) })
+		sent, sends := io.Pipe()
+		ended.Go(func() {
+			defer sent.Close()
+			wantStatus(t, post(sent, size), http.StatusBadRequest)
+		})
+		if _, err := io.WriteString(sends, large[:size/2]); err != nil { // returns when it was read
+			t.Fatal(err)
+		}
+		begun = append(begun, sends)
 	}
-	reading.Wait()
 	wantStatus(t, post(strings.NewReader(large), size), http.StatusServiceUnavailable)
 	wantStatus(t, post(strings.NewReader("query=up"), 8), http.StatusOK)
-	close(released)
+	for _, sends := range begun {
+		_ = sends.CloseWithError(io.ErrUnexpectedEOF)
+	}
 	ended.Wait()
 	wantStatus(t, post(strings.NewReader(large), size), http.StatusOK)
 }

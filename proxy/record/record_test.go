@@ -15,6 +15,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/promfence/promfence/auth"
+	"github.com/promfence/promfence/auth/authtest"
 	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy/apierr"
 	"github.com/promfence/promfence/proxy/record"
@@ -156,21 +157,7 @@ func TestTheLineSaysWhoseDataItIsAbout(t *testing.T) {
 // everybody is an operator who may see all tenants.
 func everybody(t *testing.T) auth.Identity {
 	t.Helper()
-	rules, err := policy.New(policy.Options{
-		TenantLabel: "tenant_id", MaxTenants: 20, Audited: true, Entries: []policy.Entry{{Issuer: "idp", AllTenants: true}},
-		Policies: []policy.Policy{{Name: "operators", Issuers: []string{"idp"}, Labels: []policy.Label{{Label: "tenant_id", Any: true}}}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	chosen, err := policy.ParseNarrowing([]string{"operators"}, nil, 20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := rules.Decide(policy.Token{Issuer: "idp", AllTenants: true}, chosen)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d := authtest.Operator(t)
 	return auth.Identity{Issuer: "idp", Labels: d.Labels, Policies: d.Policies, AllTenants: d.AllTenants}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/promfence/promfence/auth/authtest"
 	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy/promql"
 	"github.com/promfence/promfence/proxy/scope"
@@ -100,7 +101,7 @@ func TestWhatNobodyNarrowedIsNotSent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := promql.NewEnforcers(promql.Options{OnConflict: promql.Intersect}).For(everyTenant(t))
+	all, err := promql.NewEnforcers(promql.Options{OnConflict: promql.Intersect}).For(authtest.Operator(t).Labels)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -140,31 +141,6 @@ func TestWhatNobodyNarrowedIsNotSent(t *testing.T) {
 			}
 		}
 	}
-}
-
-// everyTenant is the label policy of an operator.
-func everyTenant(t *testing.T) policy.Labels {
-	t.Helper()
-	rules, err := policy.New(policy.Options{
-		TenantLabel: "tenant_id", MaxTenants: 20, Audited: true, Entries: []policy.Entry{{Issuer: "idp", AllTenants: true}},
-		Policies: []policy.Policy{{Name: "operators", Issuers: []string{"idp"}, Labels: []policy.Label{{Label: "tenant_id", Any: true}}}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	claims, err := policy.ParseClaims([]byte("{}"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	chosen, err := policy.ParseNarrowing([]string{"operators"}, nil, 20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := rules.Decide(policy.Token{Issuer: "idp", AllTenants: true, Claims: claims}, chosen)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return d.Labels
 }
 
 // A taker takes every answer.
