@@ -1,6 +1,7 @@
 // Package authtest has an issuer of tokens for tests, in the manner of
 // net/http/httptest: it signs, publishes its keys by OIDC discovery and JWKS,
-// counts who asks for them, rotates, and fails on demand. It stops nothing and is for
+// counts who asks for them, rotates, and fails on demand. An Operator may see all
+// tenants. It stops nothing and is for
 // tests only.
 package authtest
 
