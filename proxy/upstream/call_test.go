@@ -2,6 +2,7 @@ package upstream_test
 
 import (
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -235,5 +236,25 @@ func TestACallSaysWhatOfTheTenantsDataMayBeSeen(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// A system call for the header and another one for the form would cost a tenth of the
+// request.
+func TestASmallRequestIsOneWrite(t *testing.T) {
+	w := newWire(t, false, func(net.Conn, int, int) bool { return false })
+	c := w.client(t, nil)
+	for name, call := range map[string]upstream.Call{
+		"a form":  {Method: http.MethodPost, Path: "/api/v1/query"},
+		"no body": {Method: http.MethodGet, Path: "/api/v1/query"},
+	} {
+		call.Request = everything(t, "acme")
+		r, err := c.Request(t.Context(), call)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n, err := c.Writes(r); n != 1 || err != nil {
+			t.Errorf("%s: %d writes, %v", name, n, err)
+		}
 	}
 }

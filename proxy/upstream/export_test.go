@@ -3,6 +3,7 @@ package upstream
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
 	"time"
 )
@@ -50,6 +51,29 @@ func (c *Client) Send(r *http.Request, kind Kind) (*http.Response, error) { retu
 // Request is what a call becomes.
 func (c *Client) Request(ctx context.Context, call Call) (*http.Request, error) {
 	return c.request(ctx, call)
+}
+
+// Writes counts the writes with which a request leaves.
+func (c *Client) Writes(r *http.Request) (int, error) {
+	leaving, err := c.dial(r.Context(), Streamed)
+	if err != nil {
+		return 0, err
+	}
+	defer leaving.Close()
+	counter := &writeCounter{Conn: leaving.Conn}
+	leaving.Conn = counter
+	err = leaving.send(r)
+	return counter.n, err
+}
+
+type writeCounter struct {
+	net.Conn
+	n int
+}
+
+func (c *writeCounter) Write(p []byte) (int, error) {
+	c.n++
+	return c.Conn.Write(p)
 }
 
 // SetBody gives a request a body that can be sent again.

@@ -28,7 +28,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -129,8 +128,8 @@ func (c *Client) send(r *http.Request, kind Kind) (*http.Response, error) {
 		if err == nil || idle.whole || idle.received > 0 || IsTimeout(err) || r.Context().Err() != nil {
 			return resp, err
 		}
-		if sent, ok := r.Body.(io.Seeker); ok {
-			if _, err := sent.Seek(0, io.SeekStart); err != nil {
+		if r.GetBody != nil {
+			if r.Body, err = r.GetBody(); err != nil {
 				return nil, err
 			}
 		}
