@@ -57,6 +57,7 @@ func serve(t *testing.T, o listener.Options) *server {
 			select {
 			case <-s.release:
 			case <-r.Context().Done():
+				panic(http.ErrAbortHandler) // so that the connection is closed and not idle before
 			}
 		}
 		fmt.Fprintf(w, "%s %s %q %v %t", r.Method, r.URL, body, err, r.TLS != nil)
