@@ -157,6 +157,10 @@ type Tenancy struct {
 	SharedMetadata bool   `mapstructure:"shared_metadata"`
 }
 
+// RejectsConflicts reports whether a query's own matcher on the label that can match
+// nothing of what its caller may see is refused.
+func (t Tenancy) RejectsConflicts() bool { return t.OnConflict == "reject" }
+
 // Limits bound what one request may cost, and how many a tenant may make.
 type Limits struct {
 	MaxQueryBytes int `mapstructure:"max_query_bytes"`

@@ -49,7 +49,7 @@ func explained(t *testing.T) (listener pipes, token string) {
 	runAuthenticator(t, a)
 	synctest.Wait()
 	p, err := proxy.New(proxy.Options{
-		Auth: a, Ready: a.Ready, Upstream: &url.URL{Scheme: "http", Host: "upstream.test"}, MaxIdleConnections: 1, Label: "tenant_id", OnConflict: proxy.Intersect,
+		Auth: a, Ready: a.Ready, Upstream: &url.URL{Scheme: "http", Host: "upstream.test"}, MaxIdleConnections: 1, Label: "tenant_id",
 		Limits: proxy.Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000, Selectors: 1000, BodyBytes: 1 << 20},
 	})
 	if err != nil {

@@ -94,7 +94,7 @@ func TestConflicts(t *testing.T) {
 
 // What is refused for its conflict is one, too.
 func TestConflictsThatAreRefused(t *testing.T) {
-	f := newFence(t, func(o *proxy.Options) { o.OnConflict, o.WarnOnConflict = proxy.Reject, true })
+	f := newFence(t, func(o *proxy.Options) { o.RejectConflicts, o.WarnOnConflict = true, true })
 	resp, body := f.Get(t, `/api/v1/query?query=up%7Btenant_id%3D%22globex%22%7D`)
 	wantError(t, resp, body, http.StatusForbidden, "forbidden", "none of your tenants")
 	f.Get(t, `/api/v1/query?query=up`)

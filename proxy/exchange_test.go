@@ -152,7 +152,7 @@ func TestNoTokenNoAnswer(t *testing.T) {
 }
 
 func TestConflictRejected(t *testing.T) {
-	f := newFence(t, func(o *proxy.Options) { o.OnConflict = proxy.Reject })
+	f := newFence(t, func(o *proxy.Options) { o.RejectConflicts = true })
 	resp, body := f.Get(t, `/api/v1/query?query=up%7Btenant_id%3D%22globex%22%7D`)
 	wantError(t, resp, body, http.StatusForbidden, "forbidden", "none of your tenants")
 }
@@ -337,7 +337,7 @@ func TestTenantHeader(t *testing.T) {
 
 func TestNewRefusesTheZeroOptions(t *testing.T) {
 	_, err := proxy.New(proxy.Options{})
-	for _, want := range []string{"Authenticator", "readiness", "upstream", "label", "OnConflict", "limits"} {
+	for _, want := range []string{"Authenticator", "readiness", "upstream", "label", "limits"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v does not ask for %s", err, want)
 		}

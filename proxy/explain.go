@@ -4,38 +4,12 @@ import (
 	"encoding/json"
 	"net/http"
 
-	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy/apierr"
-	"github.com/promfence/promfence/proxy/promql"
 	"github.com/promfence/promfence/proxy/scope"
 )
 
 // An answerer answers in the upstream's place.
 type answerer func(p *Proxy, x *exchange, r *http.Request, req scope.Request) error
-
-// The values of Options.OnConflict.
-const (
-	Intersect = promql.Intersect
-	Reject    = promql.Reject
-)
-
-// Explain returns a query as the upstream would be sent it on behalf of a label
-// policy, where onConflict is [Intersect] or [Reject]. Its errors are those that a
-// caller would read, except that there are no bounds on the query's size.
-func Explain(l policy.Labels, onConflict, query string) (string, error) {
-	e, err := promql.NewEnforcers(promql.Options{OnConflict: onConflict}).For(l)
-	if err != nil {
-		return "", err
-	}
-	const unbounded = 1 << 30
-	return e.Expression(query, promql.NewBudget(promql.Limits{QueryBytes: unbounded, QueryDepth: 1000, QueryTerms: unbounded}))
-}
-
-// ParserModule is the module whose parser decides what is PromQL.
-const ParserModule = promql.ParserModule
-
-// ParserVersion is its version, or "unknown" in a build that does not say.
-func ParserVersion() string { return promql.ParserVersion() }
 
 // explain shows a caller what is made of their query, and for whom.
 func explain(p *Proxy, x *exchange, _ *http.Request, req scope.Request) error {

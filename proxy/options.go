@@ -36,7 +36,7 @@ type Options struct {
 	TokenHeaders       []string                                // where tokens come in: named in Vary and allowed across origins
 	CORSOrigins        []string                                // origins whose pages may read answers; "*" = all, none = off
 	Label              string                                  // the tenant label
-	OnConflict         string                                  // Intersect or Reject
+	RejectConflicts    bool                                    // refuse a caller's matcher that can select nothing; else the answer is empty
 	WarnOnConflict     bool                                    // say in an answer that a caller's matcher can select nothing
 	SharedRules        bool                                    // show rules that carry no tenant label
 	SharedMetadata     bool                                    // show a family's texts to every tenant that has it
@@ -60,7 +60,6 @@ func (o Options) validate() error {
 	need(upstreamURL(o.Upstream), "an upstream such as http://host or unix:///path")
 	need(o.Alertmanager == nil || upstreamURL(o.Alertmanager.URL) && o.Alertmanager.MaxSilence > 0, "an Alertmanager such as http://host, and a longest silence")
 	need(o.Label != "", "a tenant label")
-	need(o.OnConflict == Intersect || o.OnConflict == Reject, "OnConflict to be intersect or reject")
 	l := o.Limits
 	need(l.QueryBytes > 0 && l.QueryDepth > 0 && l.QueryTerms > 0 && l.Selectors > 0 && l.BodyBytes > 0, "positive limits")
 	need(l.MaxRange >= 0 && l.MaxPoints >= 0 && l.RequestsPerSecond >= 0 && l.Burst >= 0 && l.ConcurrentRequests >= 0 && l.MaxSeries >= 0 && l.MaxSamplesRead >= 0 && l.MaxQueryDuration >= 0, "limits that are not negative")

@@ -90,7 +90,7 @@ func New(o Options) (*Proxy, error) {
 	p := &Proxy{
 		auth: o.Auth, ready: o.Ready, static: static{o.Docs, o.Console},
 		routes: newRouter(routeTable, o.Alertmanager != nil), alerting: alerting.New(o.Alertmanager, recorder.HideText), label: o.Label, recorder: recorder,
-		enforcers: promql.NewEnforcers(promql.Options{OnConflict: o.OnConflict, Hit: recorder.HitCache, Miss: recorder.MissCache}),
+		enforcers: &promql.Enforcers{RejectConflicts: o.RejectConflicts, Hit: recorder.HitCache, Miss: recorder.MissCache},
 		admitted:  newAdmitted(o),
 		upstream: upstream.New(upstream.Options{
 			URL: o.Upstream, Timeout: o.UpstreamTimeout, TLS: o.UpstreamTLS, MaxIdleConnections: o.MaxIdleConnections,

@@ -85,7 +85,7 @@ func benchProxy(b *testing.B, upstream *url.URL) *proxy.Proxy {
 	}
 	p, err := proxy.New(proxy.Options{
 		Auth: everybody{tenants}, Ready: func() error { return nil }, Upstream: upstream, MaxIdleConnections: 16,
-		CORSOrigins: []string{"*"}, Label: "tenant_id", OnConflict: proxy.Intersect,
+		CORSOrigins: []string{"*"}, Label: "tenant_id",
 		Limits:  proxy.Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000, Selectors: 1000, BodyBytes: 1 << 20},
 		Options: record.Options{Logger: zerolog.New(io.Discard), Registerer: prometheus.NewRegistry()},
 	})

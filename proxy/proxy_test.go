@@ -79,7 +79,7 @@ func newFence(t *testing.T, change func(*proxy.Options)) *fence {
 	runAuthenticator(t, authenticator)
 	o := proxy.Options{
 		Auth: authenticator, Ready: authenticator.Ready, Upstream: target, UpstreamTimeout: time.Minute,
-		MaxIdleConnections: 16, CORSOrigins: []string{"*"}, Label: "tenant_id", OnConflict: proxy.Intersect,
+		MaxIdleConnections: 16, CORSOrigins: []string{"*"}, Label: "tenant_id",
 		Limits:  proxy.Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000, Selectors: 1000, BodyBytes: 1 << 20},
 		Options: record.Options{Logger: zerolog.New(f.Log).Level(zerolog.InfoLevel), Registerer: f.Metrics},
 	}

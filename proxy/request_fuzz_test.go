@@ -120,7 +120,7 @@ func FuzzRequest(f *testing.F) {
 		f.Fatal(err)
 	}
 	p, err := New(Options{
-		Auth: acme{auth.Identity{Labels: tenants}}, Ready: func() error { return nil }, Label: "tenant_id", OnConflict: Intersect,
+		Auth: acme{auth.Identity{Labels: tenants}}, Ready: func() error { return nil }, Label: "tenant_id",
 		Upstream: &url.URL{Scheme: "http", Host: "upstream"}, MaxIdleConnections: 1, Limits: Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000, Selectors: 1000, BodyBytes: 1 << 20},
 	})
 	if err != nil {

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/promfence/promfence/config"
-	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/proxy/promql"
 )
 
 // A command is one thing that the program does.
@@ -108,7 +108,8 @@ func find(name string) command {
 }
 
 func version(_ context.Context, in input) error {
-	_, err := fmt.Fprintf(in.stdout, "promfence %s (%s)\nPromQL parser %s %s\n", ownVersion(), runtime.Version(), proxy.ParserModule, proxy.ParserVersion())
+	module, parser := promql.Parser()
+	_, err := fmt.Fprintf(in.stdout, "promfence %s (%s)\nPromQL parser %s %s\n", ownVersion(), runtime.Version(), module, parser)
 	return err
 }
 

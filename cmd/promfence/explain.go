@@ -14,7 +14,7 @@ import (
 	"github.com/promfence/promfence/auth"
 	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/config"
-	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/proxy/promql"
 )
 
 const explainUsage = `explain --tenant NAME [--tenant NAME] [--label NAME | --config FILE] 'QUERY'
@@ -84,19 +84,30 @@ func explain(_ context.Context, in input) error {
 	if err != nil {
 		return fmt.Errorf("--tenant: %w", err)
 	}
-	enforced, err := proxy.Explain(labels, proxy.Intersect, q.query)
+	text, err := enforced(labels, false, q.query)
 	if err != nil {
 		return err
 	}
 	warnOfConflict(in.stderr, labels, q.query)
-	_, err = fmt.Fprintln(in.stdout, enforced)
+	_, err = fmt.Fprintln(in.stdout, text)
 	return err
+}
+
+// enforced is a query as the upstream would be sent it on behalf of a label policy. Its
+// errors are those that a caller would read, except that there are no bounds on the
+// query's size.
+func enforced(l policy.Labels, rejectConflicts bool, query string) (string, error) {
+	e, err := (&promql.Enforcers{RejectConflicts: rejectConflicts}).For(l)
+	if err != nil {
+		return "", err
+	}
+	return e.Explain(query)
 }
 
 // warnOfConflict names a matcher of the query's own that explains an empty answer. It
 // is what the query would be refused for, where the settings refuse such queries.
 func warnOfConflict(w io.Writer, l policy.Labels, query string) {
-	_, refused := proxy.Explain(l, proxy.Reject, query)
+	_, refused := enforced(l, true, query)
 	if refused == nil {
 		return
 	}
@@ -144,11 +155,11 @@ func explainClaims(in input, q question) error {
 	if cfg.Alertmanager.URL != "" {
 		w.silences(x.Identity, cfg.Alertmanager.Silences == policy.SilencesWrite)
 	}
-	enforced, err := proxy.Explain(x.Identity.Labels, cfg.Tenancy.OnConflict, q.query)
+	text, err := enforced(x.Identity.Labels, cfg.Tenancy.RejectsConflicts(), q.query)
 	if err != nil {
 		return errors.Join(w.err, err)
 	}
-	w.line("query         %s", enforced)
+	w.line("query         %s", text)
 	warnOfConflict(in.stderr, x.Identity.Labels, q.query)
 	return w.err
 }

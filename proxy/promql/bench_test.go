@@ -16,7 +16,7 @@ func BenchmarkNewQueries(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	e, err := promql.NewEnforcers(promql.Options{OnConflict: promql.Intersect}).For(tenants)
+	e, err := new(promql.Enforcers).For(tenants)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func BenchmarkNewQueries(b *testing.B) {
 			n := 0
 			for b.Loop() {
 				n++
-				if _, err := e.Expression(fmt.Sprintf(query, n), promql.NewBudget(promql.Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000})); err != nil {
+				if _, err := e.Expression(fmt.Sprintf(query, n), promql.Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000}.Budget()); err != nil {
 					b.Fatal(err)
 				}
 			}

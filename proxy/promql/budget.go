@@ -55,8 +55,8 @@ func (b *Budget) noteConflict(text string) {
 	}
 }
 
-// NewBudget makes the budget of one request.
-func NewBudget(l Limits) *Budget { return &Budget{limits: l} }
+// Budget makes the budget of one request.
+func (l Limits) Budget() *Budget { return &Budget{limits: l} }
 
 // charges are what was drawn on a budget.
 type charges struct {

@@ -12,46 +12,41 @@ import (
 )
 
 // Enforcers makes an Enforcer of each label policy. It keeps those of the latest
-// label policies, and the latest texts. It is safe for concurrent use.
+// label policies, and the latest texts. The fields are set before the first use; then
+// it is safe for concurrent use.
 type Enforcers struct {
-	onConflict string
-	texts      *textCache
-	kept       *lru.Cache[string, *Enforcer]
-}
-
-// Options are what Enforcers is made of.
-type Options struct {
-	OnConflict string // Intersect or Reject
+	// RejectConflicts refuses, with a 403, a caller's own matcher on an enforced label
+	// that can select nothing of what they may see. Without it such a matcher stays
+	// beside the enforced one: asking for somebody else's series answers nothing.
+	RejectConflicts bool
 
 	// Hit counts a text that had been enforced before, Miss one that was enforced
 	// anew or refused. Nil counts nothing.
 	Hit, Miss func()
+
+	once  sync.Once
+	texts *textCache
+	kept  *lru.Cache[string, *Enforcer]
 }
 
 const keptEnforcers = 512
 
-// NewEnforcers makes an Enforcers.
-func NewEnforcers(o Options) *Enforcers {
-	if o.Hit == nil {
-		o.Hit = func() {}
-	}
-	if o.Miss == nil {
-		o.Miss = func() {}
-	}
+func (c *Enforcers) prepare() {
 	kept, err := lru.New[string, *Enforcer](keptEnforcers)
 	if err != nil { // the size is a positive constant
 		panic(err)
 	}
-	return &Enforcers{o.OnConflict, newTextCache(o), kept}
+	c.kept, c.texts = kept, newTextCache(c.Hit, c.Miss)
 }
 
 // For returns the Enforcer of a label policy. The zero Labels is an error, and so is
 // one that is too long to be written into every selector.
 func (c *Enforcers) For(l policy.Labels) (*Enforcer, error) {
+	c.once.Do(c.prepare)
 	if e, ok := c.kept.Get(l.Key()); ok {
 		return e, nil
 	}
-	e, err := newEnforcer(l, c.onConflict)
+	e, err := newEnforcer(l, c.RejectConflicts)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +56,7 @@ func (c *Enforcers) For(l policy.Labels) (*Enforcer, error) {
 }
 
 // A textKey is everything that decides what an enforced text is: the label policy's
-// key, how the text is read, and the text as it was sent. OnConflict does not change.
+// key, how the text is read, and the text as it was sent. RejectConflicts does not change.
 type textKey struct {
 	policy string
 	kind   textKind
@@ -87,7 +82,7 @@ type enforcedText struct {
 // A textCache keeps the latest enforced texts, bounded in bytes. What was
 // refused is not kept.
 type textCache struct {
-	options Options
+	hit, miss func()
 
 	mu    sync.Mutex
 	texts *simplelru.LRU[textKey, enforcedText]
@@ -100,8 +95,14 @@ const (
 	entryOverhead = 256      // of the map, the list and the structs
 )
 
-func newTextCache(o Options) *textCache {
-	c := &textCache{options: o}
+func newTextCache(hit, miss func()) *textCache {
+	c := &textCache{hit: hit, miss: miss}
+	if hit == nil {
+		c.hit = func() {}
+	}
+	if miss == nil {
+		c.miss = func() {}
+	}
 	texts, err := simplelru.NewLRU(cachedBytes/entryOverhead, func(k textKey, e enforcedText) { c.bytes -= size(k, e) })
 	if err != nil { // the size is a positive constant
 		panic(err)
@@ -146,11 +147,11 @@ func (e *Enforcer) cached(kind textKind, text string, b *Budget, compute func() 
 	}
 	key := textKey{e.labels.Key(), kind, text}
 	if kept, ok := e.cache.get(key); ok && b.take(kept.cost) {
-		e.cache.options.Hit()
+		e.cache.hit()
 		b.noteConflict(kept.conflict)
 		return kept.text, nil
 	}
-	e.cache.options.Miss()
+	e.cache.miss()
 	before, conflict := b.charges, b.conflict
 	b.conflict = "" // to see whether this text has one
 	enforced, err := compute()

@@ -9,7 +9,7 @@ import (
 )
 
 func TestTextCacheIsBoundedInBytes(t *testing.T) {
-	c := newTextCache(Options{})
+	c := newTextCache(nil, nil)
 	for i := range 50_000 {
 		c.add(textKey{"4:acme", anExpression, fmt.Sprintf("%d%s", i, strings.Repeat("x", i%2000))}, enforcedText{text: "y"})
 		if c.bytes > cachedBytes {
@@ -28,7 +28,7 @@ func TestTextCacheIsBoundedInBytes(t *testing.T) {
 
 func TestCachedTextsDrawOnTheBudget(t *testing.T) {
 	hits, misses := 0, 0
-	c := NewEnforcers(Options{OnConflict: Intersect, Hit: func() { hits++ }, Miss: func() { misses++ }})
+	c := &Enforcers{Hit: func() { hits++ }, Miss: func() { misses++ }}
 	m, err := c.For(tenants(t, "acme"))
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +54,7 @@ func TestCachedTextsDrawOnTheBudgetOfManyTenants(t *testing.T) {
 	for i := range 20 {
 		names = append(names, fmt.Sprintf("%0200d", i))
 	}
-	c := NewEnforcers(Options{OnConflict: Intersect})
+	c := new(Enforcers)
 	m, err := c.For(tenants(t, names...))
 	if err != nil {
 		t.Fatal(err)
@@ -77,7 +77,7 @@ func TestCachedTextsDrawOnTheBudgetOfManyTenants(t *testing.T) {
 // TestCachesDoNotMixTenants asks for the same texts as ever other tenants at
 // once, more of them than are kept.
 func TestCachesDoNotMixTenants(t *testing.T) {
-	c := NewEnforcers(Options{OnConflict: Intersect})
+	c := new(Enforcers)
 	var wg sync.WaitGroup
 	for worker := range 4 {
 		wg.Go(func() {
@@ -101,7 +101,7 @@ func TestCachesDoNotMixTenants(t *testing.T) {
 }
 
 func TestKindsAreKeptApart(t *testing.T) {
-	c := NewEnforcers(Options{OnConflict: Intersect})
+	c := new(Enforcers)
 	m, err := c.For(tenants(t, "acme"))
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func TestKindsAreKeptApart(t *testing.T) {
 }
 
 func TestTextCacheKeepsCopies(t *testing.T) {
-	c := newTextCache(Options{})
+	c := newTextCache(nil, nil)
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)

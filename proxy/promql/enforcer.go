@@ -14,16 +14,6 @@ import (
 	"github.com/promfence/promfence/proxy/apierr"
 )
 
-// The values of the setting tenancy.on_conflict.
-const (
-	// Intersect keeps a caller's own matcher on an enforced label beside the
-	// enforced one: asking for somebody else's series answers nothing.
-	Intersect = "intersect"
-	// Reject refuses, with a 403, a matcher on an enforced label that can select
-	// nothing of what the caller may see.
-	Reject = "reject"
-)
-
 // maxPolicyBytes bounds a label policy as text: it stands in every selector.
 const maxPolicyBytes = 16 << 10
 
@@ -48,11 +38,11 @@ type enforcedMatcher struct {
 	library *injectproxy.PromQLEnforcer
 }
 
-func newEnforcer(l policy.Labels, onConflict string) (*Enforcer, error) {
+func newEnforcer(l policy.Labels, rejectConflicts bool) (*Enforcer, error) {
 	if l.IsZero() {
 		return nil, apierr.Internal(errNoPolicy)
 	}
-	e := &Enforcer{labels: l, reject: onConflict == Reject}
+	e := &Enforcer{labels: l, reject: rejectConflicts}
 	for _, p := range l.Matchers() {
 		m, err := newMatcher(p)
 		if err != nil {

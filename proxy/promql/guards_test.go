@@ -37,7 +37,7 @@ func regional(t *testing.T) policy.Labels {
 }
 
 func TestEveryLabelOfAPolicyIsEnforced(t *testing.T) {
-	e := enforcer(t, Intersect, regional(t))
+	e := enforcer(t, intersect, regional(t))
 	got, err := e.Expression(`sum(up) + down{region="eu"}`, newBudget())
 	const want = `sum(up{region!~"cn|us\\.1",tenant_id="acme"}) + down{region!~"cn|us\\.1",region="eu",tenant_id="acme"}`
 	if err != nil || got != want {
@@ -69,7 +69,7 @@ func TestTheZeroEnforcerRefuses(t *testing.T) {
 			t.Errorf("%s gives %q", name, got)
 		}
 	}
-	if _, err := NewEnforcers(Options{OnConflict: Intersect}).For(policy.Labels{}); err == nil {
+	if _, err := new(Enforcers).For(policy.Labels{}); err == nil {
 		t.Error("the zero policy has an Enforcer")
 	}
 }
@@ -79,10 +79,10 @@ func TestAPolicyThatIsTooLongIsRefused(t *testing.T) {
 	for i := range names {
 		names[i] = strings.Repeat("x", 200) + string(rune('a'+i/26)) + string(rune('a'+i%26))
 	}
-	if _, err := NewEnforcers(Options{OnConflict: Intersect}).For(tenants(t, names[:40]...)); err != nil {
+	if _, err := new(Enforcers).For(tenants(t, names[:40]...)); err != nil {
 		t.Errorf("40 tenants: %v", err)
 	}
-	_, err := NewEnforcers(Options{OnConflict: Intersect}).For(tenants(t, names...))
+	_, err := new(Enforcers).For(tenants(t, names...))
 	if err == nil || apierr.From(err).Status != http.StatusForbidden {
 		t.Errorf("100 tenants: %v", err)
 	}
@@ -165,7 +165,7 @@ func TestWhatIsCountedBeforeParsing(t *testing.T) {
 		{"behind a comment", "a{b=~ # c\n" + costly + `}`, Limits{100, 9, 99, 0, 0}, "too costly"},
 		{"equal to one", `a{b=` + costly + `}`, Limits{100, 9, 99, 0, 0}, ""},
 	} {
-		err := NewBudget(tt.limits).charge(tt.query)
+		err := tt.limits.Budget().charge(tt.query)
 		if (err == nil) != (tt.refused == "") || err != nil && !strings.Contains(err.Error(), tt.refused) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.refused)
 		}
@@ -184,11 +184,11 @@ func TestWhatABudgetBounds(t *testing.T) {
 		"what a text that was kept would add":   {enforcedBytes: maxEnforcedBytes + 1, bytes: 1},
 		"what it costs to compile what is kept": {cost: regexcost.Max + 1, bytes: 1},
 	} {
-		if NewBudget(Limits{QueryBytes: 100, QueryDepth: 1, QueryTerms: 2000}).take(c) {
+		if (Limits{QueryBytes: 100, QueryDepth: 1, QueryTerms: 2000}).Budget().take(c) {
 			t.Errorf("%s: not bounded", name)
 		}
 	}
-	if !NewBudget(Limits{QueryBytes: 100, QueryDepth: 1, QueryTerms: 2000}).take(charges{bytes: 100, terms: 2000}) {
+	if !(Limits{QueryBytes: 100, QueryDepth: 1, QueryTerms: 2000}).Budget().take(charges{bytes: 100, terms: 2000}) {
 		t.Error("what fits is not taken")
 	}
 }
@@ -199,17 +199,17 @@ func TestACallersRegexpsAreNotRunOverEveryName(t *testing.T) {
 		names = append(names, strings.Repeat("x", 200)+string(rune('A'+i)))
 	}
 	query := `up{tenant_id=~"` + strings.Repeat("a", 1000) + `.*"}`
-	if _, err := forTenants(t, Intersect, names...).Expression(query, newBudget()); err != nil {
+	if _, err := forTenants(t, intersect, names...).Expression(query, newBudget()); err != nil {
 		t.Errorf("where nothing is compared: %v", err)
 	}
-	_, err := forTenants(t, Reject, names...).Expression(query, newBudget())
+	_, err := forTenants(t, reject, names...).Expression(query, newBudget())
 	if err == nil || !strings.Contains(err.Error(), "too costly for a token with tenants") {
 		t.Errorf("where every name is: %v", err)
 	}
 }
 
 func TestASelectorIsVerified(t *testing.T) {
-	e := forTenants(t, Intersect, "acme")
+	e := forTenants(t, intersect, "acme")
 	up := labels.MustNewMatcher(labels.MatchEqual, "__name__", "up")
 	if got, err := e.spellSelector([]*labels.Matcher{up}, []*labels.Matcher{up}); err == nil {
 		t.Errorf("%s goes out", got)
@@ -217,7 +217,7 @@ func TestASelectorIsVerified(t *testing.T) {
 }
 
 func TestFederationOfNothingSelectsNothing(t *testing.T) {
-	e := forTenants(t, Intersect, "acme")
+	e := forTenants(t, intersect, "acme")
 	for text, want := range map[string]string{`{}`: "", `{a=""}`: `{a="",tenant_id="acme"}`} {
 		if got, err := e.FederatedSelector(text, newBudget()); err != nil || got != want {
 			t.Errorf("%s: %q %v, want %q", text, got, err, want)
@@ -234,7 +234,7 @@ func TestAQueryWithoutDataIsBoundedAndParsed(t *testing.T) {
 		maxTerms int
 		good     bool
 	}{{"a + b", 0, true}, {"a + b", 3, true}, {"a + b", 2, false}, {"a +", 0, false}, {strings.Repeat("a", 101), 0, false}} {
-		err := Check(tt.query, NewBudget(Limits{QueryBytes: 100, QueryDepth: 9, QueryTerms: 9}), tt.maxTerms)
+		err := Limits{QueryBytes: 100, QueryDepth: 9, QueryTerms: 9}.Budget().Check(tt.query, tt.maxTerms)
 		if (err == nil) != tt.good {
 			t.Errorf("%.10s with %d terms: %v", tt.query, tt.maxTerms, err)
 		}
@@ -242,7 +242,7 @@ func TestAQueryWithoutDataIsBoundedAndParsed(t *testing.T) {
 }
 
 func TestLongTextsAreNotKept(t *testing.T) {
-	c := newTextCache(Options{})
+	c := newTextCache(nil, nil)
 	for _, n := range []int{100, cachedText} {
 		c.add(textKey{"p", anExpression, strings.Repeat("a", n)}, enforcedText{text: "b"})
 	}
@@ -252,7 +252,7 @@ func TestLongTextsAreNotKept(t *testing.T) {
 }
 
 func TestHowFarAQueryReads(t *testing.T) {
-	e := forTenants(t, Intersect, "acme")
+	e := forTenants(t, intersect, "acme")
 	hour := Limits{QueryBytes: 1000, QueryDepth: 100, QueryTerms: 1000, MaxRange: time.Hour}
 	points := Limits{QueryBytes: 1000, QueryDepth: 100, QueryTerms: 1000, MaxPoints: 10}
 	for _, tt := range []struct {
@@ -269,7 +269,7 @@ func TestHowFarAQueryReads(t *testing.T) {
 		{`max_over_time(a[11m:1m])`, points, false},
 		{`max_over_time(a[10m:1m * 1])`, points, false},
 	} {
-		b := NewBudget(tt.limits)
+		b := tt.limits.Budget()
 		if _, err := e.Expression(tt.query, b); err != nil {
 			t.Fatal(err)
 		}
@@ -295,7 +295,7 @@ func TestASpanOfTime(t *testing.T) {
 		{time.Hour, time.Hour + time.Millisecond, false},
 		{0, math.MaxInt64, true},
 	} {
-		if err := NewBudget(Limits{MaxRange: tt.longest}).CheckSpan(tt.span); (err == nil) != tt.good {
+		if err := (Limits{MaxRange: tt.longest}).Budget().CheckSpan(tt.span); (err == nil) != tt.good {
 			t.Errorf("%s of %s: %v", tt.span, tt.longest, err)
 		}
 	}
@@ -304,7 +304,7 @@ func TestASpanOfTime(t *testing.T) {
 func TestAnEnforcerHoldsItsMatchersAndNoOthers(t *testing.T) {
 	equal := func(name, value string) *labels.Matcher { return labels.MustNewMatcher(labels.MatchEqual, name, value) }
 	original := []*labels.Matcher{equal("a", "b")}
-	e := forTenants(t, Intersect, "acme")
+	e := forTenants(t, intersect, "acme")
 	if !e.Holds(original, []*labels.Matcher{equal("a", "b"), equal("tenant_id", "acme")}) {
 		t.Error("what it makes is refused")
 	}

@@ -67,7 +67,7 @@ func TestLabelPoliciesAsMatchers(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := labelPolicy(t, tt.labels...)
-			e := enforcer(t, Intersect, l)
+			e := enforcer(t, intersect, l)
 			got, err := e.Expression(tt.query, newBudget())
 			if err != nil {
 				t.Fatal(err)
@@ -126,7 +126,7 @@ func TestMatchersAllowWhatPoliciesAllow(t *testing.T) {
 }
 
 func TestTheZeroValuesRefuse(t *testing.T) {
-	if _, err := NewEnforcers(Options{}).For(policy.Labels{}); err == nil {
+	if _, err := new(Enforcers).For(policy.Labels{}); err == nil {
 		t.Error("the zero label policy got an Enforcer")
 	}
 	var e Enforcer
@@ -144,7 +144,7 @@ func TestTheZeroValuesRefuse(t *testing.T) {
 	if e.Holds(nil, nil) || e.Everything() != "" {
 		t.Error("the zero Enforcer is content with no matcher")
 	}
-	if _, err := forTenants(t, Intersect, "acme").Expression("1", &Budget{}); err == nil {
+	if _, err := forTenants(t, intersect, "acme").Expression("1", &Budget{}); err == nil {
 		t.Error("the zero Budget let something pass")
 	}
 }
@@ -182,7 +182,7 @@ func TestConflictsAreRefusedLabelByLabel(t *testing.T) {
 		{"a label that is not enforced", []policy.Label{acme}, `namespace="kube-system"`, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			e := enforcer(t, Reject, labelPolicy(t, tt.labels...))
+			e := enforcer(t, reject, labelPolicy(t, tt.labels...))
 			got, err := e.Expression("x{"+tt.matcher+"}", newBudget())
 			f, ok := errors.AsType[*apierr.Error](err)
 			switch {
@@ -191,7 +191,7 @@ func TestConflictsAreRefusedLabelByLabel(t *testing.T) {
 			case tt.refused != "" && (!ok || f.Status != 403 || !strings.Contains(f.Message, tt.refused)):
 				t.Errorf("got %s, %v, want a 403 that says %s", got, err, tt.refused)
 			}
-			if got, err := enforcer(t, Intersect, labelPolicy(t, tt.labels...)).Expression("x{"+tt.matcher+"}", newBudget()); err != nil {
+			if got, err := enforcer(t, intersect, labelPolicy(t, tt.labels...)).Expression("x{"+tt.matcher+"}", newBudget()); err != nil {
 				t.Errorf("without reject: %s, %v", got, err)
 			}
 		})
@@ -221,7 +221,7 @@ func TestBudgetsSumOverAllMatchers(t *testing.T) {
 		{"all tenants", []policy.Label{anyTenant}, 1000},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			e := enforcer(t, Intersect, labelPolicy(t, tt.labels...))
+			e := enforcer(t, intersect, labelPolicy(t, tt.labels...))
 			for range 2 { // the second time, from the cache
 				if _, err := e.Expression(sum(tt.fits), newBudget()); err != nil {
 					t.Errorf("%d selectors: %v", tt.fits, err)
@@ -245,11 +245,11 @@ func TestMatchingDrawsOnTheBudgetInRejectMode(t *testing.T) {
 		"ns":        labelPolicy(t, acme, policy.Label{Label: "ns", Values: names}),
 	} {
 		costly := "x{" + strings.Repeat(label+"=~`"+strings.Repeat("abcdefgh.", 100)+"`,", 3) + "}"
-		_, err := enforcer(t, Reject, l).Expression(costly, newBudget())
+		_, err := enforcer(t, reject, l).Expression(costly, newBudget())
 		if e, ok := errors.AsType[*apierr.Error](err); !ok || e.Status != 400 || !strings.Contains(e.Message, "too costly for a token") {
 			t.Errorf("%s: %v", label, err)
 		}
-		if _, err := enforcer(t, Intersect, l).Expression(costly, newBudget()); err != nil {
+		if _, err := enforcer(t, intersect, l).Expression(costly, newBudget()); err != nil {
 			t.Errorf("%s, where nothing is run: %v", label, err)
 		}
 	}
@@ -260,17 +260,17 @@ func TestALabelPolicyThatIsTooLongIsRefused(t *testing.T) {
 	for i := range 80 {
 		names = append(names, fmt.Sprintf("%0250d", i))
 	}
-	_, err := NewEnforcers(Options{}).For(tenants(t, names...))
+	_, err := new(Enforcers).For(tenants(t, names...))
 	if e, ok := errors.AsType[*apierr.Error](err); !ok || e.Status != 403 {
 		t.Errorf("80 names of 250 bytes: %v", err)
 	}
-	if _, err := NewEnforcers(Options{}).For(tenants(t, names[:60]...)); err != nil {
+	if _, err := new(Enforcers).For(tenants(t, names[:60]...)); err != nil {
 		t.Errorf("60 names of 250 bytes: %v", err)
 	}
 }
 
 func TestCachesDoNotMixLabelPolicies(t *testing.T) {
-	c := NewEnforcers(Options{})
+	c := new(Enforcers)
 	for range 2 {
 		for want, ls := range map[string][]policy.Label{
 			`x{tenant_id="acme"}`:                         {acme},
@@ -303,7 +303,7 @@ func FuzzLabelPolicy(f *testing.F) {
 	for _, q := range []string{"x", `x{env="prod"}`, `x{tenant_id!="acme",namespace=~".*"}`, `sum by (env) (rate(x[5m])) / on (namespace) y`} {
 		f.Add(q)
 	}
-	e := enforcer(f, Intersect, labelPolicy(f, acme, shop, notProd))
+	e := enforcer(f, intersect, labelPolicy(f, acme, shop, notProd))
 	f.Fuzz(func(t *testing.T, q string) {
 		got, err := e.Expression(q, newBudget())
 		if err != nil {
@@ -341,7 +341,7 @@ func TestConflictsAreNoted(t *testing.T) {
 		{"a long one", []policy.Label{acme}, noisy, `tenant_id=~"` + strings.Repeat("x", 52) + "… matches none of your tenants"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			e := enforcer(t, Intersect, labelPolicy(t, tt.labels...))
+			e := enforcer(t, intersect, labelPolicy(t, tt.labels...))
 			for _, how := range []string{"anew", "from the cache"} {
 				b := newBudget()
 				if _, err := e.Expression(tt.query, b); err != nil || b.Conflict() != tt.want {
@@ -355,7 +355,7 @@ func TestConflictsAreNoted(t *testing.T) {
 // A request with several texts has the conflict of its first one, and a text is kept
 // with its own.
 func TestConflictsOfSeveralTexts(t *testing.T) {
-	e := forTenants(t, Intersect, "acme")
+	e := forTenants(t, intersect, "acme")
 	selectors := func(texts ...string) string {
 		b := newBudget()
 		for _, text := range texts {

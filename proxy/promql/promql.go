@@ -75,6 +75,12 @@ func (e *Enforcer) Expression(query string, b *Budget) (string, error) {
 	return e.cached(anExpression, query, b, func() (string, error) { return e.expression(query, b) })
 }
 
+// Explain is Expression without bounds on the query's size.
+func (e *Enforcer) Explain(query string) (string, error) {
+	const unbounded = 1 << 30
+	return e.Expression(query, Limits{QueryBytes: unbounded, QueryDepth: 1000, QueryTerms: unbounded}.Budget())
+}
+
 func (e *Enforcer) expression(query string, b *Budget) (string, error) {
 	if err := b.charge(query); err != nil {
 		return "", err
@@ -169,7 +175,7 @@ func (e *Enforcer) spellSelector(original, enforced []*labels.Matcher) (string, 
 
 // Check bounds and parses an expression that reads no data, and changes nothing. A
 // positive maxTerms is a narrower bound than the Budget's.
-func Check(query string, b *Budget, maxTerms int) error {
+func (b *Budget) Check(query string, maxTerms int) error {
 	if err := b.charge(query); err != nil {
 		return err
 	}
@@ -184,7 +190,7 @@ func Check(query string, b *Budget, maxTerms int) error {
 
 // Respell bounds and parses a selector that chooses among the elements of an answer
 // which is filtered afterwards, and prints it without narrowing it.
-func Respell(text string, b *Budget) (string, error) {
+func (b *Budget) Respell(text string) (string, error) {
 	ms, err := parseSelector(text, b)
 	if err != nil {
 		return "", err
@@ -218,17 +224,19 @@ func anyNonEmpty(ms []*labels.Matcher) bool {
 // refusedByParser names the parser, so that nobody searches the upstream for a
 // refusal that is ours.
 func refusedByParser(err error) error {
-	return apierr.BadData("%s (promfence's PromQL parser, Prometheus %s)", err, ParserVersion())
+	return apierr.BadData("%s (promfence's PromQL parser, Prometheus %s)", err, parserVersion())
 }
 
-// ParserModule is the module whose parser decides what is PromQL.
-const ParserModule = "github.com/prometheus/prometheus"
+// Parser names the module whose parser decides what is PromQL, and its version;
+// "unknown" in a build that does not say.
+func Parser() (module, version string) { return parserModule, parserVersion() }
 
-// ParserVersion is its version, or "unknown" in a build that does not say.
-var ParserVersion = sync.OnceValue(func() string {
+const parserModule = "github.com/prometheus/prometheus"
+
+var parserVersion = sync.OnceValue(func() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, dep := range info.Deps {
-			if dep.Path == ParserModule {
+			if dep.Path == parserModule {
 				return dep.Version
 			}
 		}

@@ -30,9 +30,12 @@ func tenants(tb testing.TB, names ...string) policy.Labels {
 	return l
 }
 
-func enforcer(tb testing.TB, onConflict string, l policy.Labels) *Enforcer {
+// What an Enforcer does with a matcher that can select nothing.
+const intersect, reject = false, true
+
+func enforcer(tb testing.TB, rejects bool, l policy.Labels) *Enforcer {
 	tb.Helper()
-	e, err := NewEnforcers(Options{OnConflict: onConflict}).For(l)
+	e, err := (&Enforcers{RejectConflicts: rejects}).For(l)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -40,13 +43,13 @@ func enforcer(tb testing.TB, onConflict string, l policy.Labels) *Enforcer {
 }
 
 // forTenants makes an Enforcer that remembers nothing else.
-func forTenants(tb testing.TB, onConflict string, names ...string) *Enforcer {
+func forTenants(tb testing.TB, rejects bool, names ...string) *Enforcer {
 	tb.Helper()
-	return enforcer(tb, onConflict, tenants(tb, names...))
+	return enforcer(tb, rejects, tenants(tb, names...))
 }
 
 func newBudget() *Budget {
-	return NewBudget(Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000})
+	return Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000}.Budget()
 }
 
 func TestExpression(t *testing.T) {
@@ -90,7 +93,7 @@ func TestExpression(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := forTenants(t, Intersect, "acme").Expression(tt.query, newBudget())
+			got, err := forTenants(t, intersect, "acme").Expression(tt.query, newBudget())
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -114,7 +117,7 @@ func TestDurationsAsNumbersKeepTheirValue(t *testing.T) {
 }
 
 func TestExpressionForSeveralTenants(t *testing.T) {
-	got, err := forTenants(t, Intersect, "beta", "a.b|c").Expression(`up{tenant_id="beta"}`, newBudget())
+	got, err := forTenants(t, intersect, "beta", "a.b|c").Expression(`up{tenant_id="beta"}`, newBudget())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +127,7 @@ func TestExpressionForSeveralTenants(t *testing.T) {
 }
 
 func TestExpressionRefused(t *testing.T) {
-	reject := forTenants(t, Reject, "acme")
+	rejecting := forTenants(t, reject, "acme")
 	tests := []struct {
 		name, query string
 		m           *Enforcer
@@ -164,16 +167,16 @@ func TestExpressionRefused(t *testing.T) {
 		{"many regexps", `{` + strings.Repeat(`a=~"x",`, 501) + `}`, nil, 400, "too many regular expressions"},
 		{"a name that no parser takes as it is printed", `sum by ("NaN") (a)`, nil, 400, `the label name "NaN"`},
 		{"such a name between two vectors", `a * on (x) group_left ("without") b`, nil, 400, `the label name "without"`},
-		{"many selectors of several tenants", strings.Repeat("a+", 500) + "a", forTenants(t, Intersect, "a", "b"), 400, "too many selectors"},
-		{"several long tenants", strings.Repeat("a+", 130) + "a", forTenants(t, Intersect, strings.Repeat("a", 250), strings.Repeat("b", 250)), 400, "too many selectors"},
-		{"a conflict, refused", `up{tenant_id="globex"}`, reject, 403, "none of your tenants"},
-		{"a conflict by regexp, refused", `up{tenant_id=~"glo.*"}`, reject, 403, "none of your tenants"},
+		{"many selectors of several tenants", strings.Repeat("a+", 500) + "a", forTenants(t, intersect, "a", "b"), 400, "too many selectors"},
+		{"several long tenants", strings.Repeat("a+", 130) + "a", forTenants(t, intersect, strings.Repeat("a", 250), strings.Repeat("b", 250)), 400, "too many selectors"},
+		{"a conflict, refused", `up{tenant_id="globex"}`, rejecting, 403, "none of your tenants"},
+		{"a conflict by regexp, refused", `up{tenant_id=~"glo.*"}`, rejecting, 403, "none of your tenants"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			m := tt.m
 			if m == nil {
-				m = forTenants(t, Intersect, "acme")
+				m = forTenants(t, intersect, "acme")
 			}
 			got, err := m.Expression(tt.query, newBudget())
 			e, ok := errors.AsType[*apierr.Error](err)
@@ -196,7 +199,7 @@ func TestRegexpsOfPodsAreNotDear(t *testing.T) {
 	for i := range 8 {
 		deployments = append(deployments, fmt.Sprintf("deployment%d-[a-z0-9]+-[a-z0-9]{5}", i))
 	}
-	m := forTenants(t, Intersect, "acme")
+	m := forTenants(t, intersect, "acme")
 	for name, pattern := range map[string]string{
 		"of words":       "(" + strings.Join(words, "|") + ")-[a-z0-9]+-[a-z0-9]{5}",
 		"of deployments": strings.Join(deployments, "|"),
@@ -265,14 +268,14 @@ func TestListsOfWordsAreAccepted(t *testing.T) {
 		"as authors of rules write":  `up{path!~"/api/v[0-9]+/(users|orders)(/[a-z0-9-]+)?/?", code=~"5..|429", host=~"^(?i:web|db)-[0-9]{1,3}\\..+$", id!~".*[^0-9a-f].*"}`,
 		"patterns beside each other": `up{job=~"` + list(500, `.*job-%04d.*`) + `"}`,
 	} {
-		if _, err := forTenants(t, Intersect, "acme").Expression(q, newBudget()); err != nil {
+		if _, err := forTenants(t, intersect, "acme").Expression(q, newBudget()); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
 
 func TestRejectLetsFittingMatchersPass(t *testing.T) {
-	got, err := forTenants(t, Reject, "acme").Expression(`up{tenant_id=~"acme|globex"}`, newBudget())
+	got, err := forTenants(t, reject, "acme").Expression(`up{tenant_id=~"acme|globex"}`, newBudget())
 	if want := `up{tenant_id="acme",tenant_id=~"acme|globex"}`; err != nil || got != want {
 		t.Errorf("got %q, %v; want %s", got, err, want)
 	}
@@ -329,7 +332,7 @@ func promqltestQueries(tb testing.TB) []string {
 // PromQL try: what parses is enforced everywhere, or is info().
 func TestEveryExpressionOfTheEngine(t *testing.T) {
 	queries := promqltestQueries(t)
-	m := forTenants(t, Intersect, "acme")
+	m := forTenants(t, intersect, "acme")
 	enforced := 0
 	for _, q := range queries {
 		if _, err := promQL.ParseExpr(q); err != nil {
@@ -373,7 +376,7 @@ func FuzzExpression(f *testing.F) {
 	for _, q := range promqltestQueries(f) {
 		f.Add(q)
 	}
-	m := forTenants(f, Intersect, "acme")
+	m := forTenants(f, intersect, "acme")
 	f.Fuzz(func(t *testing.T, q string) {
 		got, err := m.Expression(q, newBudget())
 		if err == nil {

@@ -37,7 +37,7 @@ func parse(t *testing.T, text string) parser.Expr {
 // The second line of the fence: whatever went wrong with what was printed, the
 // verification says so. In the wrong texts T stands for the tenant's matcher.
 func TestTheVerificationNoticesAWrongText(t *testing.T) {
-	e := forTenants(t, Intersect, "acme")
+	e := forTenants(t, intersect, "acme")
 	for _, tt := range []struct{ name, query, wrong string }{
 		{"no matcher", `x`, `x`},
 		{"the matcher twice", `x`, `x{T,T}`},
@@ -146,7 +146,7 @@ func TestTheVerificationNoticesAWrongText(t *testing.T) {
 
 // What no text can spell is handed over as a tree.
 func TestTheVerificationNoticesAWrongTree(t *testing.T) {
-	e := forTenants(t, Intersect, "acme")
+	e := forTenants(t, intersect, "acme")
 	acme := e.wanted[0]
 	x := func() *parser.VectorSelector { return &parser.VectorSelector{LabelMatchers: []*labels.Matcher{acme}} }
 	none := [][]*labels.Matcher{{}}
@@ -196,7 +196,7 @@ func duration(d *parser.DurationExpr) parser.Expr {
 
 // Of what the printer drops, nothing changes what a query reads.
 func TestTheVerificationOverlooksWhatThePrinterDrops(t *testing.T) {
-	e := forTenants(t, Intersect, "acme")
+	e := forTenants(t, intersect, "acme")
 	for query, printed := range map[string]string{
 		`sum_over_time(x[0.0015])`: `sum_over_time(x{tenant_id="acme"}[1ms])`,
 		`x offset 1.0004`:          `x{tenant_id="acme"} offset 1s`,

@@ -40,7 +40,7 @@ func caller(t *testing.T, names ...string) question.Caller {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := promql.NewEnforcers(promql.Options{OnConflict: promql.Intersect}).For(l)
+	e, err := new(promql.Enforcers).For(l)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ func TestTextsOfHintsAreCounted(t *testing.T) {
 	} {
 		q := query(eq("a", "b"))
 		q.Hints = hints
-		_, err := narrow(t, encodeRead(t, &prompb.ReadRequest{Queries: []*prompb.Query{q}}), tenants(t, "acme"), promql.Intersect, promql.Limits{QueryBytes: 1000, QueryTerms: 100})
+		_, err := narrow(t, encodeRead(t, &prompb.ReadRequest{Queries: []*prompb.Query{q}}), tenants(t, "acme"), intersect, promql.Limits{QueryBytes: 1000, QueryTerms: 100})
 		if (err == nil) != (name == "") {
 			t.Errorf("%q: %v", name, err)
 		}

@@ -60,14 +60,17 @@ func tenants(tb testing.TB, names ...string) policy.Labels {
 	return l
 }
 
+// What an Enforcer does with a matcher that can select nothing.
+const intersect, reject = false, true
+
 // narrow narrows one body of at most 1 MiB, with a budget of its own.
-func narrow(tb testing.TB, body []byte, l policy.Labels, onConflict string, limits promql.Limits) ([]byte, error) {
+func narrow(tb testing.TB, body []byte, l policy.Labels, rejects bool, limits promql.Limits) ([]byte, error) {
 	tb.Helper()
-	e, err := promql.NewEnforcers(promql.Options{OnConflict: onConflict}).For(l)
+	e, err := (&promql.Enforcers{RejectConflicts: rejects}).For(l)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return remoteread.Narrow(body, e, promql.NewBudget(limits), 1<<20)
+	return remoteread.Narrow(body, e, limits.Budget(), 1<<20)
 }
 
 func query(ms ...*prompb.LabelMatcher) *prompb.Query {
@@ -136,7 +139,7 @@ func TestReadRequestsAreScoped(t *testing.T) {
 		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			body, err := narrow(t, encodeRead(t, tt.in), tenants(t, tt.tenants...), promql.Intersect, limits)
+			body, err := narrow(t, encodeRead(t, tt.in), tenants(t, tt.tenants...), intersect, limits)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -161,7 +164,7 @@ func TestReadRequestsThatConflict(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			body := encodeRead(t, &prompb.ReadRequest{Queries: []*prompb.Query{query(tt.matcher)}})
-			_, err := narrow(t, body, tenants(t, "acme"), promql.Reject, limits)
+			_, err := narrow(t, body, tenants(t, "acme"), reject, limits)
 			if got := readStatus(err); got != tt.status {
 				t.Errorf("status %d (%v), want %d", got, err, tt.status)
 			}
@@ -229,7 +232,7 @@ func TestReadRequestsThatAreRefused(t *testing.T) {
 				}
 				ts = tenants(t, names...)
 			}
-			body, err := narrow(t, tt.body, ts, promql.Intersect, limits)
+			body, err := narrow(t, tt.body, ts, intersect, limits)
 			if got := readStatus(err); got != tt.status || body != nil {
 				t.Errorf("status %d (%v), want %d", got, err, tt.status)
 			}
@@ -255,7 +258,7 @@ func TestReadRequestsOfLongRangesAreRefused(t *testing.T) {
 	} {
 		q := query(eq("a", "b"))
 		q.StartTimestampMs, q.EndTimestampMs, q.Hints = tt.start, tt.end, tt.hints
-		_, err := narrow(t, encodeRead(t, &prompb.ReadRequest{Queries: []*prompb.Query{q}}), tenants(t, "acme"), promql.Intersect,
+		_, err := narrow(t, encodeRead(t, &prompb.ReadRequest{Queries: []*prompb.Query{q}}), tenants(t, "acme"), intersect,
 			promql.Limits{QueryBytes: 1000, QueryTerms: 100, MaxRange: time.Hour})
 		if refused := err != nil && strings.Contains(err.Error(), "limits.max_range"); refused != tt.refused || err != nil && !refused {
 			t.Errorf("%s: %v", name, err)
@@ -282,7 +285,7 @@ func FuzzReadRequest(f *testing.F) {
 	f.Add([]byte{0x0a, 0x02, 0x22, 0x00, 0x0a, 0x04, 0x22, 0x00, 0x22, 0x00}) // hints that come twice are merged
 	ts := tenants(f, "acme")
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		body, err := narrow(t, snappy.Encode(nil, raw), ts, promql.Intersect, limits)
+		body, err := narrow(t, snappy.Encode(nil, raw), ts, intersect, limits)
 		if err != nil {
 			if s := apierr.From(err).Status; s != http.StatusBadRequest && s != http.StatusRequestEntityTooLarge {
 				t.Fatalf("status %d: %v", s, err)

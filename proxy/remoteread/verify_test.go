@@ -19,7 +19,7 @@ func TestTheVerificationNoticesAWrongBody(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := promql.NewEnforcers(promql.Options{}).For(l)
+	e, err := new(promql.Enforcers).For(l)
 	if err != nil {
 		t.Fatal(err)
 	}

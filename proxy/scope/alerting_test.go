@@ -21,7 +21,7 @@ func by(t *testing.T, subject string, body string) scope.Input {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := promql.NewEnforcers(promql.Options{}).For(sees)
+	e, err := new(promql.Enforcers).For(sees)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -97,7 +97,7 @@ func (in Input) budget() *promql.Budget {
 			l.QueryTerms += termsPerSelector
 		}
 	}
-	return promql.NewBudget(l)
+	return l.Budget()
 }
 
 // errZero is a rule or an enforcer that nobody made.
@@ -176,7 +176,7 @@ func (u Unnarrowed) Narrow(in Input) (Request, error) {
 		if p.Name != matchParam {
 			continue
 		}
-		spelled, err := promql.Respell(p.Value, b)
+		spelled, err := b.Respell(p.Value)
 		if err != nil {
 			return Request{}, inParameter(p.Name, err)
 		}
@@ -210,7 +210,7 @@ func (d Dataless) Narrow(in Input) (Request, error) {
 		return Request{labels: in.Enforcer.Labels()}, nil
 	}
 	query, _ := in.Params.Lookup("query")
-	if err := promql.Check(query, in.budget(), d.maxTerms); err != nil {
+	if err := in.budget().Check(query, d.maxTerms); err != nil {
 		return Request{}, inParameter("query", err)
 	}
 	return Request{labels: in.Enforcer.Labels(), params: Params{{"query", query}}}, nil

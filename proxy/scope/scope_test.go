@@ -24,7 +24,7 @@ func enforcer(t *testing.T, tenants ...string) *promql.Enforcer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := promql.NewEnforcers(promql.Options{}).For(l)
+	e, err := new(promql.Enforcers).For(l)
 	if err != nil {
 		t.Fatal(err)
 	}

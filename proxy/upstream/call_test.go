@@ -25,7 +25,7 @@ func enforcerOf(t *testing.T, tenants ...string) *promql.Enforcer {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := promql.NewEnforcers(promql.Options{OnConflict: promql.Intersect}).For(l)
+	e, err := new(promql.Enforcers).For(l)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestWhatNobodyNarrowedIsNotSent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := promql.NewEnforcers(promql.Options{OnConflict: promql.Intersect}).For(authtest.Operator(t).Labels)
+	all, err := new(promql.Enforcers).For(authtest.Operator(t).Labels)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -215,7 +215,7 @@ func TestACallSaysWhatOfTheTenantsDataMayBeSeen(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e, err := promql.NewEnforcers(promql.Options{OnConflict: promql.Intersect}).For(d.Labels)
+			e, err := new(promql.Enforcers).For(d.Labels)
 			if err != nil {
 				t.Fatal(err)
 			}

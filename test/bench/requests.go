@@ -8,7 +8,7 @@ import (
 	"strings"
 
 	"github.com/promfence/promfence/auth/policy"
-	"github.com/promfence/promfence/proxy"
+	"github.com/promfence/promfence/proxy/promql"
 )
 
 // queryList is a dashboard: an endpoint and a query on each line. "#" stands
@@ -129,11 +129,15 @@ func dashboard(nameEnd string, callers []caller) (requests, error) {
 	if err != nil {
 		return requests{}, err
 	}
+	enforcer, err := new(promql.Enforcers).For(tenants)
+	if err != nil {
+		return requests{}, err
+	}
 	var plain, enforced []template
 	for line := range strings.Lines(queryList) {
 		kind, query, _ := strings.Cut(strings.TrimSpace(line), " ")
 		query = strings.ReplaceAll(query, "#", nameEnd)
-		text, err := proxy.Explain(tenants, proxy.Intersect, query)
+		text, err := enforcer.Explain(query)
 		if err != nil {
 			return requests{}, fmt.Errorf("%s: %w", query, err)
 		}

@@ -21,7 +21,7 @@ const ours = "github.com/promfence/promfence/"
 // import none, so that each can be read and trusted without the others. A room
 // that does not exist yet is a line that waits for it.
 var arrows = map[string][]string{
-	"cmd/promfence":          {"auth", "auth/policy", "config", "openapi", "proxy", "proxy/alerting", "proxy/record", "cmd/promfence/connect", "cmd/promfence/listener", "cmd/promfence/logs", "cmd/promfence/otlp"},
+	"cmd/promfence":          {"auth", "auth/policy", "config", "openapi", "proxy", "proxy/alerting", "proxy/promql", "proxy/record", "cmd/promfence/connect", "cmd/promfence/listener", "cmd/promfence/logs", "cmd/promfence/otlp"},
 	"cmd/promfence/connect":  {},
 	"cmd/promfence/listener": {},
 	"cmd/promfence/logs":     {},

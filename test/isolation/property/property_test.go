@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/prometheus/storage"
 
 	"github.com/promfence/promfence/auth/policy"
+	enforce "github.com/promfence/promfence/proxy/promql"
 	"github.com/promfence/promfence/test/harness/access"
 	"github.com/promfence/promfence/test/harness/gobuild"
 )
@@ -35,11 +36,16 @@ func TestWhoeverElseIsThereTheAnswerIsTheSame(t *testing.T) {
 		t.Fatalf("%d files below %s, want 20 or more: %v", len(files), dir, err)
 	}
 	compare := func(t *testing.T, l policy.Labels, c copies) {
+		enforcer, err := new(enforce.Enforcers).For(l)
+		if err != nil {
+			t.Fatal(err)
+		}
 		engine := &twin{
-			engine:  promqltest.NewTestEngine(t, false, 0, promqltest.DefaultMaxSamplesPerQuery*10),
-			parser:  parser.NewParser(promqltest.TestParserOpts),
-			labels:  l,
-			skipped: map[string]int{},
+			engine:   promqltest.NewTestEngine(t, false, 0, promqltest.DefaultMaxSamplesPerQuery*10),
+			parser:   parser.NewParser(promqltest.TestParserOpts),
+			labels:   l,
+			enforcer: enforcer,
+			skipped:  map[string]int{},
 		}
 		for _, file := range files {
 			text, err := os.ReadFile(file)

@@ -15,16 +15,17 @@ import (
 	"github.com/prometheus/prometheus/storage"
 
 	"github.com/promfence/promfence/auth/policy"
-	"github.com/promfence/promfence/proxy"
+	enforce "github.com/promfence/promfence/proxy/promql"
 	"github.com/promfence/promfence/test/harness/upstream"
 )
 
 // A twin answers a query as the engine would, and on the way compares what it
 // gives in the two worlds.
 type twin struct {
-	engine *promql.Engine
-	parser parser.Parser
-	labels policy.Labels
+	engine   *promql.Engine
+	parser   parser.Parser
+	labels   policy.Labels
+	enforcer *enforce.Enforcer // of the labels
 
 	compared    int
 	told        int            // answers that hold something, as a control
@@ -50,7 +51,7 @@ func (w *twin) NewRangeQuery(ctx context.Context, q storage.Queryable, o promql.
 }
 
 func (w *twin) compare(ctx context.Context, q *worlds, text string, ask asker) {
-	enforced, err := proxy.Explain(w.labels, proxy.Intersect, text)
+	enforced, err := w.enforcer.Explain(text)
 	if err != nil {
 		w.refused(text, err)
 		return
