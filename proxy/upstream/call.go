@@ -3,7 +3,6 @@ package upstream
 import (
 	"context"
 	"errors"
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -152,13 +151,15 @@ func (call Call) setContent(out *http.Request) {
 	out.Header["Content-Type"] = formType
 }
 
-// setBody gives a request a body that can be sent again. net/http knows this reader
-// as one in memory, and writes it together with the header: a type of our own would
-// cost a system call.
+// A content is a request's body, which can be sent again.
+type content struct{ strings.Reader }
+
+func (*content) Close() error { return nil }
+
 func setBody(out *http.Request, text string) {
-	out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil }
-	out.Body, _ = out.GetBody() // never fails
-	out.ContentLength = int64(len(text))
+	body := &content{}
+	body.Reset(text)
+	out.Body, out.ContentLength = body, int64(len(text))
 }
 
 // takesGzip reports whether a caller takes gzip. What else they take is not asked

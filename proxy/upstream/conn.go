@@ -183,9 +183,13 @@ func (c *conn) roundTripBeside(r *http.Request) (*http.Response, error) {
 	return nil, err
 }
 
+// An unflushed writer is one that net/http does not flush between a header and a body
+// of a type it does not know: both leave in one write.
+type unflushed struct{ *bufio.Writer }
+
 // send writes a request.
 func (c *conn) send(r *http.Request) error {
-	err := r.Write(c.bw)
+	err := r.Write(unflushed{c.bw})
 	if err == nil {
 		err = c.bw.Flush()
 	}

@@ -28,6 +28,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -128,8 +129,8 @@ func (c *Client) send(r *http.Request, kind Kind) (*http.Response, error) {
 		if err == nil || idle.whole || idle.received > 0 || IsTimeout(err) || r.Context().Err() != nil {
 			return resp, err
 		}
-		if r.GetBody != nil {
-			if r.Body, err = r.GetBody(); err != nil {
+		if sent, ok := r.Body.(io.Seeker); ok {
+			if _, err := sent.Seek(0, io.SeekStart); err != nil {
 				return nil, err
 			}
 		}
