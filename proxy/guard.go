@@ -30,10 +30,20 @@ type narrower interface {
 // narrowed is for rows whose request says whose series are read.
 func narrowed(r scope.Rule) Guard { return Guard{rule: r, body: r.IsBody()} }
 
+// A check refuses what a filter does not take as a parameter; nil = nothing.
+type check func(filter.View) error
+
+func (c check) refuses(params url.Values) error {
+	if c == nil {
+		return nil
+	}
+	return c(filter.View{Params: params})
+}
+
 // filtered is for rows that no selector narrows. The request is checked, leaves out
 // what the filter applies itself, and the filter shows the caller's part of the answer.
-func filtered(f filter.Filter, check func(url.Values) error, applied ...string) Guard {
-	return Guard{rule: scope.LeaveToFilter(check, applied...), filter: f}
+func filtered(f filter.Filter, c check, applied ...string) Guard {
+	return Guard{rule: scope.LeaveToFilter(c.refuses, applied...), filter: f}
 }
 
 // chosen is for rows of Alertmanager, whose parameters choose among elements.
@@ -43,7 +53,12 @@ func chosen(u scope.Unnarrowed, f filter.Filter) Guard { return Guard{rule: u, f
 func writes(w scope.Writing) Guard { return Guard{rule: w, posts: w.ReadsSilence(), writes: true} }
 
 // both is for rows whose answer is filtered although their request is narrowed.
-func both(r scope.Rule, f filter.Filter) Guard { return Guard{rule: r, filter: f} }
+func both(r scope.Rule, f filter.Filter, c check, applied ...string) Guard {
+	if c == nil {
+		return Guard{rule: r, filter: f}
+	}
+	return Guard{rule: r.LeavingOut(c.refuses, applied...), filter: f}
+}
 
 // holdsNoTenantData is for rows that answer every caller with the same.
 func holdsNoTenantData(d scope.Dataless) Guard { return Guard{rule: d, dataless: true} }

@@ -87,7 +87,7 @@ func TestAGuardThatNobodyMadeRefuses(t *testing.T) {
 	}
 	for name, g := range map[string]Guard{
 		"none": {}, "a zero rule": narrowed(scope.Rule{}), "a filter that was forgotten": filtered(nil, nil),
-		"a zero rule with a filter": both(scope.Rule{}, filter.Targets), "a zero rule for no data": holdsNoTenantData(scope.Dataless{}),
+		"a zero rule with a filter": both(scope.Rule{}, filter.View.Targets, nil), "a zero rule for no data": holdsNoTenantData(scope.Dataless{}),
 		"a zero rule that writes": writes(scope.Writing{}), "a choice without a filter": chosen(scope.AlertFilters(), nil),
 		"a silence of nobody's": writes(scope.PostedSilence()),
 	} {
@@ -96,8 +96,8 @@ func TestAGuardThatNobodyMadeRefuses(t *testing.T) {
 		}
 	}
 	for name, g := range map[string]Guard{
-		"narrowed": narrowed(scope.Expression()), "filtered": filtered(filter.Targets, nil),
-		"both": both(scope.Expression(), filter.Exemplars), "no tenant data": holdsNoTenantData(scope.Parsed(0)),
+		"narrowed": narrowed(scope.Expression()), "filtered": filtered(filter.View.Targets, nil),
+		"both": both(scope.Expression(), filter.View.Exemplars, nil), "no tenant data": holdsNoTenantData(scope.Parsed(0)),
 	} {
 		if req, err := g.narrow(in()); err != nil || req.IsZero() || req.NeedsFilter() != (name == "filtered") {
 			t.Errorf("%s: %v, %v", name, req, err)

@@ -82,7 +82,7 @@ func run(f filter.Filter, dst io.Writer, src io.Reader, v filter.View) (err erro
 			err = fmt.Errorf("%w: panic: %v", ErrUnfiltered, v)
 		}
 	}()
-	return f(dst, src, v)
+	return f(v, dst, src)
 }
 
 // A filtered body ends the filter's goroutine when it is closed.

@@ -48,7 +48,7 @@ func filtered(t *testing.T, header http.Header, body string, f filter.Filter) (g
 	return string(text), err
 }
 
-func upper(dst io.Writer, src io.Reader, _ filter.View) error {
+func upper(_ filter.View, dst io.Writer, src io.Reader) error {
 	text, err := io.ReadAll(src)
 	if err == nil {
 		_, err = io.WriteString(dst, strings.ToUpper(string(text)))
@@ -76,13 +76,13 @@ func TestWhatCannotBeFilteredIsNotDelivered(t *testing.T) {
 		"a page":           {http.Header{"Content-Type": {"text/html"}}, upper},
 		"an odd encoding":  {http.Header{"Content-Encoding": {"br"}}, upper},
 		"no gzip":          {http.Header{"Content-Encoding": {"gzip"}}, upper},
-		"a filter's error": {http.Header{}, func(_ io.Writer, _ io.Reader, _ filter.View) error { return secret }},
-		"a panic":          {http.Header{}, func(io.Writer, io.Reader, filter.View) error { panic("secret") }},
-		"a late error": {http.Header{}, func(dst io.Writer, _ io.Reader, _ filter.View) error {
+		"a filter's error": {http.Header{}, func(_ filter.View, _ io.Writer, _ io.Reader) error { return secret }},
+		"a panic":          {http.Header{}, func(filter.View, io.Writer, io.Reader) error { panic("secret") }},
+		"a late error": {http.Header{}, func(_ filter.View, dst io.Writer, _ io.Reader) error {
 			_, _ = io.WriteString(dst, "half")
 			return secret
 		}},
-		"a panic in the end": {http.Header{}, func(dst io.Writer, _ io.Reader, _ filter.View) error {
+		"a panic in the end": {http.Header{}, func(_ filter.View, dst io.Writer, _ io.Reader) error {
 			_, _ = io.WriteString(dst, "half")
 			panic("secret")
 		}},

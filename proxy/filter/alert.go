@@ -87,7 +87,7 @@ func (f *alertsFilter) writeStatus(value jsontext.Value) (err error) {
 	for _, list := range []struct {
 		name  string
 		known func() (Names, error) // nil: all pass
-	}{{"inhibitedBy", f.view.Fingerprints}, {"mutedBy", nil}, {"silencedBy", f.view.Silences}} {
+	}{{"inhibitedBy", f.view.Fingerprints}, {"mutedBy", nil}, {"silencedBy", f.view.SilenceIDs}} {
 		f.write(`"` + list.name + `":`)
 		if err := f.writeIDs(find(f.status, list.name), list.name != "mutedBy", list.known); err != nil {
 			return err

@@ -11,7 +11,7 @@ import (
 // ActiveAlerts shows the alerts of Alertmanager whose labels match the label policy.
 // Of an alert only named members pass, of its receivers their names, and of what
 // suppresses it what the identity may see by itself: see writeStatus.
-func ActiveAlerts(dst io.Writer, src io.Reader, v View) error {
+func (v View) ActiveAlerts(dst io.Writer, src io.Reader) error {
 	f, err := newAlertsFilter(dst, src, v)
 	if err != nil {
 		return err
@@ -22,7 +22,7 @@ func ActiveAlerts(dst io.Writer, src io.Reader, v View) error {
 // AlertGroups shows Alertmanager's groups around the alerts that ActiveAlerts shows. A
 // group's labels are those of each of its alerts. Its route's are settings, and stay
 // empty.
-func AlertGroups(dst io.Writer, src io.Reader, v View) error {
+func (v View) AlertGroups(dst io.Writer, src io.Reader) error {
 	f, err := newAlertsFilter(dst, src, v)
 	if err != nil {
 		return err
@@ -32,7 +32,7 @@ func AlertGroups(dst io.Writer, src io.Reader, v View) error {
 
 // Receivers turns an answer with alerts into the names of the receivers of those that
 // ActiveAlerts shows, sorted.
-func Receivers(dst io.Writer, src io.Reader, v View) error {
+func (v View) Receivers(dst io.Writer, src io.Reader) error {
 	f, err := newAlertsFilter(dst, src, v)
 	if err != nil {
 		return err
@@ -65,7 +65,7 @@ func Receivers(dst io.Writer, src io.Reader, v View) error {
 }
 
 // ReadFingerprints reads the fingerprints of the alerts that ActiveAlerts shows.
-func ReadFingerprints(src io.Reader, v View) (Names, error) {
+func (v View) ReadFingerprints(src io.Reader) (Names, error) {
 	f, err := newAlertsFilter(io.Discard, src, v)
 	if err != nil {
 		return nil, err

@@ -18,7 +18,7 @@ func TestAlertmanagersAnswersAreFiltered(t *testing.T) {
 	}
 	own := filter.View{
 		Labels:       acme,
-		Silences:     func() (filter.Names, error) { return filter.Names{"own": true}, nil },
+		SilenceIDs:   func() (filter.Names, error) { return filter.Names{"own": true}, nil },
 		Fingerprints: func() (filter.Names, error) { return filter.Names{"f1": true}, nil },
 	}
 	const (
@@ -35,28 +35,28 @@ func TestAlertmanagersAnswersAreFiltered(t *testing.T) {
 		filter   filter.Filter
 		in, want string // "": the answer is refused
 	}{
-		"alerts":                          {filter.ActiveAlerts, "[" + theirs + "," + mine + "]\n", "[" + shown + "]"},
-		"no alerts":                       {filter.ActiveAlerts, "[]", "[]"},
-		"somebody else's huge alert":      {filter.ActiveAlerts, "[" + huge + "," + mine + "]", "[" + shown + "]"},
-		"alerts that are no list":         {filter.ActiveAlerts, `{"status":"success","data":[]}`, ""},
-		"an alert cut in two":             {filter.ActiveAlerts, "[" + mine[:50], ""},
-		"something behind the alerts":     {filter.ActiveAlerts, "[][]", ""},
-		"an own alert in a strange state": {filter.ActiveAlerts, "[" + strings.Replace(mine, "suppressed", "stranger", 1) + "]", ""},
-		"a tenant twice":                  {filter.ActiveAlerts, `[{"labels":{"tenant_id":"globex","tenant_id":"acme"}}]`, ""},
+		"alerts":                          {filter.View.ActiveAlerts, "[" + theirs + "," + mine + "]\n", "[" + shown + "]"},
+		"no alerts":                       {filter.View.ActiveAlerts, "[]", "[]"},
+		"somebody else's huge alert":      {filter.View.ActiveAlerts, "[" + huge + "," + mine + "]", "[" + shown + "]"},
+		"alerts that are no list":         {filter.View.ActiveAlerts, `{"status":"success","data":[]}`, ""},
+		"an alert cut in two":             {filter.View.ActiveAlerts, "[" + mine[:50], ""},
+		"something behind the alerts":     {filter.View.ActiveAlerts, "[][]", ""},
+		"an own alert in a strange state": {filter.View.ActiveAlerts, "[" + strings.Replace(mine, "suppressed", "stranger", 1) + "]", ""},
+		"a tenant twice":                  {filter.View.ActiveAlerts, `[{"labels":{"tenant_id":"globex","tenant_id":"acme"}}]`, ""},
 		"groups": {
-			filter.AlertGroups, `[{"alerts":[` + theirs + `],"labels":{},"receiver":{"name":"theirs"},"routeLabels":{}},{"labels":{"job":"x"},"alerts":[` + mine + "," + theirs + "," + mine + `],"receiver":{"name":"r"},"routeLabels":{"x":"y"},"z":1}]`,
+			filter.View.AlertGroups, `[{"alerts":[` + theirs + `],"labels":{},"receiver":{"name":"theirs"},"routeLabels":{}},{"labels":{"job":"x"},"alerts":[` + mine + "," + theirs + "," + mine + `],"receiver":{"name":"r"},"routeLabels":{"x":"y"},"z":1}]`,
 			`[{"alerts":[` + shown + "," + shown + `],"labels":{"job":"x"},"receiver":{"name":"r"},"routeLabels":{}}]`,
 		},
-		"receivers":                    {filter.Receivers, "[" + mine + "," + theirs + "," + mine + "]", `[{"name":"a"},{"name":"b"}]`},
-		"silences":                     {filter.Silences, "[" + theSilence + "," + mySilence + "," + twice + "," + otherCase + `,7,{}]`, "[" + mySilence + "]"},
-		"somebody else's huge silence": {filter.Silences, "[" + huge + "," + mySilence + "]", "[" + mySilence + "]"},
-		"a silence":                    {filter.Silence, mySilence, mySilence},
-		"somebody else's silence":      {filter.Silence, theSilence, ""},
-		"the status":                   {filter.ServerStatus, `{"versionInfo":{"version":"1\"2","x":{}},"config":{"original":"x"}}`, `{"cluster":{"peers":[],"status":"ready"},"config":{"original":""},"uptime":"1970-01-01T00:00:00.000Z","versionInfo":{"branch":"","buildDate":"","buildUser":"","goVersion":"","revision":"","version":"1\"2"}}`},
+		"receivers":                    {filter.View.Receivers, "[" + mine + "," + theirs + "," + mine + "]", `[{"name":"a"},{"name":"b"}]`},
+		"silences":                     {filter.View.Silences, "[" + theSilence + "," + mySilence + "," + twice + "," + otherCase + `,7,{}]`, "[" + mySilence + "]"},
+		"somebody else's huge silence": {filter.View.Silences, "[" + huge + "," + mySilence + "]", "[" + mySilence + "]"},
+		"a silence":                    {filter.View.Silence, mySilence, mySilence},
+		"somebody else's silence":      {filter.View.Silence, theSilence, ""},
+		"the status":                   {filter.View.ServerStatus, `{"versionInfo":{"version":"1\"2","x":{}},"config":{"original":"x"}}`, `{"cluster":{"peers":[],"status":"ready"},"config":{"original":""},"uptime":"1970-01-01T00:00:00.000Z","versionInfo":{"branch":"","buildDate":"","buildUser":"","goVersion":"","revision":"","version":"1\"2"}}`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
-			err := tt.filter(&out, strings.NewReader(tt.in), own)
+			err := tt.filter(own, &out, strings.NewReader(tt.in))
 			if tt.want == "" {
 				if err == nil {
 					t.Errorf("%.300s passes", out.String())
@@ -66,23 +66,23 @@ func TestAlertmanagersAnswersAreFiltered(t *testing.T) {
 			if err != nil || out.String() != tt.want {
 				t.Errorf("%v %.2000s\nwant %s", err, out.String(), tt.want)
 			}
-			if err := tt.filter(io.Discard, strings.NewReader(tt.in), filter.View{}); err == nil {
+			if err := tt.filter(filter.View{}, io.Discard, strings.NewReader(tt.in)); err == nil {
 				t.Error("a view of nothing is filled")
 			}
 		})
 	}
-	if err := filter.Silence(io.Discard, strings.NewReader(theSilence), own); !isNotFound(err) {
+	if err := own.Silence(io.Discard, strings.NewReader(theSilence)); !isNotFound(err) {
 		t.Errorf("somebody else's silence: %v", err)
 	}
 	var out strings.Builder
-	if err := filter.ActiveAlerts(&out, strings.NewReader("["+mine+"]"), filter.View{Labels: acme}); err != nil || strings.Contains(out.String(), "own") {
+	if err := (filter.View{Labels: acme}).ActiveAlerts(&out, strings.NewReader("["+mine+"]")); err != nil || strings.Contains(out.String(), "own") {
 		t.Errorf("who does not know which ids are the identity's: %s, %v", out.String(), err)
 	}
-	silences, err := filter.ReadSilences(strings.NewReader("["+theSilence+","+mySilence+"]"), own)
+	silences, err := own.ReadSilences(strings.NewReader("[" + theSilence + "," + mySilence + "]"))
 	if err != nil || len(silences) != 1 || !silences["own"] {
 		t.Errorf("silences: %v, %v", silences, err)
 	}
-	fingerprints, err := filter.ReadFingerprints(strings.NewReader("["+theirs+","+mine+"]"), own)
+	fingerprints, err := own.ReadFingerprints(strings.NewReader("[" + theirs + "," + mine + "]"))
 	if err != nil || len(fingerprints) != 1 || !fingerprints["f1"] {
 		t.Errorf("fingerprints: %v, %v", fingerprints, err)
 	}

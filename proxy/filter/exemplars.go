@@ -7,7 +7,7 @@ var exemplars = kind{labels: "seriesLabels", noun: "the list of exemplars of the
 // Exemplars shows the exemplars of series that match the label policy. The query's
 // selectors say so already; but exemplars have a way of their own through an
 // upstream of several stores, and each one tells whose it is.
-func Exemplars(dst io.Writer, src io.Reader, v View) error {
+func (v View) Exemplars(dst io.Writer, src io.Reader) error {
 	a, err := newAnswer(dst, src, v)
 	if err != nil {
 		return err

@@ -8,6 +8,9 @@ const (
 	MaxElement = maxElement
 )
 
+// ErrAnswer is an answer that cannot be filtered.
+var ErrAnswer = errAnswer
+
 // ScanValue reads one value with the scanner and returns what it kept of it.
 func ScanValue(src io.Reader) ([]byte, error) {
 	s, h := newScanner(src), hold{}

@@ -37,12 +37,15 @@ import (
 )
 
 // A Filter copies the part of an upstream's successful JSON answer that the view
-// may show. An error means that what follows cannot be filtered: nothing more may
-// be delivered.
-type Filter func(dst io.Writer, src io.Reader, v View) error
+// may show: [View.Rules] and the methods like it. An error means that what follows
+// cannot be filtered: nothing more may be delivered.
+type Filter func(v View, dst io.Writer, src io.Reader) error
 
-// A View is what a filter may show and to whom. The zero value shows nothing:
-// every filter refuses it.
+// A View is what may be shown and to whom. Its methods are the filters, one for the
+// answers of each endpoint; what a filter has to know of other answers is read of them
+// by the methods Read…, and what it does not take as a parameter is refused by those
+// named Check…, before the upstream is asked. The zero value shows nothing: every
+// filter refuses it.
 type View struct {
 	Labels policy.Labels
 	Params url.Values // the caller's decoded, known parameters
@@ -58,10 +61,10 @@ type View struct {
 	// Families returns what Metadata shows of that identity's metrics.
 	Families func() (Families, error)
 
-	// Silences returns the ids of the silences, and Fingerprints those of the alerts,
+	// SilenceIDs returns the ids of the silences, and Fingerprints those of the alerts,
 	// that Alertmanager has and that identity may see. Without them no alert tells
 	// what suppresses it.
-	Silences, Fingerprints func() (Names, error)
+	SilenceIDs, Fingerprints func() (Names, error)
 }
 
 // HiddenWarning stands in the place of warnings that do not speak of a query.
@@ -83,19 +86,19 @@ const (
 	heldBack = 32 << 10
 )
 
-// ErrAnswer is an answer that cannot be filtered. No text beneath it holds anything
+// errAnswer is an answer that cannot be filtered. No text beneath it holds anything
 // of the answer, which may be somebody else's, but for the name of an element of
 // the caller's own.
-var ErrAnswer = errors.New("the upstream's answer cannot be filtered")
+var errAnswer = errors.New("the upstream's answer cannot be filtered")
 
 func badAnswer(format string, args ...any) error {
-	return fmt.Errorf("%w: %w", ErrAnswer, fmt.Errorf(format, args...))
+	return fmt.Errorf("%w: %w", errAnswer, fmt.Errorf(format, args...))
 }
 
 // oversized is the failure of an answer that holds an element of the caller's own
 // which is larger than maxElement. Its text names the element.
 func oversized(format string, args ...any) error {
-	return apierr.BadGateway(ErrAnswer, "%s is larger than the %d MiB that promfence filters", fmt.Sprintf(format, args...), maxElement>>20)
+	return apierr.BadGateway(errAnswer, "%s is larger than the %d MiB that promfence filters", fmt.Sprintf(format, args...), maxElement>>20)
 }
 
 // An answer is an upstream's answer on its way through a filter. The scanner walks
@@ -186,7 +189,7 @@ func (a *answer) explain(err error) error {
 	switch {
 	case a.err != nil && !errors.Is(a.err, io.EOF):
 		return fmt.Errorf("reading the upstream's answer: %w", a.err)
-	case errors.Is(err, ErrAnswer):
+	case errors.Is(err, errAnswer):
 		return err
 	case errors.Is(err, jsontext.ErrDuplicateName):
 		return errTwice

@@ -15,10 +15,10 @@ import (
 // CheckMetadata refuses what Prometheus refuses about the limits of
 // /api/v1/metadata and /api/v1/targets/metadata, which promfence applies itself
 // and does not forward. The texts are Prometheus's.
-func CheckMetadata(params url.Values) error {
-	_, err := limitParam(params, "limit")
+func (v View) CheckMetadata() error {
+	_, err := limitParam(v.Params, "limit")
 	if err == nil {
-		_, err = limitParam(params, "limit_per_metric")
+		_, err = limitParam(v.Params, "limit_per_metric")
 	}
 	return err
 }
@@ -40,7 +40,7 @@ func limitParam(params url.Values, name string) (int, error) {
 // anybody wrote as HELP or UNIT is shown from the tenants' own targets, or from
 // all with tenancy.shared_metadata. So is TYPE; a family that none of the tenants'
 // own targets describes has the TYPE that all of its entries agree on.
-func Metadata(dst io.Writer, src io.Reader, v View) error {
+func (v View) Metadata(dst io.Writer, src io.Reader) error {
 	f, err := newMetadataFilter(dst, src, v)
 	if err != nil {
 		return err

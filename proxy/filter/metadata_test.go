@@ -175,7 +175,7 @@ func TestCheckMetadataParams(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := ""
-		if err := filter.CheckMetadata(values); err != nil {
+		if err := (filter.View{Params: values}).CheckMetadata(); err != nil {
 			got = err.Error()
 			if status(err) != http.StatusBadRequest {
 				t.Errorf("%s: status %d", params, status(err))

@@ -19,7 +19,7 @@ func (n Names) Size() int {
 }
 
 // ReadNames reads an answer of /api/v1/label/__name__/values.
-func ReadNames(src io.Reader, v View) (Names, error) {
+func (v View) ReadNames(src io.Reader) (Names, error) {
 	a, err := newAnswer(io.Discard, src, v)
 	if err != nil {
 		return nil, err

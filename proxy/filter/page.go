@@ -13,11 +13,11 @@ import (
 // CheckRules refuses what Prometheus refuses about the parameters of
 // /api/v1/rules that promfence applies itself and does not forward:
 // exclude_alerts, group_limit and group_next_token. The texts are Prometheus's.
-func CheckRules(params url.Values) error {
-	if _, err := excludeAlerts(params); err != nil {
+func (v View) CheckRules() error {
+	if _, err := excludeAlerts(v.Params); err != nil {
 		return err
 	}
-	_, err := newRulesPage(params)
+	_, err := newRulesPage(v.Params)
 	return err
 }
 

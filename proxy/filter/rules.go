@@ -16,7 +16,7 @@ import (
 // lack an enforced label what ruleStanding lets be seen. Groups appear only around visible rules, and paging is
 // done here, after filtering: the upstream's pages and tokens speak of
 // everybody's groups.
-func Rules(dst io.Writer, src io.Reader, v View) error {
+func (v View) Rules(dst io.Writer, src io.Reader) error {
 	a, err := newAnswer(dst, src, v)
 	if err != nil {
 		return err

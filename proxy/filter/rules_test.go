@@ -253,7 +253,7 @@ func TestCheckRulesParams(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := ""
-		if err := filter.CheckRules(values); err != nil {
+		if err := (filter.View{Params: values}).CheckRules(); err != nil {
 			got = err.Error()
 			if status(err) != http.StatusBadRequest {
 				t.Errorf("%s: status %d", params, status(err))

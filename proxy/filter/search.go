@@ -14,8 +14,8 @@ import (
 // CheckSearch refuses what Prometheus refuses about include_metadata of
 // /api/v1/search/metric_names, which promfence applies itself and does not forward.
 // The text is Prometheus's.
-func CheckSearch(params url.Values) error {
-	_, err := includeMetadata(params)
+func (v View) CheckSearch() error {
+	_, err := includeMetadata(v.Params)
 	return err
 }
 
@@ -39,7 +39,7 @@ func includeMetadata(params url.Values) (bool, error) {
 //
 // Each line is flushed, so that the answer streams. The texts of warnings and
 // errors pass as they are: whoever calls MetricNames has hidden what may not.
-func MetricNames(dst io.Writer, src io.Reader, v View) error {
+func (v View) MetricNames(dst io.Writer, src io.Reader) error {
 	a, err := newAnswer(dst, src, v)
 	if err != nil {
 		return err
@@ -196,7 +196,7 @@ type Families struct {
 func (f Families) Size() int { return f.bytes + mapEntry*len(f.texts) }
 
 // ReadFamilies reads an answer of /api/v1/metadata, as [Metadata] would show it.
-func ReadFamilies(src io.Reader, v View) (Families, error) {
+func (v View) ReadFamilies(src io.Reader) (Families, error) {
 	all := Families{texts: map[string]familyText{}}
 	v.Params = nil
 	f, err := newMetadataFilter(io.Discard, src, v)

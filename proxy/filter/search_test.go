@@ -26,13 +26,13 @@ func searched(t *testing.T, params, answer string) (string, error) {
 	v := filter.View{Labels: labels(t, "acme"), Names: func() (filter.Names, error) { return filter.Names{"up": true, "x": true, "lat_bucket": true}, nil }}
 	v.Params, _ = url.ParseQuery(params)
 	v.Texts = func() (filter.Texts, error) {
-		return filter.ReadTexts(strings.NewReader(data(`[{"target":{"tenant_id":"acme"},"metric":"up","type":"gauge","help":"o\u003cwn","unit":"s"}]`)), v)
+		return v.ReadTexts(strings.NewReader(data(`[{"target":{"tenant_id":"acme"},"metric":"up","type":"gauge","help":"o\u003cwn","unit":"s"}]`)))
 	}
 	v.Families = func() (filter.Families, error) {
-		return filter.ReadFamilies(strings.NewReader(data(`{"up":[{"type":"counter","help":"MARKER","unit":""}],"x":[{"type":"gauge","help":"MARKER","unit":"MARKER"}],"MARKER":[{"type":"gauge","help":"","unit":""}]}`)), v)
+		return v.ReadFamilies(strings.NewReader(data(`{"up":[{"type":"counter","help":"MARKER","unit":""}],"x":[{"type":"gauge","help":"MARKER","unit":"MARKER"}],"MARKER":[{"type":"gauge","help":"","unit":""}]}`)))
 	}
 	var out strings.Builder
-	err := filter.MetricNames(&out, iotest.DataErrReader(strings.NewReader(answer)), v)
+	err := v.MetricNames(&out, iotest.DataErrReader(strings.NewReader(answer)))
 	if strings.Contains(out.String(), "MARKER") {
 		t.Errorf("somebody else's text in %s", out.String())
 	}
@@ -84,7 +84,7 @@ func TestMetricNamesStream(t *testing.T) {
 	in, upstream := io.Pipe()
 	out, dst := io.Pipe()
 	go func() {
-		_ = dst.CloseWithError(filter.MetricNames(dst, in, filter.View{Labels: labels(t, "acme")}))
+		_ = dst.CloseWithError(filter.View{Labels: labels(t, "acme")}.MetricNames(dst, in))
 	}()
 	for range 3 {
 		const line = `{"results":[{"name":"up"}]}` + "\n"
@@ -107,11 +107,11 @@ func TestMetricNamesNeedTheFamilies(t *testing.T) {
 	broken := errors.New("away")
 	v := filter.View{Labels: labels(t, "acme"), Params: url.Values{"include_metadata": {"true"}}}
 	var out strings.Builder
-	if err := filter.MetricNames(&out, strings.NewReader(batch), v); err == nil || out.Len() > 0 {
+	if err := v.MetricNames(&out, strings.NewReader(batch)); err == nil || out.Len() > 0 {
 		t.Errorf("%v %s", err, out.String())
 	}
 	v.Families = func() (filter.Families, error) { return filter.Families{}, broken }
-	if err := filter.MetricNames(&out, strings.NewReader(batch), v); !errors.Is(err, broken) || out.Len() > 0 {
+	if err := v.MetricNames(&out, strings.NewReader(batch)); !errors.Is(err, broken) || out.Len() > 0 {
 		t.Errorf("%v %s", err, out.String())
 	}
 }
@@ -119,10 +119,10 @@ func TestMetricNamesNeedTheFamilies(t *testing.T) {
 func TestSharedFamilies(t *testing.T) {
 	v := filter.View{Labels: labels(t, "acme"), SharedMetadata: true, Params: url.Values{"include_metadata": {"true"}}, Names: func() (filter.Names, error) { return filter.Names{"up": true}, nil }}
 	v.Families = func() (filter.Families, error) {
-		return filter.ReadFamilies(strings.NewReader(data(`{"up":[{"type":"gauge","help":"one","unit":""},{"type":"gauge","help":"two","unit":""}],"secret":[{"type":"gauge","help":"MARKER","unit":""}]}`)), v)
+		return v.ReadFamilies(strings.NewReader(data(`{"up":[{"type":"gauge","help":"one","unit":""},{"type":"gauge","help":"two","unit":""}],"secret":[{"type":"gauge","help":"MARKER","unit":""}]}`)))
 	}
 	var out strings.Builder
-	if err := filter.MetricNames(&out, strings.NewReader(`{"results":[{"name":"up"},{"name":"secret"}]}`), v); err != nil || out.String() != `{"results":[{"name":"up","type":"gauge","help":"one"},{"name":"secret"}]}`+"\n" {
+	if err := v.MetricNames(&out, strings.NewReader(`{"results":[{"name":"up"},{"name":"secret"}]}`)); err != nil || out.String() != `{"results":[{"name":"up","type":"gauge","help":"one"},{"name":"secret"}]}`+"\n" {
 		t.Errorf("%v %s", err, out.String())
 	}
 }
@@ -131,7 +131,7 @@ func TestSharedFamilies(t *testing.T) {
 func TestCheckSearch(t *testing.T) {
 	for sent, want := range map[string]string{"": "", "true": "", "0": "", "T": "", "x": `invalid include_metadata "x": must be boolean`} {
 		got := ""
-		if err := filter.CheckSearch(url.Values{"include_metadata": {sent}}); err != nil {
+		if err := (filter.View{Params: url.Values{"include_metadata": {sent}}}).CheckSearch(); err != nil {
 			if got = err.Error(); status(err) != http.StatusBadRequest {
 				t.Errorf("%q: %v", sent, err)
 			}

@@ -11,7 +11,7 @@ import (
 
 // Silences shows the silences whose matchers can match nothing but what the label
 // policy allows. Of one only named members pass.
-func Silences(dst io.Writer, src io.Reader, v View) error {
+func (v View) Silences(dst io.Writer, src io.Reader) error {
 	f, err := newSilencesFilter(dst, src, v)
 	if err != nil {
 		return err
@@ -28,7 +28,7 @@ func Silences(dst io.Writer, src io.Reader, v View) error {
 }
 
 // Silence shows one silence likewise. To whom it does not belong it does not exist.
-func Silence(dst io.Writer, src io.Reader, v View) error {
+func (v View) Silence(dst io.Writer, src io.Reader) error {
 	f, err := newSilencesFilter(dst, src, v)
 	if err != nil {
 		return err
@@ -47,7 +47,7 @@ func Silence(dst io.Writer, src io.Reader, v View) error {
 }
 
 // ReadSilences reads the ids of the silences that Silences shows.
-func ReadSilences(src io.Reader, v View) (Names, error) {
+func (v View) ReadSilences(src io.Reader) (Names, error) {
 	f, err := newSilencesFilter(io.Discard, src, v)
 	if err != nil {
 		return nil, err
@@ -108,7 +108,7 @@ func (f *silencesFilter) writeSilence(members []member) {
 
 // ServerStatus tells Alertmanager's version, and that it is ready. Its settings and
 // peers are its operator's: what clients want of them is there, and empty.
-func ServerStatus(dst io.Writer, src io.Reader, v View) error {
+func (v View) ServerStatus(dst io.Writer, src io.Reader) error {
 	a, err := newAnswer(dst, src, v)
 	if err != nil {
 		return err

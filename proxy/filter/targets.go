@@ -13,7 +13,7 @@ var (
 )
 
 // Alerts shows the alerts that match the label policy.
-func Alerts(dst io.Writer, src io.Reader, v View) error {
+func (v View) Alerts(dst io.Writer, src io.Reader) error {
 	a, err := newAnswer(dst, src, v)
 	if err != nil {
 		return err
@@ -26,7 +26,7 @@ func Alerts(dst io.Writer, src io.Reader, v View) error {
 // Targets shows the active targets whose labels match the label policy, whole. A
 // dropped target has no labels yet that one could trust, and the counts are kept by
 // scrape pool, not by tenant: neither is shown.
-func Targets(dst io.Writer, src io.Reader, v View) error {
+func (v View) Targets(dst io.Writer, src io.Reader) error {
 	a, err := newAnswer(dst, src, v)
 	if err != nil {
 		return err

@@ -10,7 +10,7 @@ var entries = kind{labels: "target", noun: "the metadata of the metric", title: 
 
 // TargetsMetadata shows what the identity's own targets say about their metrics,
 // whole. An entry of another target would tell that target's labels.
-func TargetsMetadata(dst io.Writer, src io.Reader, v View) error {
+func (v View) TargetsMetadata(dst io.Writer, src io.Reader) error {
 	a, err := newAnswer(dst, src, v)
 	if err != nil {
 		return err
@@ -48,7 +48,7 @@ type Texts struct {
 func (t Texts) Size() int { return t.bytes }
 
 // ReadTexts reads an answer of /api/v1/targets/metadata.
-func ReadTexts(src io.Reader, v View) (Texts, error) {
+func (v View) ReadTexts(src io.Reader) (Texts, error) {
 	a, err := newAnswer(io.Discard, src, v)
 	if err != nil {
 		return Texts{}, err

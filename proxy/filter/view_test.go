@@ -22,12 +22,12 @@ type view struct {
 
 // filters are the answer filters by the last part of their path.
 var filters = map[string]func(dst io.Writer, src io.Reader, v view) error{
-	"rules":            viewed(filter.Rules),
-	"alerts":           viewed(filter.Alerts),
-	"targets":          viewed(filter.Targets),
-	"targets/metadata": viewed(filter.TargetsMetadata),
-	"metadata":         viewed(filter.Metadata),
-	"query_exemplars":  viewed(filter.Exemplars),
+	"rules":            viewed(filter.View.Rules),
+	"alerts":           viewed(filter.View.Alerts),
+	"targets":          viewed(filter.View.Targets),
+	"targets/metadata": viewed(filter.View.TargetsMetadata),
+	"metadata":         viewed(filter.View.Metadata),
+	"query_exemplars":  viewed(filter.View.Exemplars),
 }
 
 func viewed(f filter.Filter) func(io.Writer, io.Reader, view) error {
@@ -37,9 +37,9 @@ func viewed(f filter.Filter) func(io.Writer, io.Reader, view) error {
 			Names: func() (filter.Names, error) { return v.Families, v.FamiliesErr },
 		}
 		if v.TargetTexts != nil {
-			inner.Texts = func() (filter.Texts, error) { return filter.ReadTexts(v.TargetTexts, inner) }
+			inner.Texts = func() (filter.Texts, error) { return inner.ReadTexts(v.TargetTexts) }
 		}
-		return f(dst, src, inner)
+		return f(inner, dst, src)
 	}
 }
 

@@ -21,17 +21,17 @@ const alertingAPI = "/api/v2"
 // only if an alert of it is suppressed.
 func (a *Asker) AlertingView(ctx context.Context, c Caller) filter.View {
 	v := a.View(ctx, c)
-	v.Silences = sync.OnceValues(func() (filter.Names, error) {
-		return askAlerting(ctx, a, c, "/silences", scope.SilenceFilters(), filter.ReadSilences)
+	v.SilenceIDs = sync.OnceValues(func() (filter.Names, error) {
+		return askAlerting(ctx, a, c, "/silences", scope.SilenceFilters(), filter.View.ReadSilences)
 	})
 	v.Fingerprints = sync.OnceValues(func() (filter.Names, error) {
-		return askAlerting(ctx, a, c, "/alerts", scope.AlertFilters(), filter.ReadFingerprints)
+		return askAlerting(ctx, a, c, "/alerts", scope.AlertFilters(), filter.View.ReadFingerprints)
 	})
 	return v
 }
 
 // askAlerting asks Alertmanager on behalf of a label policy.
-func askAlerting[T any](ctx context.Context, a *Asker, c Caller, path string, rule scope.Unnarrowed, read func(io.Reader, filter.View) (T, error)) (none T, err error) {
+func askAlerting[T any](ctx context.Context, a *Asker, c Caller, path string, rule scope.Unnarrowed, read func(filter.View, io.Reader) (T, error)) (none T, err error) {
 	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
 	defer cancel()
 	req, err := rule.Narrow(scope.Input{Enforcer: c.Enforcer})
@@ -52,5 +52,5 @@ func askAlerting[T any](ctx context.Context, a *Asker, c Caller, path string, ru
 	if err != nil {
 		return none, err
 	}
-	return read(src, a.View(ctx, c))
+	return read(a.View(ctx, c), src)
 }

@@ -38,18 +38,18 @@ type question[T any] struct {
 	path     string // below the API's base
 	selector string // the parameter for the label policy's own selector; empty = only a filter narrows the answer
 	optional bool   // a server that does not know the path knows nothing
-	read     func(io.Reader, filter.View) (T, error)
+	read     func(filter.View, io.Reader) (T, error)
 }
 
 var (
-	metricNames = question[filter.Names]{about: "the names of the tenant's metrics", path: "/label/__name__/values", selector: "match[]", read: filter.ReadNames}
+	metricNames = question[filter.Names]{about: "the names of the tenant's metrics", path: "/label/__name__/values", selector: "match[]", read: filter.View.ReadNames}
 
 	// targetTexts are what the tenants' own targets say about their families. Thanos
 	// cannot tell.
-	targetTexts = question[filter.Texts]{about: "the metadata of the tenant's targets", path: "/targets/metadata", selector: "match_target", optional: true, read: filter.ReadTexts}
+	targetTexts = question[filter.Texts]{about: "the metadata of the tenant's targets", path: "/targets/metadata", selector: "match_target", optional: true, read: filter.View.ReadTexts}
 
 	// metricFamilies are what /metadata shows of the tenants' metrics.
-	metricFamilies = question[filter.Families]{about: "the metadata of the tenant's metrics", path: "/metadata", optional: true, read: filter.ReadFamilies}
+	metricFamilies = question[filter.Families]{about: "the metadata of the tenant's metrics", path: "/metadata", optional: true, read: filter.View.ReadFamilies}
 )
 
 // Options are what an Asker is made of.
@@ -151,7 +151,7 @@ func ask[T any](ctx context.Context, a *Asker, c Caller, q question[T]) (none T,
 	if err != nil {
 		return none, err
 	}
-	return q.read(src, a.View(ctx, c))
+	return q.read(a.View(ctx, c), src)
 }
 
 // unknownPath reports whether a server says that it does not have the path.

@@ -131,7 +131,7 @@ func TestSuppressionIsAskedOfAlertmanager(t *testing.T) {
 	if asked.Load() != 0 {
 		t.Error("asked before anybody wanted to know")
 	}
-	for _, look := range []func() (filter.Names, error){v.Silences, v.Fingerprints, v.Silences} {
+	for _, look := range []func() (filter.Names, error){v.SilenceIDs, v.Fingerprints, v.SilenceIDs} {
 		if names, err := look(); err != nil || len(names) != 0 {
 			t.Errorf("%v; %v", names, err)
 		}
@@ -140,7 +140,7 @@ func TestSuppressionIsAskedOfAlertmanager(t *testing.T) {
 		t.Errorf("asked %d times", asked.Load())
 	}
 	fails.Store(1)
-	if _, err := a.AlertingView(t.Context(), caller(t, "acme")).Silences(); err == nil {
+	if _, err := a.AlertingView(t.Context(), caller(t, "acme")).SilenceIDs(); err == nil {
 		t.Error("an error of Alertmanager is an answer")
 	}
 }

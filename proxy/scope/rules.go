@@ -90,13 +90,10 @@ func narrowSelectors(absent Absent, ps Params, e *promql.Enforcer, b *promql.Bud
 }
 
 // TargetSelector narrows match_target, the selector of targets, and adds it where it
-// is missing. It refuses what check refuses. The answer is filtered as well; but an
-// upstream that says "not found" must not say it of somebody else's targets.
-func TargetSelector(check func(url.Values) error) Rule {
+// is missing. The answer is filtered as well; but an upstream that says "not found"
+// must not say it of somebody else's targets.
+func TargetSelector() Rule {
 	return Rule{params: func(ps Params, in Input, b *promql.Budget) (Params, error) {
-		if err := check(ps.Values()); err != nil {
-			return nil, err
-		}
 		selector := ""
 		if chosen, _ := ps.Lookup("match_target"); chosen != "" {
 			var err error
@@ -107,7 +104,7 @@ func TargetSelector(check func(url.Values) error) Rule {
 		if selector == "" {
 			selector = in.Enforcer.Everything()
 		}
-		return append(ps.without("limit", "match_target"), Param{"match_target", selector}), nil
+		return append(ps.without("match_target"), Param{"match_target", selector}), nil
 	}}
 }
 
