@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -291,4 +292,28 @@ func TestWarnsOfLimitsThatNobodyEnforces(t *testing.T) {
 	p.logged(t, "warn", "nobody enforces these limits", `"settings":["limits.max_series"]`)
 	write(t, file, []byte("limits: {max_samples_read: 10}\n"))
 	p.logged(t, "warn", "nobody enforces these limits", `"settings":["limits.max_samples_read"]`)
+}
+
+// An answer without a length ends with its connection over HTTP/1.0, so that only a
+// reset tells that it is not whole.
+func TestACutAnswerLooksCutToAnOldCaller(t *testing.T) {
+	idp := authtest.NewIssuer(t)
+	broken := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, `{"status":`)
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}))
+	t.Cleanup(broken.Close)
+	p := start(t, settings(idp, broken.URL)...)
+	until(t, p.server+"/-/ready", 200)
+	conn, err := net.Dial("tcp", strings.TrimPrefix(p.server, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, _ = io.WriteString(conn, "GET /api/v1/query?query=up HTTP/1.0\r\nAuthorization: Bearer "+idp.Token(t, "acme", nil)+"\r\n\r\n")
+	if got, err := io.ReadAll(conn); err == nil || !strings.Contains(string(got), " 200 OK") {
+		t.Errorf("%q, %v", got, err)
+	}
 }

@@ -80,6 +80,10 @@ func (c *conn) expectHeader() {
 }
 
 func (c *conn) Read(p []byte) (int, error) {
+	if c.readsAhead(p) {
+		c.slot.readAhead.Store(true)
+		return 0, nil
+	}
 	switch {
 	case c.state == length && int64(len(p)) > c.left:
 		p = p[:c.left]
@@ -203,10 +207,13 @@ func (c *conn) refuse() error {
 	c.limits.Metrics.refused.Inc()
 	_ = c.SetDeadline(time.Now().Add(linger))
 	if _, err := io.WriteString(c.Conn, tooLarge); err == nil && c.CloseWrite() == nil {
-		_, _ = io.Copy(io.Discard, io.LimitReader(c.slot.Conn, 1<<20)) // what is left goes with the connection
+		_, _ = io.Copy(io.Discard, io.LimitReader(c.slot, 1<<20)) // what is left goes with the connection
 	}
 	return &net.OpError{Op: "read", Net: "tcp", Err: errors.New("the request's header is too large")}
 }
+
+// NetConn is the connection below, as that of a tls.Conn.
+func (c *conn) NetConn() net.Conn { return c.Conn }
 
 // CloseWrite tells the peer that nothing more comes.
 func (c *conn) CloseWrite() error {

@@ -90,6 +90,9 @@ func (l *Listener) Guard(s *http.Server) {
 		}
 	}
 	s.ConnContext = func(ctx context.Context, c net.Conn) context.Context {
+		if plain, ok := c.(*conn); ok {
+			ctx = plain.slot.watch(ctx)
+		}
 		return context.WithValue(ctx, connKey{}, c)
 	}
 	boundHTTP2(s)

@@ -37,6 +37,11 @@ func serve(t *testing.T, o listener.Options) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveOn(t, inner, o)
+}
+
+func serveOn(t *testing.T, inner net.Listener, o listener.Options) *server {
+	t.Helper()
 	s := &server{addr: inner.Addr().String(), metrics: prometheus.NewRegistry(), release: make(chan bool)}
 	if o.MaxConnections == 0 {
 		o.MaxConnections = 1000
@@ -51,6 +56,10 @@ func serve(t *testing.T, o listener.Options) *server {
 	protocols.SetUnencryptedHTTP2(true)
 	h := &http.Server{Protocols: &protocols, TLSConfig: o.TLS, ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
+		if r.URL.Path == "/below" {
+			hijackBelow(w)
+			return
+		}
 		if r.URL.Path == "/wait" {
 			s.waiting.Add(1)
 			defer s.waiting.Add(-1)
@@ -77,6 +86,21 @@ func serve(t *testing.T, o listener.Options) *server {
 		}
 	})
 	return s
+}
+
+// hijackBelow answers with the type of the connection that is below all others.
+func hijackBelow(w http.ResponseWriter) {
+	c, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		return
+	}
+	defer c.Close()
+	below := c
+	for over, ok := c.(interface{ NetConn() net.Conn }); ok; over, ok = below.(interface{ NetConn() net.Conn }) {
+		below = over.NetConn()
+	}
+	name := fmt.Sprintf("%T", below)
+	_, _ = fmt.Fprintf(c, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", len(name), name)
 }
 
 func (s *server) dial(t *testing.T) net.Conn {

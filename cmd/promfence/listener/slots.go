@@ -1,22 +1,30 @@
 package listener
 
 import (
+	"context"
 	"net"
 	"sync"
 	"sync/atomic"
+	"syscall"
+	"time"
 )
 
 // slots are the connections that are open, at most max of them. Those without a
-// request form a list, the one that has been so for the longest time first.
+// request form a list, the one that has been so for the longest time first; so do
+// those with one.
 type slots struct {
 	metrics *Metrics
 	max     int
 
-	mu     sync.Mutex
-	freed  sync.Cond // a slot became free or idle, or nobody may wait any more
-	open   int
-	head   slot // of the ring of idle slots
-	closed bool
+	mu      sync.Mutex
+	freed   sync.Cond // a slot became free or idle, or nobody may wait any more
+	open    int
+	waiting slot // head of the ring of idle slots
+	serving slot // head of the ring of slots with a request under way
+	closed  bool
+
+	round int         // of looks at those that serve
+	timer *time.Timer // of the next look; nil = none serves
 }
 
 // A slot is one TCP connection. It is given back when the connection is closed.
@@ -24,8 +32,16 @@ type slot struct {
 	net.Conn
 	all *slots
 
-	prev, next *slot // in the ring; nil = a request is under way
+	prev, next *slot // in a ring
+	busy       bool  // a request is under way
 	released   bool
+
+	read, write deadline
+
+	socket    syscall.RawConn
+	hangUp    context.CancelFunc // ends the contexts of the connection's requests; nil = only net/http does
+	round     int                // of looks, in which its request began
+	readAhead atomic.Bool        // net/http has tried to, for its request
 
 	begun   atomic.Bool  // a part of the next request's header is here
 	headers atomic.Int64 // bytes of headers of the requests under way over HTTP/2
@@ -34,14 +50,15 @@ type slot struct {
 func newSlots(limit int, m *Metrics) *slots {
 	all := &slots{max: limit, metrics: m}
 	all.freed.L = &all.mu
-	all.head.prev, all.head.next = &all.head, &all.head
+	all.waiting.prev, all.waiting.next = &all.waiting, &all.waiting
+	all.serving.prev, all.serving.next = &all.serving, &all.serving
 	return all
 }
 
 // acquire takes a slot, if need be that of an idle connection. It waits only while
 // every connection has a request under way.
 func (all *slots) acquire(c net.Conn) (*slot, error) {
-	s := &slot{Conn: c, all: all}
+	s := &slot{Conn: c, all: all, read: deadline{set: c.SetReadDeadline}, write: deadline{set: c.SetWriteDeadline}}
 	all.mu.Lock()
 	for delayed := false; all.open >= all.max && !all.closed; {
 		if victim := all.longestIdle(); victim != nil {
@@ -63,7 +80,7 @@ func (all *slots) acquire(c net.Conn) (*slot, error) {
 	}
 	all.open++
 	all.metrics.open.Inc()
-	all.insert(s)
+	s.insert(&all.waiting)
 	return s, nil
 }
 
@@ -71,13 +88,13 @@ func (all *slots) acquire(c net.Conn) (*slot, error) {
 // a part of a header is chosen only if all have: a header is on its way for ten
 // seconds at most, but a stranger could begin one on every connection.
 func (all *slots) longestIdle() *slot {
-	for s := all.head.next; s != &all.head; s = s.next {
+	for s := all.waiting.next; s != &all.waiting; s = s.next {
 		if !s.begun.Load() {
 			return s
 		}
 	}
-	if all.head.next != &all.head {
-		return all.head.next
+	if all.waiting.next != &all.waiting {
+		return all.waiting.next
 	}
 	return nil
 }
@@ -85,15 +102,22 @@ func (all *slots) longestIdle() *slot {
 // busy notes that a request is under way.
 func (all *slots) busy(s *slot) {
 	all.mu.Lock()
+	defer all.mu.Unlock()
+	if s.released {
+		return
+	}
 	s.remove()
-	all.mu.Unlock()
+	s.busy = true
+	all.serve(s)
 }
 
 // idle notes that no request is under way.
 func (all *slots) idle(s *slot) {
 	all.mu.Lock()
-	if !s.released && s.next == nil {
-		all.insert(s)
+	if !s.released && s.busy {
+		s.remove()
+		s.busy = false
+		s.insert(&all.waiting)
 		all.freed.Signal()
 	}
 	all.mu.Unlock()
@@ -111,9 +135,10 @@ func (all *slots) release(s *slot) {
 	all.freed.Signal()
 }
 
-func (all *slots) insert(s *slot) {
-	s.prev, s.next = all.head.prev, &all.head
-	s.prev.next, all.head.prev = s, s
+// insert puts a slot at the end of a ring.
+func (s *slot) insert(head *slot) {
+	s.prev, s.next = head.prev, head
+	s.prev.next, head.prev = s, s
 }
 
 func (s *slot) remove() {
@@ -131,11 +156,17 @@ func (all *slots) close() {
 	all.freed.Broadcast()
 }
 
+// NetConn is the connection below, as that of a tls.Conn.
+func (s *slot) NetConn() net.Conn { return s.Conn }
+
 // Close gives the slot back.
 func (s *slot) Close() error {
 	s.all.mu.Lock()
 	s.all.release(s)
 	s.all.mu.Unlock()
+	if s.hangUp != nil {
+		s.hangUp()
+	}
 	return s.Conn.Close()
 }
 

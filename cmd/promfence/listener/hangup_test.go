@@ -1,0 +1,139 @@
+package listener_test
+
+import (
+	"io"
+	"net"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/promfence/promfence/cmd/promfence/listener"
+)
+
+// An observer counts what is read from TCP connections.
+type observer struct {
+	net.Listener
+	ahead atomic.Int64 // reads of one byte
+	bytes atomic.Int64
+}
+
+func (o *observer) Accept() (net.Conn, error) {
+	c, err := o.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	return observed{c.(*net.TCPConn), o}, nil
+}
+
+type observed struct {
+	*net.TCPConn
+	by *observer
+}
+
+func (c observed) Read(p []byte) (int, error) {
+	if len(p) == 1 {
+		c.by.ahead.Add(1)
+	}
+	n, err := c.TCPConn.Read(p)
+	c.by.bytes.Add(int64(n))
+	return n, err
+}
+
+// While a handler works, net/http asks for a byte of the next request. It gets none, and
+// the next request is whole.
+func TestNothingIsReadAhead(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &observer{Listener: inner}
+	s := serveOn(t, o, listener.Options{})
+	c := s.dial(t)
+	for range 20 {
+		for _, request := range []string{waiting, "POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nxy"} {
+			if _, err := io.WriteString(c, request); err != nil {
+				t.Fatal(err)
+			}
+			s.wantWaiting(t, 1)
+			s.free(t, 1)
+			if got := answers(t, c, 1); !strings.HasPrefix(got[0], "200") {
+				t.Fatal(got)
+			}
+		}
+	}
+	if n := o.ahead.Load(); n > 0 {
+		t.Errorf("%d reads ahead", n)
+	}
+}
+
+// net/http also asks for one byte where its buffer has room for no more.
+func TestABufferWithRoomForOneByteIsFilled(t *testing.T) {
+	inner, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := &observer{Listener: inner}
+	s := serveOn(t, o, listener.Options{})
+	c := s.dial(t)
+	const begin, room = "GET /", 4095
+	if _, err := io.WriteString(c, begin+strings.Repeat("b", room-len(begin))); err != nil {
+		t.Fatal(err)
+	}
+	for end := time.Now().Add(patience); o.bytes.Load() < room && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
+	if _, err := io.WriteString(c, " HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if got := answers(t, c, 1); !strings.HasPrefix(got[0], "200") {
+		t.Error(got)
+	}
+}
+
+// However a caller hangs up, and with whatever before, is noticed while their request
+// is under way, and nobody else's request ends.
+func TestHangingUpIsNoticed(t *testing.T) {
+	s := serve(t, listener.Options{})
+	stays := s.dial(t)
+	if _, err := io.WriteString(stays, waiting); err != nil {
+		t.Fatal(err)
+	}
+	s.wantWaiting(t, 1)
+	for name, hangUp := range map[string]func(*net.TCPConn) error{
+		"an end":                 (*net.TCPConn).Close,
+		"an end of what is sent": (*net.TCPConn).CloseWrite,
+		"a reset":                func(c *net.TCPConn) error { _ = c.SetLinger(0); return c.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, before := range []string{"", simple} {
+				c := s.dial(t).(*net.TCPConn)
+				if _, err := io.WriteString(c, before+"POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\nx"); err != nil {
+					t.Fatal(err)
+				}
+				s.wantWaiting(t, 2)
+				if err := hangUp(c); err != nil {
+					t.Fatal(err)
+				}
+				s.wantWaiting(t, 1)
+			}
+		})
+	}
+	s.free(t, 1)
+	if got := answers(t, stays, 1); !strings.HasPrefix(got[0], "200") {
+		t.Error(got)
+	}
+}
+
+// A handler that must break a connection finds what is below it.
+func TestTheSocketCanBeFound(t *testing.T) {
+	over(t, func(t *testing.T, s *server, dial func(t *testing.T) net.Conn) {
+		c := dial(t)
+		if _, err := io.WriteString(c, "GET /below HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		if got := answers(t, c, 1); got[0] != "200 *net.TCPConn" {
+			t.Error(got)
+		}
+	})
+}
