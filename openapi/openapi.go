@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"embed"
 	"net/http"
+	"sync"
 )
 
 //go:generate sh -c "go run ./generate source > openapi.new && mv openapi.new openapi.yaml && gzip -9 -n -c openapi.yaml > openapi.yaml.gz"
@@ -36,9 +37,12 @@ const redocFile = "redoc/redoc.standalone.js.gz"
 // Handler serves /openapi.yaml and /docs with what the page loads from below
 // /docs/. It answers GET and HEAD, and 404 to every other path. Paths are
 // compared as they stand, without a redirect.
-func Handler() http.Handler {
+func Handler() http.Handler { return pages() }
+
+// pages are made once: nothing in them changes while the program runs.
+var pages = sync.OnceValue(func() http.Handler {
 	return handler(embedded(redocFiles, redocFile)) // nil where it was not fetched: the page is plain
-}
+})
 
 // handler is Handler with the given compressed Redoc, or a plain page without.
 func handler(redoc content) http.Handler {

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bufio"
+	"context"
 	"io"
 	"net/http"
 	"net/url"
@@ -9,11 +10,13 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/promfence/promfence/auth/authtest"
+	promfence "github.com/promfence/promfence/cmd/promfence"
 )
 
 // During a drain with a request in flight: readiness fails, the request gets
@@ -41,14 +44,23 @@ func TestDrainFinishesWhatIsInFlight(t *testing.T) {
 }
 
 func TestDrainServesOnDuringTheDelay(t *testing.T) {
-	idp, asked := authtest.NewIssuer(t), make(chan string, 1)
-	p := start(t, append(settings(idp, upstream(t, asked, nil)), "PROMFENCE_SERVER_SHUTDOWN_DELAY=2s")...)
+	idp, asked, began, over := authtest.NewIssuer(t), make(chan string, 1), make(chan time.Duration, 1), make(chan struct{})
+	delaying := func(ctx context.Context, environ []string, stderr io.Writer) error {
+		return promfence.RunDelaying(ctx, func(d time.Duration) { began <- d; <-over }, environ, stderr)
+	}
+	p := onFreePorts(t, delaying, append(settings(idp, upstream(t, asked, nil)), "PROMFENCE_SERVER_SHUTDOWN_DELAY=2s")...)
+	passes := sync.OnceFunc(func() { close(over) })
+	t.Cleanup(passes)
 	until(t, p.server+"/-/ready", 200)
 	p.end()
 	until(t, p.server+"/-/ready", 503)
+	if d := <-began; d != 2*time.Second {
+		t.Errorf("the delay is %s", d)
+	}
 	if status, body, _ := get(t, p.server+"/api/v1/query?query=up", idp.Token(t, "acme", nil)); status != 200 {
 		t.Errorf("a new request during the delay: %d %s", status, body)
 	}
+	passes()
 	if err := p.ended(t); err != nil {
 		t.Error(err)
 	}
@@ -147,6 +159,7 @@ func TestSignals(t *testing.T) {
 
 // The log has 64 KiB of room in a pipe, and then nobody who reads it.
 func TestRequestsGoOnWithoutAReaderOfTheLog(t *testing.T) {
+	t.Parallel() // it waits
 	idp := authtest.NewIssuer(t)
 	asked := make(chan string, 100)
 	up := upstream(t, asked, nil)

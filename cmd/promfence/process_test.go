@@ -33,11 +33,11 @@ type process struct {
 // A way is how a process runs: how often it does what it does by itself.
 type way func(ctx context.Context, environ []string, stderr io.Writer) error
 
-// blind runs a process that takes new settings on SIGHUP only, and waits so long for
-// their keys.
-func blind(keys time.Duration) way {
+// blind runs a process that takes new settings on SIGHUP only, and waits for their keys
+// until giveUp says something.
+func blind(giveUp <-chan time.Time) way {
 	return func(ctx context.Context, environ []string, stderr io.Writer) error {
-		return promfence.RunBlind(ctx, keys, environ, stderr)
+		return promfence.RunBlind(ctx, giveUp, environ, stderr)
 	}
 }
 
@@ -51,14 +51,22 @@ func start(t *testing.T, environ ...string) *process {
 // startBlind is start of a process that notices SIGHUP only.
 func startBlind(t *testing.T, environ ...string) *process {
 	t.Helper()
-	return onFreePorts(t, blind(patience), environ...)
+	return onFreePorts(t, blind(nil), environ...)
 }
 
-// startImpatient is startBlind of a process that gives new settings a second until they
-// have keys.
-func startImpatient(t *testing.T, environ ...string) *process {
+// startGivingUp is startBlind of a process that waits for the keys of new settings until
+// giveUp is called.
+func startGivingUp(t *testing.T, environ ...string) (p *process, giveUp func()) {
 	t.Helper()
-	return onFreePorts(t, blind(time.Second), environ...)
+	late := make(chan time.Time)
+	return onFreePorts(t, blind(late), environ...), func() {
+		t.Helper()
+		select {
+		case late <- time.Now():
+		case <-time.After(patience):
+			t.Fatal("no new settings wait for keys")
+		}
+	}
 }
 
 func onFreePorts(t *testing.T, serve way, environ ...string) *process {

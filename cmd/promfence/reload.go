@@ -31,13 +31,18 @@ type pace struct {
 	// again is when settings that were refused are read again: what they lacked may
 	// have been somebody else's, such as the identity provider's answer.
 	again time.Duration
-	// keys is how long new settings may take until they have keys.
-	keys time.Duration
+	// keys says when new settings have had their time to get keys.
+	keys func() <-chan time.Time
 	// spans is how often spans are sent.
 	spans time.Duration
+	// delay waits before a drain.
+	delay func(time.Duration)
 }
 
-var usualPace = pace{look: time.Second, again: time.Minute, keys: 5 * time.Second, spans: 5 * time.Second}
+var usualPace = pace{
+	look: time.Second, again: time.Minute, spans: 5 * time.Second,
+	keys: func() <-chan time.Time { return time.After(5 * time.Second) }, delay: time.Sleep,
+}
 
 // A live process serves with the current generation of its settings.
 type live struct {
@@ -201,7 +206,7 @@ func (l *live) prepare(ctx, keys context.Context, old *generation) (*generation,
 		return v, nil
 	}
 	l.run(keys, v.keys)
-	deadline := time.After(l.in.pace.keys)
+	deadline := l.in.pace.keys()
 	for {
 		lacking := v.keys.Lacks(old.keys.Authenticator)
 		if len(lacking) == 0 {

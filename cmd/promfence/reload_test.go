@@ -128,7 +128,7 @@ func TestListenersStayWhereTheyAre(t *testing.T) {
 	idp := authtest.NewIssuer(t)
 	file := write(t, filepath.Join(t.TempDir(), "promfence.yaml"), fileSettings(idp, "http://127.0.0.1:9090",
 		"server: {address: '127.0.0.1:0'}\nadmin: {address: '127.0.0.1:0'}"))
-	p := run(t, blind(patience), "PROMFENCE_CONFIG="+file)
+	p := run(t, blind(nil), "PROMFENCE_CONFIG="+file)
 	until(t, p.server+"/-/ready", 200)
 	reloadWith := func(more string) {
 		t.Helper()
@@ -297,6 +297,16 @@ func TestHangUpReadsFilesThatNobodyAnnounces(t *testing.T) {
 	}
 }
 
+// fetched waits until the issuer's keys have been asked for so many times.
+func fetched(t *testing.T, idp *authtest.Issuer, times int) {
+	t.Helper()
+	for end := time.Now().Add(patience); idp.Fetches() < times; time.Sleep(time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the keys were asked for %d times, want %d", idp.Fetches(), times)
+		}
+	}
+}
+
 // While new settings have no keys, the old ones serve.
 func TestReloadThatLeadsToNoKeys(t *testing.T) {
 	old, next, asked := authtest.NewIssuer(t), authtest.NewIssuer(t), make(chan string, 1)
@@ -304,14 +314,13 @@ func TestReloadThatLeadsToNoKeys(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "promfence.yaml")
 	up := upstream(t, asked, nil)
 	write(t, file, fileSettings(old, up, ""))
-	p := startImpatient(t, "PROMFENCE_CONFIG="+file)
+	p, giveUp := startGivingUp(t, "PROMFENCE_CONFIG="+file)
 	until(t, p.server+"/-/ready", 200)
 	write(t, file, fileSettings(next, up, ""))
 	hangUp(t)
-	for next.Fetches() == 0 {
-		time.Sleep(time.Millisecond)
-	}
+	fetched(t, next, 1)
 	p.asks(t, old, asked)
+	giveUp()
 	p.logged(t, "error", "settings not reloaded", "no keys")
 	p.asks(t, old, asked)
 }
@@ -325,12 +334,20 @@ func TestReloadThatLeadsToFewerKeys(t *testing.T) {
 		return fmt.Appendf(nil, "upstream: {url: %q}\nauth: {issuer: %q, audience: %s, jwks_url: %q, jwks_file: %q}\n", up, idp.URL, authtest.Audience, idp.JWKSURL, path)
 	}
 	write(t, file, with("first"))
-	p := startImpatient(t, "PROMFENCE_CONFIG="+file)
+	p, giveUp := startGivingUp(t, "PROMFENCE_CONFIG="+file)
 	until(t, p.server+"/-/ready", 200)
 	p.asks(t, idp, asked)
 	idp.Fail(http.StatusInternalServerError)
+	before := idp.Fetches()
 	write(t, file, with("second"))
 	hangUp(t)
+	fetched(t, idp, before+1)
+	for end := time.Now().Add(patience); p.having(`"setting":"jwks_file"`) < 2; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("the second file is not read:\n%s", strings.Join(p.lines(), "\n"))
+		}
+	}
+	giveUp()
 	p.logged(t, "error", "settings not reloaded", "not to all")
 	p.asks(t, idp, asked)
 }
@@ -344,10 +361,11 @@ func TestReloadThatLeavesNoKeys(t *testing.T) {
 		return fmt.Appendf(nil, "upstream: {url: %q}\nauth: {issuer: %q, audience: %s, jwks_url: %q%s}\n", up, idp.URL, authtest.Audience, idp.JWKSURL, source)
 	}
 	write(t, file, with(", jwks_file: "+write(t, filepath.Join(dir, "jwks"), authtest.JWKS(idp.Key()))))
-	p := startImpatient(t, "PROMFENCE_CONFIG="+file)
+	p, giveUp := startGivingUp(t, "PROMFENCE_CONFIG="+file)
 	p.asks(t, idp, asked)
 	write(t, file, with(""))
 	hangUp(t)
+	giveUp()
 	p.logged(t, "error", "settings not reloaded", "no keys", idp.URL)
 	p.asks(t, idp, asked)
 }
@@ -363,7 +381,7 @@ func TestReloadBesideAnIssuerWithoutKeys(t *testing.T) {
 			up, idp.URL, authtest.Audience, down.URL, authtest.Audience, more)
 	}
 	write(t, file, both(""))
-	p := startImpatient(t, "PROMFENCE_CONFIG="+file)
+	p, giveUp := startGivingUp(t, "PROMFENCE_CONFIG="+file)
 	p.logged(t, "info", "keys loaded")
 	p.asks(t, idp, asked)
 	write(t, file, both("tenancy: {max_tenants: 5}"))
@@ -375,6 +393,7 @@ func TestReloadBesideAnIssuerWithoutKeys(t *testing.T) {
 	p.asks(t, idp, asked)
 	write(t, file, bytes.Replace(both(""), []byte("audience: "), []byte("jwks_url: \""+idp.JWKSURL+"\", audience: "), 1))
 	hangUp(t)
+	giveUp()
 	p.logged(t, "error", "settings not reloaded", "not to all", idp.URL)
 	p.asks(t, idp, asked)
 }

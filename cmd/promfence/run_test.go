@@ -173,6 +173,7 @@ func TestAScrapeCountsEveryAnswerBefore(t *testing.T) {
 
 // Whoever promises a body and sends none does not keep the answer's goroutine.
 func TestAdminWaitsForNoBody(t *testing.T) {
+	t.Parallel() // it waits
 	p := start(t, append(settings(authtest.NewIssuer(t), "http://127.0.0.1:9090"), "PROMFENCE_ADMIN_PPROF=true")...)
 	var all sync.WaitGroup
 	for _, path := range []string{"/metrics", "/-/healthy", "/debug/pprof/cmdline", "/nothing"} {
@@ -189,8 +190,8 @@ func TestAdminWaitsForNoBody(t *testing.T) {
 			}
 		})
 	}
-	if status, body, _ := get(t, p.admin+"/debug/pprof/profile?seconds=2", ""); status != http.StatusOK || len(body) == 0 {
-		t.Errorf("a profile that takes longer: %d", status)
+	if status, body, _ := get(t, p.admin+"/debug/pprof/trace?seconds=1.1", ""); status != http.StatusOK || len(body) == 0 {
+		t.Errorf("a trace that takes longer: %d", status)
 	}
 	all.Wait()
 }

@@ -198,7 +198,7 @@ func (s *servers) shutdown(ctx context.Context) error {
 	v.proxy.Drain()
 	v.log.Info().Stringer("delay", delay).Stringer("timeout", timeout).Msg("shutting down")
 	if ctx.Err() != nil { // asked to end, not failed
-		time.Sleep(delay)
+		s.live.in.pace.delay(delay)
 	}
 	defer s.admin.Close() // nobody waits for its answers
 

@@ -133,6 +133,7 @@ func TestServesTLSAndTakesNewCertificates(t *testing.T) {
 	}
 
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: trust, ForceAttemptHTTP2: true}}
+	defer client.CloseIdleConnections() // a drain waits a second for one
 	healthy := func() {
 		t.Helper()
 		resp, err := client.Get("https://" + address + "/-/healthy")
@@ -245,7 +246,9 @@ func TestHTTP2WithoutTLS(t *testing.T) {
 	p := start(t, settings(authtest.NewIssuer(t), "http://127.0.0.1:9090")...)
 	var protocols http.Protocols
 	protocols.SetUnencryptedHTTP2(true)
-	resp, err := (&http.Client{Transport: &http.Transport{Protocols: &protocols}}).Get(p.server + "/-/healthy")
+	client := &http.Client{Transport: &http.Transport{Protocols: &protocols}}
+	defer client.CloseIdleConnections() // a drain waits a second for one
+	resp, err := client.Get(p.server + "/-/healthy")
 	if err != nil {
 		t.Fatal(err)
 	}
