@@ -83,7 +83,7 @@ func TestAGuardThatNobodyMadeRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := func() scope.Input {
-		return scope.Input{Enforcer: e, Limits: Limits{QueryBytes: 100, QueryDepth: 10, QueryTerms: 10}.scope(), Params: scope.Params{{Name: "query", Value: "up"}}}
+		return scope.Input{Enforcer: e, Limits: Limits{QueryBytes: 100, QueryDepth: 10, QueryTerms: 10}.query(), Params: scope.Params{{Name: "query", Value: "up"}}}
 	}
 	for name, g := range map[string]Guard{
 		"none": {}, "a zero rule": narrowed(scope.Rule{}), "a filter that was forgotten": filtered(nil, nil),

@@ -6,7 +6,6 @@ import (
 	"github.com/promfence/promfence/auth"
 	"github.com/promfence/promfence/proxy/admission"
 	"github.com/promfence/promfence/proxy/promql"
-	"github.com/promfence/promfence/proxy/scope"
 )
 
 // Limits bound what one request may cost. The first five hold before a recursive
@@ -48,8 +47,6 @@ func (l Limits) admission() admission.Limits {
 	return admission.Limits{RequestsPerSecond: l.RequestsPerSecond, Burst: l.Burst, ConcurrentRequests: l.ConcurrentRequests}
 }
 
-func (l Limits) scope() scope.Limits {
-	return scope.Limits{BodyBytes: l.BodyBytes, Limits: promql.Limits{
-		QueryBytes: l.QueryBytes, QueryDepth: l.QueryDepth, QueryTerms: l.QueryTerms, MaxRange: l.MaxRange, MaxPoints: l.MaxPoints,
-	}}
+func (l Limits) query() promql.Limits {
+	return promql.Limits{QueryBytes: l.QueryBytes, QueryDepth: l.QueryDepth, QueryTerms: l.QueryTerms, MaxRange: l.MaxRange, MaxPoints: l.MaxPoints}
 }

@@ -225,7 +225,7 @@ func (p *Proxy) call(x *exchange, r *http.Request, labelName string, narrowed sc
 // narrowRequest makes what goes to the upstream of what the caller sent.
 func (p *Proxy) narrowRequest(x *exchange, r *http.Request) (scope.Request, error) {
 	defer x.body.Release()
-	in := scope.Input{Enforcer: x.enforcer, Limits: x.limits.scope(), Known: x.route.Params}
+	in := scope.Input{Enforcer: x.enforcer, Limits: x.limits.query(), MaxBody: x.limits.BodyBytes, Known: x.route.Params}
 	in.Engine = p.engineFor(r.Context(), x.route) // may wait for the upstream, so before the body takes room
 	var err error
 	if x.route.Guard.writes {

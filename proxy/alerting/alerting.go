@@ -39,10 +39,10 @@ type Options struct {
 // A Manager is an Alertmanager: a second upstream, with connections of its own. The zero
 // value is none: its rows do not exist.
 type Manager struct {
-	Client *upstream.Client // nil = none
-	write  bool
-	limits silence.Limits
-	hidden func()
+	Client  *upstream.Client // nil = none
+	write   bool
+	longest time.Duration // of a silence
+	hidden  func()
 }
 
 // connections are kept open to Alertmanager: nobody's dashboard asks it often.
@@ -54,17 +54,15 @@ func New(o *Options, hidden func()) Manager {
 	if o == nil {
 		return Manager{}
 	}
-	limits := scope.AlertingLimits
-	limits.Duration = o.MaxSilence
 	return Manager{
 		Client: upstream.New(upstream.Options{URL: o.URL, Timeout: o.Timeout, Header: o.Header, TLS: o.TLS, MaxIdleConnections: connections}),
-		write:  o.Write, limits: limits, hidden: hidden,
+		write:  o.Write, longest: o.MaxSilence, hidden: hidden,
 	}
 }
 
 // Writer is on whose behalf a silence is written.
 func (m Manager) Writer(id auth.Identity) scope.Writer {
-	w := scope.Writer{Subject: id.Subject, Limits: m.limits}
+	w := scope.Writer{Subject: id.Subject, Longest: m.longest}
 	if m.write {
 		w.Labels = id.Silences
 	}

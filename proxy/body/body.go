@@ -159,7 +159,7 @@ func identity(h http.Header) bool {
 // bodyTimeout, and returns its length.
 func (b *Body) read(r *http.Request, buf *bytes.Buffer, limit int64) (int64, error) {
 	if r.ContentLength > limit {
-		return 0, scope.TooLarge(limit)
+		return 0, tooLarge(limit)
 	}
 	paced := &pacedReader{body: r.Body, rc: *http.NewResponseController(b.w), end: time.Now().Add(bodyTimeout)}
 	src := io.Reader(paced)
@@ -189,10 +189,14 @@ func (b *Body) read(r *http.Request, buf *bytes.Buffer, limit int64) (int64, err
 	case err != nil:
 		return 0, &apierr.Error{Status: http.StatusBadRequest, Type: "bad_data", Message: "the request's body could not be read", Err: err}
 	case n > limit:
-		return 0, scope.TooLarge(limit)
+		return 0, tooLarge(limit)
 	}
 	b.unread = false
 	return n, nil
+}
+
+func tooLarge(limit int64) error {
+	return apierr.OverLimit("max_body_bytes", http.StatusRequestEntityTooLarge, "the request's body is larger than %d bytes", limit)
 }
 
 // buffers are what bodies are read into.

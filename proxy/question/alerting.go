@@ -31,10 +31,10 @@ func (a *Asker) AlertingView(ctx context.Context, c Caller) filter.View {
 }
 
 // askAlerting asks Alertmanager on behalf of a label policy.
-func askAlerting[T any](ctx context.Context, a *Asker, c Caller, path string, rule scope.Unnarrowed, read func(filter.View, io.Reader) (T, error)) (none T, err error) {
+func askAlerting[T any](ctx context.Context, a *Asker, c Caller, path string, u scope.Unnarrowed, read func(filter.View, io.Reader) (T, error)) (none T, err error) {
 	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
 	defer cancel()
-	req, err := rule.Narrow(scope.Input{Enforcer: c.Enforcer})
+	req, err := u.Narrow(scope.Input{Enforcer: c.Enforcer})
 	if err != nil {
 		return none, err
 	}

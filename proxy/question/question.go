@@ -36,20 +36,25 @@ const api = "/api/v1"
 type question[T any] struct {
 	about    string // for the log
 	path     string // below the API's base
-	selector string // the parameter for the label policy's own selector; empty = only a filter narrows the answer
+	rule     rule   // asks for what the label policy allows
 	optional bool   // a server that does not know the path knows nothing
 	read     func(filter.View, io.Reader) (T, error)
 }
 
+// A rule is one of the sealed rules of package scope.
+type rule interface {
+	Narrow(in scope.Input) (scope.Request, error)
+}
+
 var (
-	metricNames = question[filter.Names]{about: "the names of the tenant's metrics", path: "/label/__name__/values", selector: "match[]", read: filter.View.ReadNames}
+	metricNames = question[filter.Names]{about: "the names of the tenant's metrics", path: "/label/__name__/values", rule: scope.Selectors().Added(), read: filter.View.ReadNames}
 
 	// targetTexts are what the tenants' own targets say about their families. Thanos
 	// cannot tell.
-	targetTexts = question[filter.Texts]{about: "the metadata of the tenant's targets", path: "/targets/metadata", selector: "match_target", optional: true, read: filter.View.ReadTexts}
+	targetTexts = question[filter.Texts]{about: "the metadata of the tenant's targets", path: "/targets/metadata", rule: scope.TargetSelector(), optional: true, read: filter.View.ReadTexts}
 
 	// metricFamilies are what /metadata shows of the tenants' metrics.
-	metricFamilies = question[filter.Families]{about: "the metadata of the tenant's metrics", path: "/metadata", optional: true, read: filter.View.ReadFamilies}
+	metricFamilies = question[filter.Families]{about: "the metadata of the tenant's metrics", path: "/metadata", rule: scope.LeaveToFilter(nil), optional: true, read: filter.View.ReadFamilies}
 )
 
 // Options are what an Asker is made of.
@@ -126,10 +131,7 @@ func look[T any](ctx context.Context, a *Asker, kept *lookup.Cache[T], c Caller,
 
 // ask asks the upstream for what the caller's label policy allows.
 func ask[T any](ctx context.Context, a *Asker, c Caller, q question[T]) (none T, err error) {
-	req, err := scope.Everything(c.Enforcer, q.selector)
-	if q.selector == "" {
-		req, err = scope.LeaveToFilter(nil).Narrow(scope.Input{Enforcer: c.Enforcer})
-	}
+	req, err := q.rule.Narrow(scope.Input{Enforcer: c.Enforcer})
 	if err != nil {
 		return none, err
 	}

@@ -1,33 +1,33 @@
 package scope
 
 import (
-	"errors"
 	"net/http"
+	"time"
 
 	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy/apierr"
 	"github.com/promfence/promfence/proxy/silence"
 )
 
-// AlertingLimits bound what one request may ask of Alertmanager.
-var AlertingLimits = silence.Limits{Matchers: 100, Bytes: 4 << 10}
+// alertingLimits bound what one request may ask of Alertmanager.
+var alertingLimits = silence.Limits{Matchers: 100, Bytes: 4 << 10}
 
 // AlertFilters narrows the filter parameters of alerts. The answer is filtered as well.
 func AlertFilters() Unnarrowed {
-	return Unnarrowed{made: true, alerting: silence.Filters}
+	return Unnarrowed{made: true, alerting: silence.Limits.Filters}
 }
 
 // SilenceFilters spells the filter parameters of silences afresh. They choose by the
 // text of matchers, which says nothing about whose a silence is: a filter does.
 func SilenceFilters() Unnarrowed {
-	return Unnarrowed{made: true, alerting: func(sent []string, _ policy.Labels, limits silence.Limits) ([]string, error) {
-		return silence.Respell(sent, limits)
+	return Unnarrowed{made: true, alerting: func(limits silence.Limits, sent []string, _ policy.Labels) ([]string, error) {
+		return limits.Respell(sent)
 	}}
 }
 
 // alertingParams spells the parameters of Alertmanager afresh: filters, an expression
 // that receivers are chosen by, and switches.
-func alertingParams(sent Params, l policy.Labels, narrow func([]string, policy.Labels, silence.Limits) ([]string, error)) (Params, error) {
+func alertingParams(sent Params, l policy.Labels, narrow func(silence.Limits, []string, policy.Labels) ([]string, error)) (Params, error) {
 	var filters []string
 	ps := make(Params, 0, len(sent)+1)
 	for _, p := range sent {
@@ -36,7 +36,7 @@ func alertingParams(sent Params, l policy.Labels, narrow func([]string, policy.L
 			filters = append(filters, p.Value)
 			continue
 		case p.Name == "receiver":
-			if err := silence.CheckPattern(p.Value, AlertingLimits); err != nil {
+			if err := alertingLimits.CheckPattern(p.Value); err != nil {
 				return nil, inParameter(p.Name, err)
 			}
 		case p.Value != "true" && p.Value != "false":
@@ -44,12 +44,12 @@ func alertingParams(sent Params, l policy.Labels, narrow func([]string, policy.L
 		}
 		ps = append(ps, p)
 	}
-	narrowed, err := narrow(filters, l, AlertingLimits)
+	narrowed, err := narrow(alertingLimits, filters, l)
 	if err != nil {
 		return nil, err
 	}
 	for _, f := range narrowed {
-		ps = append(ps, Param{"filter", f})
+		ps = append(ps, param{"filter", f})
 	}
 	return ps, nil
 }
@@ -58,7 +58,7 @@ func alertingParams(sent Params, l policy.Labels, narrow func([]string, policy.L
 type Writer struct {
 	Labels  policy.Labels // what they may silence; the zero value is nothing
 	Subject string
-	Limits  silence.Limits
+	Longest time.Duration // a silence may be; 0 = no limit
 }
 
 // A Writing rule is for rows that write or end a silence. The zero value refuses all.
@@ -89,12 +89,11 @@ func (w Writing) Narrow(in Input) (Request, error) {
 	case w.ends:
 		return Request{labels: by.Labels, unseen: in.ID}, nil
 	}
-	body, replaces, err := silence.Narrow(in.Body, by.Labels, by.Subject, by.Limits)
+	limits := alertingLimits
+	limits.Duration = by.Longest
+	body, replaces, err := limits.Narrow(in.Body, by.Labels, by.Subject)
 	return made(Request{labels: by.Labels, body: body, hasBody: true, silence: true, unseen: replaces}, err)
 }
-
-// ErrUnseen is a request that would change a silence which nobody has looked at.
-var ErrUnseen = errors.New("a silence would be changed unseen")
 
 // Unseen is the id of the silence that must be seen before the request is sent; ""
 // for none.

@@ -29,9 +29,7 @@ func by(t *testing.T, subject string, body string) scope.Input {
 	if err != nil {
 		t.Fatal(err)
 	}
-	limits := scope.AlertingLimits
-	limits.Duration = 1 << 60
-	return scope.Input{Enforcer: e, Body: []byte(body), ID: id, Writer: scope.Writer{Labels: silences, Subject: subject, Limits: limits}}
+	return scope.Input{Enforcer: e, Body: []byte(body), ID: id, Writer: scope.Writer{Labels: silences, Subject: subject, Longest: 1 << 60}}
 }
 
 func held(tenant string) []byte {

@@ -37,7 +37,7 @@ func checkTimes(ps Params, in Input, b *promql.Budget) (Params, error) {
 }
 
 // checkSteps is for rows that evaluate a query from start to end.
-func checkSteps(ps Params, lookback time.Duration, l Limits, b *promql.Budget) error {
+func checkSteps(ps Params, lookback time.Duration, l promql.Limits, b *promql.Budget) error {
 	start, err := ps.time("start")
 	if err != nil {
 		return err
@@ -66,7 +66,7 @@ func checkSteps(ps Params, lookback time.Duration, l Limits, b *promql.Budget) e
 // now is judged as now, since nothing is read there: Grafana probes exemplars with
 // milliseconds in the place of seconds. The upstream takes a missing time for the
 // beginning or the end of all.
-func checkLookup(ps Params, l Limits) (Params, error) {
+func checkLookup(ps Params, l promql.Limits) (Params, error) {
 	if l.MaxRange == 0 {
 		return ps, nil
 	}
@@ -90,5 +90,5 @@ func checkLookup(ps Params, l Limits) (Params, error) {
 			return ps, nil
 		}
 	}
-	return append(ps.without("start"), Param{"start", strconv.FormatFloat(float64(earliest.UnixMilli())/1000, 'f', 3, 64)}), nil
+	return append(ps.without("start"), param{"start", strconv.FormatFloat(float64(earliest.UnixMilli())/1000, 'f', 3, 64)}), nil
 }

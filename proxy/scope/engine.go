@@ -19,13 +19,13 @@ type Engine struct {
 // params spells what is asked.
 func (e Engine) params() (ps Params) {
 	if e.MaxSeries > 0 {
-		ps = append(ps, Param{"max_series", strconv.Itoa(e.MaxSeries)})
+		ps = append(ps, param{"max_series", strconv.Itoa(e.MaxSeries)})
 	}
 	if e.MaxSamplesRead > 0 {
-		ps = append(ps, Param{"max_samples_read", strconv.Itoa(e.MaxSamplesRead)})
+		ps = append(ps, param{"max_samples_read", strconv.Itoa(e.MaxSamplesRead)})
 	}
 	if e.MaxQueryDuration > 0 {
-		ps = append(ps, Param{"max_query_duration", model.Duration(max(e.MaxQueryDuration, time.Millisecond)).String()})
+		ps = append(ps, param{"max_query_duration", model.Duration(max(e.MaxQueryDuration, time.Millisecond)).String()})
 	}
 	return ps
 }
@@ -48,7 +48,7 @@ func (e Engine) addTo(ps Params, known []string) (all Params, ours []string, err
 		}
 	}
 	if sent, _ := ps.Lookup("stats"); e.Statistics && sent == "" && slices.Contains(known, "stats") {
-		ps, ours = append(ps.without("stats"), Param{"stats", "true"}), append(ours, "stats")
+		ps, ours = append(ps.without("stats"), param{"stats", "true"}), append(ours, "stats")
 	}
 	return ps, ours, nil
 }

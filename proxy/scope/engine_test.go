@@ -73,7 +73,7 @@ func TestTheEngineGetsTheStricterLimit(t *testing.T) {
 // A row that does not know the parameters gets none: lookups and exports have no engine.
 func TestOtherRowsGetNoLimitOfTheEngine(t *testing.T) {
 	all := scope.Engine{MaxSeries: 1, MaxSamplesRead: 1, MaxQueryDuration: time.Second, Statistics: true}
-	got, err := scope.Selectors(scope.Added).Narrow(scope.Input{Enforcer: enforcer(t), Limits: limits, Engine: all, Known: []string{"match[]"}})
+	got, err := scope.Selectors().Added().Narrow(scope.Input{Enforcer: enforcer(t), Limits: limits, Engine: all, Known: []string{"match[]"}})
 	if want := "match%5B%5D=%7Btenant_id%3D%22acme%22%7D"; got.Form() != want || err != nil {
 		t.Errorf("%s, %v, want %s", got.Form(), err, want)
 	}

@@ -5,13 +5,13 @@ import (
 	"strings"
 )
 
-// A Param is one decoded parameter. Names ending in [] may come many times, and
-// Alertmanager's filter.
-type Param struct{ Name, Value string }
+// Params are a request's known parameters, decoded: those of the URL, then those of
+// the body, in one list. There is no second copy that nobody narrowed. Names ending in
+// [] may come many times, and Alertmanager's filter.
+type Params []struct{ Name, Value string }
 
-// Params are a request's known parameters: those of the URL, then those of the
-// body, in one list. There is no second copy that nobody narrowed.
-type Params []Param
+// A param is one of them.
+type param = struct{ Name, Value string }
 
 func multiple(name string) bool { return strings.HasSuffix(name, "[]") || name == "filter" }
 

@@ -58,7 +58,7 @@ func ReadParams(buf []byte, known []string, maxSelectors int) (Params, error) {
 	from, counted := 0, s.params[:0]
 	for i, end := range s.ends {
 		if name := s.params[i].Name; name != superseded {
-			counted = append(counted, Param{name, values[from:end]})
+			counted = append(counted, param{name, values[from:end]})
 		}
 		from = end
 	}
@@ -105,7 +105,7 @@ func (s *paramScanner) read(pair []byte) error {
 		}
 	}
 	s.kept += copy(s.buf[s.kept:], value)
-	s.params, s.ends = append(s.params, Param{Name: known}), append(s.ends, s.kept)
+	s.params, s.ends = append(s.params, param{Name: known}), append(s.ends, s.kept)
 	return nil
 }
 

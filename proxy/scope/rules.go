@@ -38,26 +38,44 @@ func inParameter(name string, err error) error {
 	return err
 }
 
-// Absent is what a row does when no match[] was sent.
-type Absent int
+// Selectors narrows every match[] parameter. A request without one is refused, as the
+// upstream would; see [Rule.Added] and [Rule.Federated].
+func Selectors() Rule { return selectors(required) }
 
-// The zero Absent refuses.
+// Added is Selectors for rows where no match[] would mean everything: the label
+// policy's own selector is sent. Of any other rule it makes the zero Rule.
+func (r Rule) Added() Rule { return r.absent(added) }
+
+// Federated is Selectors for federation, where no match[] selects nothing, so nothing
+// is sent, and one that matches nothing but empty values is none. Of any other rule it
+// makes the zero Rule.
+func (r Rule) Federated() Rule { return r.absent(federated) }
+
+func (r Rule) absent(a absent) Rule {
+	if !r.selectors {
+		return Rule{}
+	}
+	return selectors(a)
+}
+
+// absent is what a row does when no match[] was sent. The zero value refuses.
+type absent int
+
 const (
-	Required  Absent = iota // it is refused, as the upstream would
-	Added                   // the label policy's own selector is sent
-	Federated               // nothing is selected, so nothing is sent
+	required absent = iota
+	added
+	federated
 )
 
-// Selectors narrows every match[] parameter.
-func Selectors(absent Absent) Rule {
-	return Rule{params: func(ps Params, in Input, b *promql.Budget) (Params, error) {
-		return narrowSelectors(absent, ps, in.Enforcer, b)
+func selectors(a absent) Rule {
+	return Rule{selectors: true, params: func(ps Params, in Input, b *promql.Budget) (Params, error) {
+		return narrowSelectors(a, ps, in.Enforcer, b)
 	}}
 }
 
-func narrowSelectors(absent Absent, ps Params, e *promql.Enforcer, b *promql.Budget) (Params, error) {
+func narrowSelectors(a absent, ps Params, e *promql.Enforcer, b *promql.Budget) (Params, error) {
 	enforce := e.Selector
-	if absent == Federated {
+	if a == federated {
 		enforce = e.FederatedSelector
 	}
 	kept := make(Params, 0, len(ps)+1)
@@ -79,10 +97,10 @@ func narrowSelectors(absent Absent, ps Params, e *promql.Enforcer, b *promql.Bud
 	if found {
 		return kept, nil
 	}
-	switch absent {
-	case Added:
-		return append(kept, Param{matchParam, e.Everything()}), nil
-	case Federated:
+	switch a {
+	case added:
+		return append(kept, param{matchParam, e.Everything()}), nil
+	case federated:
 		return kept, nil
 	default:
 		return nil, apierr.BadData("no match[] parameter provided")
@@ -104,7 +122,7 @@ func TargetSelector() Rule {
 		if selector == "" {
 			selector = in.Enforcer.Everything()
 		}
-		return append(ps.without("match_target"), Param{"match_target", selector}), nil
+		return append(ps.without("match_target"), param{"match_target", selector}), nil
 	}}
 }
 

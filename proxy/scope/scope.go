@@ -16,13 +16,12 @@
 //     change one which nobody has looked at.
 //   - A limit of the upstream's engine is the stricter of the caller's and promfence's
 //     ([Engine]).
-//   - promfence's own questions are [Everything]: what the label policy allows.
+//   - promfence's own questions are narrowed by the same rules, of no parameters.
 //   - The zero values of all of them are refused, here and by who sends.
 package scope
 
 import (
 	"errors"
-	"net/http"
 	"net/url"
 	"slices"
 
@@ -76,11 +75,12 @@ func (r Request) Body() (body []byte, ok bool) { return r.body, r.hasBody }
 // An Input is what a caller sent, and who they are.
 type Input struct {
 	Enforcer *promql.Enforcer // of the caller's label policy
-	Limits   Limits
+	Limits   promql.Limits
 	Engine   Engine   // what is asked of the upstream's, of rows that know its parameters
 	Known    []string // the parameters that the row knows
 	Params   Params   // those that were sent: a rule takes them over
 	Body     []byte   // of remote read, compressed, or a silence
+	MaxBody  int64    // the bytes of a remote-read request, decoded
 	ID       string   // of the silence in the path
 	Writer   Writer   // of silences
 }
@@ -91,7 +91,7 @@ const termsPerSelector = 10
 
 // budget makes the budget of what was sent.
 func (in Input) budget() *promql.Budget {
-	l := in.Limits.Limits
+	l := in.Limits
 	for _, p := range in.Params {
 		if p.Name == matchParam {
 			l.QueryTerms += termsPerSelector
@@ -105,8 +105,9 @@ var errZero = errors.New("a zero rule, or no label policy")
 
 // A Rule narrows a row's requests. The zero Rule refuses all.
 type Rule struct {
-	params func(ps Params, in Input, b *promql.Budget) (Params, error)
-	body   bool
+	params    func(ps Params, in Input, b *promql.Budget) (Params, error)
+	selectors bool // params are those of Selectors
+	body      bool
 }
 
 // Narrow makes a Request, or refuses.
@@ -116,7 +117,7 @@ func (r Rule) Narrow(in Input) (Request, error) {
 	}
 	b := in.budget()
 	if r.body {
-		body, err := remoteread.Narrow(in.Body, in.Enforcer, b, in.Limits.BodyBytes)
+		body, err := remoteread.Narrow(in.Body, in.Enforcer, b, in.MaxBody)
 		return made(Request{labels: in.Enforcer.Labels(), body: body, hasBody: true, conflict: b.Conflict()}, err)
 	}
 	ps, err := r.params(in.Params, in, b)
@@ -146,7 +147,7 @@ type Unnarrowed struct {
 	made     bool
 	check    func(url.Values) error
 	ours     []string
-	alerting func(sent []string, l policy.Labels, limits silence.Limits) ([]string, error) // of Alertmanager's filters
+	alerting func(limits silence.Limits, sent []string, l policy.Labels) ([]string, error) // of Alertmanager's filters
 }
 
 // LeaveToFilter refuses what check refuses, leaves out the parameters that the filter
@@ -214,24 +215,4 @@ func (d Dataless) Narrow(in Input) (Request, error) {
 		return Request{}, inParameter("query", err)
 	}
 	return Request{labels: in.Enforcer.Labels(), params: Params{{"query", query}}}, nil
-}
-
-// Everything asks on behalf of a label policy for all that it allows. Its only
-// parameter is the policy's own selector, under the name that the endpoint has for it.
-func Everything(e *promql.Enforcer, parameter string) (Request, error) {
-	if e.Labels().IsZero() {
-		return Request{}, apierr.Internal(errZero)
-	}
-	return Request{labels: e.Labels(), params: Params{{parameter, e.Everything()}}}, nil
-}
-
-// Limits bound what one request may cost, before a recursive parser sees it.
-type Limits struct {
-	promql.Limits
-	BodyBytes int64 // of a remote-read request
-}
-
-// TooLarge is the refusal of a body beyond a limit.
-func TooLarge(limit int64) error {
-	return apierr.OverLimit("max_body_bytes", http.StatusRequestEntityTooLarge, "the request's body is larger than %d bytes", limit)
 }

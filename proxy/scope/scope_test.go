@@ -31,7 +31,7 @@ func enforcer(t *testing.T, tenants ...string) *promql.Enforcer {
 	return e
 }
 
-var limits = scope.Limits{BodyBytes: 1 << 20, Limits: promql.Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000}}
+var limits = promql.Limits{QueryBytes: 64 << 10, QueryDepth: 100, QueryTerms: 2000}
 
 type narrower interface {
 	Narrow(in scope.Input) (scope.Request, error)
@@ -65,21 +65,21 @@ func TestRules(t *testing.T) {
 		{"an expression", scope.Expression(), "query=up&time=1", `query=up{tenant_id="acme"}&time=1`},
 		{"no expression", scope.Expression(), "time=1", `!invalid parameter "query"`},
 		{"a broken one", scope.Expression(), "query=(", `!invalid parameter "query"`},
-		{"selectors", scope.Selectors(scope.Required), "match[]=up&match[]={a=\"b\"}", `match[]={__name__="up",tenant_id="acme"}&match[]={a="b",tenant_id="acme"}`},
-		{"none of those required", scope.Selectors(scope.Required), "limit=1", "!no match[]"},
-		{"none, so ours is added", scope.Selectors(scope.Added), "limit=1", `limit=1&match[]={tenant_id="acme"}`},
-		{"one, so none is added", scope.Selectors(scope.Added), "match[]=up", `match[]={__name__="up",tenant_id="acme"}`},
-		{"an empty one", scope.Selectors(scope.Added), "match[]={}", `!invalid parameter "match[]"`},
-		{"none of a federation", scope.Selectors(scope.Federated), "", ""},
-		{"an empty one of a federation", scope.Selectors(scope.Federated), "match[]={}", ""},
-		{"one that matches nothing there", scope.Selectors(scope.Federated), `match[]={a=""}`, `match[]={a="",tenant_id="acme"}`},
+		{"selectors", scope.Selectors(), "match[]=up&match[]={a=\"b\"}", `match[]={__name__="up",tenant_id="acme"}&match[]={a="b",tenant_id="acme"}`},
+		{"none of those required", scope.Selectors(), "limit=1", "!no match[]"},
+		{"none, so ours is added", scope.Selectors().Added(), "limit=1", `limit=1&match[]={tenant_id="acme"}`},
+		{"one, so none is added", scope.Selectors().Added(), "match[]=up", `match[]={__name__="up",tenant_id="acme"}`},
+		{"an empty one", scope.Selectors().Added(), "match[]={}", `!invalid parameter "match[]"`},
+		{"none of a federation", scope.Selectors().Federated(), "", ""},
+		{"an empty one of a federation", scope.Selectors().Federated(), "match[]={}", ""},
+		{"one that matches nothing there", scope.Selectors().Federated(), `match[]={a=""}`, `match[]={a="",tenant_id="acme"}`},
 		{"a selector of targets", scope.TargetSelector().LeavingOut(accept, "limit"), `match_target={job="a"}&limit=1`, `match_target={job="a",tenant_id="acme"}`},
 		{"no selector of targets", scope.TargetSelector(), `metric=x`, `metric=x&match_target={tenant_id="acme"}`},
 		{"an empty selector of targets", scope.TargetSelector(), `match_target={}`, `match_target={tenant_id="acme"}`},
 		{"a broken selector of targets", scope.TargetSelector(), `match_target={`, `!invalid parameter "match_target"`},
 		{"a selector of targets beside what is refused", scope.TargetSelector().LeavingOut(refuse), `match_target={}`, `!refused by the check`},
-		{"what the filter applies is left out", scope.Selectors(scope.Added).LeavingOut(accept, "limit"), `match[]=up&limit=1`, `match[]={__name__="up",tenant_id="acme"}`},
-		{"what the filter applies, refused", scope.Selectors(scope.Added).LeavingOut(refuse, "limit"), `match[]=up`, `!refused by the check`},
+		{"what the filter applies is left out", scope.Selectors().Added().LeavingOut(accept, "limit"), `match[]=up&limit=1`, `match[]={__name__="up",tenant_id="acme"}`},
+		{"what the filter applies, refused", scope.Selectors().Added().LeavingOut(refuse, "limit"), `match[]=up`, `!refused by the check`},
 		{"left to a filter", scope.LeaveToFilter(nil, "limit"), `state=active&limit=1`, `state=active`},
 		{"left to a filter, refused", scope.LeaveToFilter(refuse), `state=active`, `!refused by the check`},
 		{"a selector that the filter stands behind", scope.LeaveToFilter(nil), `match[]=up`, `match[]={__name__="up"}`},
@@ -129,8 +129,8 @@ func TestZeroValuesAreRefused(t *testing.T) {
 		}
 	}
 	for name, rule := range map[string]narrower{
-		"an expression": scope.Expression(), "selectors": scope.Selectors(scope.Added), "remote read": scope.RemoteRead(),
-		"left to a filter": scope.LeaveToFilter(nil), "left out": scope.Selectors(scope.Added).LeavingOut(nil), "no data": scope.NoParameters(), "parsed": scope.Parsed(0),
+		"an expression": scope.Expression(), "selectors": scope.Selectors().Added(), "remote read": scope.RemoteRead(),
+		"left to a filter": scope.LeaveToFilter(nil), "left out": scope.Selectors().Added().LeavingOut(nil), "no data": scope.NoParameters(), "parsed": scope.Parsed(0),
 	} {
 		for _, e := range []*promql.Enforcer{nil, {}} {
 			if req, err := rule.Narrow(in(e)); err == nil || !req.IsZero() {
@@ -138,18 +138,29 @@ func TestZeroValuesAreRefused(t *testing.T) {
 			}
 		}
 	}
-	if req, err := scope.Everything(&promql.Enforcer{}, "match[]"); err == nil || !req.IsZero() {
-		t.Errorf("everything of nobody: %v, %v", req, err)
-	}
 	if !(scope.Request{}).IsZero() {
 		t.Error("the zero Request passes for one")
 	}
 }
 
-func TestEverythingIsWhatTheLabelPolicyAllows(t *testing.T) {
-	req, err := scope.Everything(enforcer(t), "match_target")
-	if got, _ := req.Param("match_target"); err != nil || got != `{tenant_id="acme"}` || req.NeedsFilter() {
-		t.Errorf("%s, %v", req.Form(), err)
+// A question of promfence's own has no parameters and no limits.
+func TestARuleOfNoParametersAsksForWhatTheLabelPolicyAllows(t *testing.T) {
+	for name, rule := range map[string]scope.Rule{"match[]": scope.Selectors().Added(), "match_target": scope.TargetSelector()} {
+		req, err := rule.Narrow(scope.Input{Enforcer: enforcer(t)})
+		if got, _ := req.Param(name); err != nil || got != `{tenant_id="acme"}` || req.NeedsFilter() {
+			t.Errorf("%s, %v", req.Form(), err)
+		}
+	}
+}
+
+func TestWhatIsNoSelectorsRuleSaysNothingOfAbsentOnes(t *testing.T) {
+	for name, rule := range map[string]scope.Rule{
+		"added to an expression": scope.Expression().Added(), "a federated body": scope.RemoteRead().Federated(), "nothing": scope.Rule{}.Added(),
+	} {
+		in := scope.Input{Enforcer: enforcer(t), Limits: limits, Params: scope.Params{{Name: "query", Value: "up"}}}
+		if req, err := rule.Narrow(in); err == nil || !req.IsZero() {
+			t.Errorf("%s: %s, %v", name, req.Form(), err)
+		}
 	}
 }
 
@@ -178,7 +189,7 @@ func TestTimesOfLookups(t *testing.T) {
 			in := scope.Input{Enforcer: enforcer(t), Limits: limits, Known: []string{"match[]", "start", "end"}}
 			in.Limits.MaxRange = time.Hour
 			in.Params, _ = form(t, "match[]=up&"+tt.sent)
-			req, err := scope.Selectors(scope.Required).Narrow(in)
+			req, err := scope.Selectors().Narrow(in)
 			if tt.want == "" {
 				if e, ok := errors.AsType[*apierr.Error](err); !ok || e.Status != 400 {
 					t.Errorf("%s: %v", tt.name, err)
@@ -220,7 +231,7 @@ func TestAThousandSelectors(t *testing.T) {
 	narrow := func(sent string, tenants ...string) error {
 		in := scope.Input{Enforcer: enforcer(t, tenants...), Limits: limits, Known: []string{"match[]"}}
 		in.Params, _ = form(t, sent)
-		req, err := scope.Selectors(scope.Federated).Narrow(in)
+		req, err := scope.Selectors().Federated().Narrow(in)
 		if n := strings.Count(req.Form(), "tenant_id%3D"); err == nil && n != len(in.Params) {
 			t.Errorf("%d of %d selectors are narrowed", n, len(in.Params))
 		}

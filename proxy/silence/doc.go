@@ -23,7 +23,8 @@ package silence
 
 import "time"
 
-// Limits bound one silence and the filters of one request.
+// Limits bound one silence and the filters of one request. What a caller sends is read
+// by their methods only, so nothing of it is unbounded.
 type Limits struct {
 	Matchers int           // of one silence, and filters of one request
 	Bytes    int           // of one name, value or comment

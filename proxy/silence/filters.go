@@ -15,8 +15,8 @@ import (
 // Filters returns the filter parameters to send for alerts: the caller's, spelled
 // afresh, and the label policy's. They choose among elements all of which are looked
 // at again when the answer comes.
-func Filters(sent []string, l policy.Labels, limits Limits) ([]string, error) {
-	all, err := Respell(sent, limits)
+func (limits Limits) Filters(sent []string, l policy.Labels) ([]string, error) {
+	all, err := limits.Respell(sent)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func Filters(sent []string, l policy.Labels, limits Limits) ([]string, error) {
 // Respell returns the caller's filter parameters, spelled afresh. Alone they are for
 // silences, which Alertmanager holds against a filter by the text of their matchers: a
 // label policy's own matcher would find only those that are spelled like it.
-func Respell(sent []string, limits Limits) ([]string, error) {
+func (limits Limits) Respell(sent []string) ([]string, error) {
 	if len(sent) > limits.Matchers {
 		return nil, apierr.BadData("too many filter parameters: at most %d are accepted", limits.Matchers)
 	}
@@ -63,7 +63,7 @@ func Respell(sent []string, limits Limits) ([]string, error) {
 }
 
 // CheckPattern refuses a regular expression that is too costly, or none.
-func CheckPattern(pattern string, limits Limits) error {
+func (limits Limits) CheckPattern(pattern string) error {
 	if len(pattern) > limits.Bytes {
 		return apierr.BadData("a regular expression is longer than %d bytes", limits.Bytes)
 	}

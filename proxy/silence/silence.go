@@ -39,7 +39,7 @@ func ValidID(id string) bool { return identifiers.MatchString(id) }
 // Narrow returns the body that creates or replaces a silence on behalf of subject,
 // confined to the label policy, and the id of the silence that it replaces, "" for
 // a new one. Whoever sends it looks first whether that one is visible (Visible).
-func Narrow(body []byte, l policy.Labels, subject string, limits Limits) (narrow []byte, replaces string, err error) {
+func (limits Limits) Narrow(body []byte, l policy.Labels, subject string) (narrow []byte, replaces string, err error) {
 	if subject == "" {
 		return nil, "", apierr.New(http.StatusForbidden, "a silence needs an author: the token has no sub")
 	}
@@ -101,7 +101,7 @@ func (s *posted) check(limits Limits) error {
 		if !m.IsRegex {
 			continue
 		}
-		if err := CheckPattern(m.Value, limits); err != nil {
+		if err := limits.CheckPattern(m.Value); err != nil {
 			return err
 		}
 	}

@@ -70,7 +70,7 @@ func TestASilenceIsConfinedToOneTenant(t *testing.T) {
 		"a name that is not in ASCII passes": {tenants(t, "acme"), `{"name":"büro.größe","value":"ä|b","isRegex":true}`, 0, `"name":"büro.größe","value":"ä|b","isRegex":true`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			out, _, err := silence.Narrow(body(tt.matchers), tt.l, "alice", limits)
+			out, _, err := limits.Narrow(body(tt.matchers), tt.l, "alice")
 			if tt.status != 0 {
 				e, ok := errors.AsType[*apierr.Error](err)
 				if !ok || e.Status != tt.status || !strings.Contains(e.Message, tt.holds) || out != nil {
@@ -108,13 +108,13 @@ func TestASilenceNeedsAnAuthorTimesAndAnID(t *testing.T) {
 		"no JSON":                  {"filter=x", "alice", 400},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := silence.Narrow([]byte(tt.body), acme, tt.subject, limits)
+			_, _, err := limits.Narrow([]byte(tt.body), acme, tt.subject)
 			if e, ok := errors.AsType[*apierr.Error](err); !ok || e.Status != tt.status {
 				t.Errorf("%v, want %d", err, tt.status)
 			}
 		})
 	}
-	if _, id, err := silence.Narrow([]byte(strings.Replace(good, "{", `{"id":"0f9c2a44-0000-4000-8000-00000000abcd",`, 1)), acme, "alice", limits); err != nil || id != "0f9c2a44-0000-4000-8000-00000000abcd" {
+	if _, id, err := limits.Narrow([]byte(strings.Replace(good, "{", `{"id":"0f9c2a44-0000-4000-8000-00000000abcd",`, 1)), acme, "alice"); err != nil || id != "0f9c2a44-0000-4000-8000-00000000abcd" {
 		t.Errorf("replacing: %q, %v", id, err)
 	}
 }
@@ -168,7 +168,7 @@ func TestFiltersAreSpelledAfreshBesideThePolicys(t *testing.T) {
 		`a=~"` + strings.Repeat(`\\pL{100}`, 40) + `"`: "",
 		`a=` + strings.Repeat("x", 3000):               "",
 	} {
-		got, err := silence.Filters([]string{sent}, tenants(t, "acme"), limits)
+		got, err := limits.Filters([]string{sent}, tenants(t, "acme"))
 		if want == "" {
 			if e, ok := errors.AsType[*apierr.Error](err); !ok || e.Status != 400 {
 				t.Errorf("%.60s: %q, %v", sent, got, err)
@@ -179,10 +179,10 @@ func TestFiltersAreSpelledAfreshBesideThePolicys(t *testing.T) {
 			t.Errorf("%s: %v %s", sent, err, diff)
 		}
 	}
-	if got, err := silence.Filters(nil, tenants(t, "a|b", "c"), limits); err != nil || len(got) != 1 || got[0] != `tenant_id=~"a\\|b|c"` {
+	if got, err := limits.Filters(nil, tenants(t, "a|b", "c")); err != nil || len(got) != 1 || got[0] != `tenant_id=~"a\\|b|c"` {
 		t.Errorf("%q, %v", got, err)
 	}
-	if _, err := silence.Filters(make([]string, 21), tenants(t, "a"), limits); err == nil {
+	if _, err := limits.Filters(make([]string, 21), tenants(t, "a")); err == nil {
 		t.Error("21 filters pass")
 	}
 }
@@ -198,7 +198,7 @@ func FuzzNarrow(f *testing.F) {
 	world := []string{"", "acme", "beta", "globex", "acme2", "Acme", "a", "acme|beta", "."}
 	f.Fuzz(func(t *testing.T, sent string) {
 		l := tenants(t, "acme", "beta")
-		out, _, err := silence.Narrow([]byte(sent), l, "alice", limits)
+		out, _, err := limits.Narrow([]byte(sent), l, "alice")
 		if err != nil {
 			return
 		}

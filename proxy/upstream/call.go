@@ -28,6 +28,7 @@ type Call struct {
 
 var (
 	errUnscoped   = errors.New("a call that nobody narrowed")
+	errUnseen     = errors.New("a silence would be changed unseen")
 	errUnfiltered = errors.New("a call whose answer needs a filter, and would stream")
 	errNoTenant   = errors.New("a call without a tenant for the upstream's tenant header")
 )
@@ -58,7 +59,7 @@ func (c *Client) request(ctx context.Context, call Call) (*http.Request, error) 
 	case call.Request.IsZero():
 		return nil, apierr.Internal(errUnscoped)
 	case call.Request.Unseen() != "":
-		return nil, apierr.Internal(scope.ErrUnseen)
+		return nil, apierr.Internal(errUnseen)
 	case call.Request.NeedsFilter() && call.Kind != Filtered:
 		return nil, apierr.Internal(errUnfiltered)
 	}

@@ -35,7 +35,7 @@ func enforcerOf(t *testing.T, tenants ...string) *promql.Enforcer {
 // everything is a request for all that acme has.
 func everything(t *testing.T, tenants ...string) scope.Request {
 	t.Helper()
-	req, err := scope.Everything(enforcerOf(t, tenants...), "match[]")
+	req, err := scope.Selectors().Added().Narrow(scope.Input{Enforcer: enforcerOf(t, tenants...)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +106,7 @@ func TestWhatNobodyNarrowedIsNotSent(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	allTenants, err := scope.Everything(all, "match[]")
+	allTenants, err := scope.Selectors().Added().Narrow(scope.Input{Enforcer: all})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -219,7 +219,7 @@ func TestACallSaysWhatOfTheTenantsDataMayBeSeen(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			req, err := scope.Everything(e, "match[]")
+			req, err := scope.Selectors().Added().Narrow(scope.Input{Enforcer: e})
 			if err != nil {
 				t.Fatal(err)
 			}
