@@ -1,6 +1,7 @@
 package promql
 
 import (
+	"hash/maphash"
 	"strings"
 	"sync"
 
@@ -79,24 +80,28 @@ type enforcedText struct {
 	conflict string
 }
 
-// A textCache keeps the latest enforced texts, bounded in bytes. What was
-// refused is not kept.
+// A textCache keeps enforced texts, bounded in bytes. While it is full, a text has to
+// come twice to take the place of the one that was not used for the longest time:
+// queries that come once push no dashboard out. What was refused is not kept.
 type textCache struct {
 	hit, miss func()
 
 	mu    sync.Mutex
 	texts *simplelru.LRU[textKey, enforcedText]
 	bytes int
+	seed  maphash.Seed
+	seen  [seenTexts]uint32 // the upper half of a text's hash, at the lower half
 }
 
 const (
-	cachedBytes   = 3 << 20
+	cachedBytes   = 2 << 20
 	cachedText    = 16 << 10 // longer texts are rarely sent again
 	entryOverhead = 256      // of the map, the list and the structs
+	seenTexts     = 4 << 10
 )
 
 func newTextCache(hit, miss func()) *textCache {
-	c := &textCache{hit: hit, miss: miss}
+	c := &textCache{hit: hit, miss: miss, seed: maphash.MakeSeed()}
 	if hit == nil {
 		c.hit = func() {}
 	}
@@ -123,19 +128,30 @@ func (c *textCache) get(k textKey) (enforcedText, bool) {
 
 // add keeps copies: a text may be a part of a request, all of which it would keep.
 func (c *textCache) add(k textKey, e enforcedText) {
-	if size(k, e) > cachedText {
+	taken := size(k, e)
+	if taken > cachedText {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.texts.Contains(k) || c.bytes+taken > cachedBytes && !c.cameBefore(k) {
 		return
 	}
 	k.text, e.text, e.conflict = strings.Clone(k.text), strings.Clone(e.text), strings.Clone(e.conflict)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.texts.Contains(k) {
-		return
-	}
 	c.texts.Add(k, e)
-	for c.bytes += size(k, e); c.bytes > cachedBytes; {
+	for c.bytes += taken; c.bytes > cachedBytes; {
 		c.texts.RemoveOldest()
 	}
+}
+
+// cameBefore reports whether a text, or another one with its hash, is among the latest
+// that came while the cache was full.
+func (c *textCache) cameBefore(k textKey) bool {
+	hash := maphash.Comparable(c.seed, k)
+	latest, upper := &c.seen[hash%seenTexts], uint32(hash>>32)
+	before := *latest == upper
+	*latest = upper
+	return before
 }
 
 // cached returns the enforced form of a text, from the cache or by compute. A

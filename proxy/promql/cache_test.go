@@ -3,6 +3,7 @@ package promql
 import (
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -11,7 +12,9 @@ import (
 func TestTextCacheIsBoundedInBytes(t *testing.T) {
 	c := newTextCache(nil, nil)
 	for i := range 50_000 {
-		c.add(textKey{"4:acme", anExpression, fmt.Sprintf("%d%s", i, strings.Repeat("x", i%2000))}, enforcedText{text: "y"})
+		k := textKey{"4:acme", anExpression, fmt.Sprintf("%d%s", i, strings.Repeat("x", i%2000))}
+		c.add(k, enforcedText{text: "y"})
+		c.add(k, enforcedText{text: "y"}) // that it came before makes room for it
 		if c.bytes > cachedBytes {
 			t.Fatalf("%d bytes after %d texts", c.bytes, i)
 		}
@@ -23,6 +26,31 @@ func TestTextCacheIsBoundedInBytes(t *testing.T) {
 	}
 	if total != c.bytes || total < cachedBytes*9/10 {
 		t.Errorf("%d bytes are kept, %d are counted", total, c.bytes)
+	}
+}
+
+func TestTextsThatComeOncePushNoOthersOut(t *testing.T) {
+	c := newTextCache(nil, nil)
+	key := func(n int) textKey { return textKey{"4:acme", anExpression, strconv.Itoa(n)} }
+	const dashboard, once, twice = 100, 50_000, 5
+	for i := range dashboard + once {
+		c.add(key(i), enforcedText{text: "y"})
+	}
+	for i := range dashboard {
+		if _, ok := c.get(key(i)); !ok {
+			t.Fatalf("number %d is gone", i)
+		}
+	}
+	for i := range twice { // 1 in 4 billion comes at the first time
+		k := key(dashboard + once + i)
+		c.add(k, enforcedText{text: "y"})
+		if _, ok := c.get(k); ok {
+			t.Errorf("%s is kept though it came once", k.text)
+		}
+		c.add(k, enforcedText{text: "y"})
+		if _, ok := c.get(k); !ok {
+			t.Errorf("%s is not kept though it came twice", k.text)
+		}
 	}
 }
 
