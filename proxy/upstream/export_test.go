@@ -19,6 +19,9 @@ func (c *Client) Idle() int {
 	return n
 }
 
+// DialWithin bounds how long a connection may take to come about.
+func (c *Client) DialWithin(limit time.Duration) { c.dialing = limit }
+
 // Age makes the idle connections older.
 func (c *Client) Age(by time.Duration) {
 	c.pool.mu.Lock()

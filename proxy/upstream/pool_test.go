@@ -17,6 +17,7 @@ import (
 // An answer that nobody asked for must not be taken for the next one's, which
 // may be another tenant's.
 func TestWhatNobodyAskedForAnswersNobody(t *testing.T) {
+	t.Parallel()
 	for name, answer := range map[string]func(io.Writer, string, string){
 		"in one write": func(w io.Writer, own, stray string) { _, _ = io.WriteString(w, own+stray) },
 		"just behind": func(w io.Writer, own, stray string) {
@@ -32,6 +33,7 @@ func TestWhatNobodyAskedForAnswersNobody(t *testing.T) {
 	} {
 		for _, secure := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, TLS %t", name, secure), func(t *testing.T) {
+				t.Parallel()
 				said := make(chan bool, 5)
 				c := newWire(t, secure, func(conn net.Conn, m, n int) bool {
 					answer(conn, says(fmt.Sprintf("own %d.%d", m, n)), says("stray"))
@@ -54,6 +56,7 @@ func TestWhatNobodyAskedForAnswersNobody(t *testing.T) {
 // A record of TLS that has come in part only is as bad: nothing can be deciphered
 // yet.
 func TestABeginningOfWhatNobodyAskedForAnswersNobody(t *testing.T) {
+	t.Parallel()
 	for _, part := range []int{3, 5, 20} {
 		c := newWire(t, true, func(conn net.Conn, m, _ int) bool {
 			secure, _ := conn.(*tls.Conn)
@@ -124,6 +127,7 @@ func together(t *testing.T, c *upstream.Client, kinds ...upstream.Kind) {
 }
 
 func TestWhatBecameIdleJustBeforeAnUnaskedAnswerIsClosedWithIt(t *testing.T) {
+	t.Parallel()
 	for name, tt := range map[string]struct {
 		says string
 		age  time.Duration // how long before the others were idle
@@ -137,6 +141,7 @@ func TestWhatBecameIdleJustBeforeAnUnaskedAnswerIsClosedWithIt(t *testing.T) {
 	} {
 		for _, secure := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, TLS %t", name, secure), func(t *testing.T) {
+				t.Parallel()
 				c, w, say := strays(t, secure)
 				together(t, c, upstream.Streamed, upstream.Filtered, upstream.Filtered)
 				if tt.age > 0 { // the first one becomes idle anew

@@ -81,6 +81,7 @@ type Client struct {
 	address string      // host:port, or a socket's path
 	tls     *tls.Config // nil = none
 	timeout time.Duration
+	dialing time.Duration // how long a connection may take to come about
 	pool    pool
 
 	target       *url.URL // scheme and host
@@ -96,7 +97,7 @@ type Client struct {
 // New makes a Client. It connects when there is something to send.
 func New(o Options) *Client {
 	c := &Client{
-		network: "tcp", timeout: o.Timeout, pool: pool{most: o.MaxIdleConnections},
+		network: "tcp", timeout: o.Timeout, dialing: dialTimeout, pool: pool{most: o.MaxIdleConnections},
 		target: o.URL, prefix: strings.TrimRight(o.URL.EscapedPath(), "/"),
 		header: o.Header, tenantHeader: http.CanonicalHeaderKey(o.TenantHeader), labelPolicy: o.LabelPolicy,
 	}
@@ -147,7 +148,7 @@ func (c *Client) Close() { c.pool.close() }
 
 // dial opens a connection; the upstream's name is looked up each time.
 func (c *Client) dial(ctx context.Context, kind Kind) (*conn, error) {
-	raw, err := (&net.Dialer{Timeout: dialTimeout, KeepAliveConfig: keepAlive, Control: limitSilence}).DialContext(ctx, c.network, c.address)
+	raw, err := (&net.Dialer{Timeout: c.dialing, KeepAliveConfig: keepAlive, Control: limitSilence}).DialContext(ctx, c.network, c.address)
 	if err != nil {
 		return nil, err
 	}

@@ -39,8 +39,10 @@ func TestAnUpstreamThatTakesNoConnectionIsUnreached(t *testing.T) {
 		}
 	}
 	w := &wire{url: &url.URL{Scheme: "http", Host: address}}
+	c := w.client(t, nil)
+	c.DialWithin(200 * time.Millisecond)
 	begin := time.Now()
-	_, _, err = send(w.client(t, nil), get(t.Context(), t), upstream.Streamed)
+	_, _, err = send(c, get(t.Context(), t), upstream.Streamed)
 	if !errors.Is(err, upstream.ErrUnreached) || !upstream.IsTimeout(err) || time.Since(begin) > 2*patience {
 		t.Errorf("%v after %s", err, time.Since(begin))
 	}

@@ -7,12 +7,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -20,6 +22,18 @@ import (
 
 	"github.com/promfence/promfence/proxy/upstream"
 )
+
+// TestMain lets more tests run at a time than there are processors: those of time
+// limits wait and compute nothing.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	named := false
+	flag.Visit(func(f *flag.Flag) { named = named || f.Name == "test.parallel" })
+	if !named {
+		_ = flag.Set("test.parallel", "16")
+	}
+	os.Exit(m.Run())
+}
 
 // patience bounds how long a test waits for what happens at once.
 const patience = time.Minute
