@@ -38,9 +38,6 @@ func (x *exchange) Take(resp *http.Response) error {
 			h[name] = v[:1:1]
 		}
 	}
-	if h["Content-Type"] == nil && resp.StatusCode != http.StatusNoContent {
-		h["Content-Type"] = answer.Unnamed(x.route.Formats) // net/http would guess, and might find HTML
-	}
 	h["X-Content-Type-Options"] = nosniff
 	resp.Header = nil
 	return nil
@@ -71,11 +68,10 @@ func (p *Proxy) narrow(resp *http.Response, x *exchange) error {
 	case resp.StatusCode >= http.StatusBadRequest:
 		return p.narrowError(resp, x)
 	case resp.StatusCode < http.StatusOK || resp.StatusCode >= http.StatusMultipleChoices, filters && resp.StatusCode != http.StatusOK:
-		e := apierr.New(http.StatusBadGateway, "the upstream gave an answer that is not one of its query API")
-		e.Err = fmt.Errorf("status %d, Location %q", resp.StatusCode, apierr.Clip(resp.Header.Get("Location")))
-		return e
+		return apierr.New(http.StatusBadGateway, "the upstream gave an answer that is not one of its query API").
+			Because(fmt.Errorf("status %d, Location %q", resp.StatusCode, apierr.Clip(resp.Header.Get("Location"))))
 	case x.route.Streams:
-		if err := answer.HideWarnings(resp, false, &x.warnings, ""); err != nil {
+		if err := x.warnings.Hide(resp, false, ""); err != nil {
 			return err
 		}
 		return p.filterAnswer(resp, x)
@@ -86,7 +82,7 @@ func (p *Proxy) narrow(resp *http.Response, x *exchange) error {
 	if resp.StatusCode != http.StatusOK {
 		warning = ""
 	}
-	return answer.HideWarnings(resp, x.route.Formats, &x.warnings, warning)
+	return x.warnings.Hide(resp, x.route.Formats, warning)
 }
 
 // filterAnswer puts the row's filter into the answer's way.
@@ -146,17 +142,14 @@ func (b *answerBody) Read(buf []byte) (int, error) {
 
 // cutShort is an answer that broke off before its caller got anything of it.
 func cutShort(err error) error {
-	var e *apierr.Error
+	e, said := errors.AsType[*apierr.Error](err)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err
-	case errors.Is(err, answer.ErrUnfiltered):
-		return answer.Unfilterable(err)
+	case said:
+		return e
 	case errors.Is(err, errStalled):
-		e = apierr.New(http.StatusGatewayTimeout, "the upstream stopped in the middle of its answer")
-	default:
-		e = apierr.New(http.StatusBadGateway, "the upstream broke off its answer")
+		return apierr.New(http.StatusGatewayTimeout, "the upstream stopped in the middle of its answer").Because(err)
 	}
-	e.Err = err
-	return e
+	return apierr.New(http.StatusBadGateway, "the upstream broke off its answer").Because(err)
 }

@@ -152,22 +152,19 @@ func (l Limits) EngineSettings() (names []string) {
 	return names
 }
 
-// metering is where the answer to a query tells what the query read.
-func metering(row *Route, sent scope.Request) answer.Metering {
-	if !row.Metered {
-		return answer.Unmetered
+// meter looks in the answer to a query for what the query read, where it tells.
+func (x *exchange) meter(sent scope.Request) {
+	if !x.route.Metered {
+		return
 	}
 	stats, _ := sent.Param("stats")
 	cost, _ := sent.Param("cost")
 	switch {
-	case sent.Ours("stats"):
-		return answer.StatsAdded
 	case stats != "":
-		return answer.StatsWanted
+		x.warnings.MeterStatistics(sent.Ours("stats"))
 	case cost != "":
-		return answer.CostWanted
+		x.warnings.MeterCost()
 	}
-	return answer.Unmetered
 }
 
 // noteLimits keeps which limits of the engine a query was sent with: an error that one of

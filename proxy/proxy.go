@@ -247,7 +247,7 @@ func (p *Proxy) narrowRequest(x *exchange, r *http.Request) (scope.Request, erro
 	}
 	narrowed, err := x.route.Guard.narrow(in)
 	x.noteLimits(narrowed)
-	x.warnings.Metering = metering(x.route, narrowed)
+	x.meter(narrowed)
 	return narrowed, err
 }
 

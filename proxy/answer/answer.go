@@ -37,8 +37,8 @@ import (
 	"github.com/promfence/promfence/proxy/apierr"
 )
 
-// ErrUnfiltered is an answer that cannot be read, and so is not delivered.
-var ErrUnfiltered = errors.New("the upstream's answer could not be filtered")
+// errUnfiltered is an answer that cannot be read, and so is not delivered.
+var errUnfiltered = errors.New("the upstream's answer could not be filtered")
 
 // Unfilterable is the failure of a request with such an answer, unless the cause has
 // words of its own for the caller.
@@ -46,7 +46,5 @@ func Unfilterable(cause error) error {
 	if e, ok := errors.AsType[*apierr.Error](cause); ok {
 		return e
 	}
-	e := apierr.New(http.StatusBadGateway, "the upstream's answer is not what promfence expects here, so it was not passed on")
-	e.Err = errors.Join(ErrUnfiltered, cause)
-	return e
+	return apierr.New(http.StatusBadGateway, "the upstream's answer is not what promfence expects here, so it was not passed on").Because(errors.Join(errUnfiltered, cause))
 }

@@ -23,15 +23,16 @@ func Plain(resp *http.Response) (io.Reader, error) {
 	case "gzip":
 		return gzip.NewReader(resp.Body)
 	default:
-		return nil, fmt.Errorf("%w: Content-Encoding %q", ErrUnfiltered, apierr.Clip(encoding))
+		return nil, fmt.Errorf("%w: Content-Encoding %q", errUnfiltered, apierr.Clip(encoding))
 	}
 }
 
-// HideWarnings puts w into the way of an answer that its caller reads as it comes.
-// An answer that the upstream compressed is compressed again behind it: what cannot
-// be read cannot be vouched for. Samples have no warnings. A text that is not empty
-// is added to the answer's warnings.
-func HideWarnings(resp *http.Response, samples bool, w *Warnings, added string) error {
+// Hide puts w into the way of an answer that its caller reads as it comes. An answer
+// that the upstream compressed is compressed again behind it: what cannot be read
+// cannot be vouched for. Samples have no warnings. A text that is not empty is added
+// to the answer's warnings. An answer that names no type gets one: net/http would
+// guess, and might find HTML.
+func (w *Warnings) Hide(resp *http.Response, samples bool, added string) error {
 	contentType := resp.Header.Get("Content-Type")
 	types := jsonTypes
 	if samples {
@@ -40,6 +41,9 @@ func HideWarnings(resp *http.Response, samples bool, w *Warnings, added string) 
 	mediaType, ok := answerType(contentType, types)
 	if !ok {
 		return Unfilterable(fmt.Errorf("Content-Type %q", apierr.Clip(contentType)))
+	}
+	if len(resp.Header["Content-Type"]) == 0 {
+		resp.Header["Content-Type"] = unnamed(samples)
 	}
 	if samples {
 		return nil
@@ -51,7 +55,7 @@ func HideWarnings(resp *http.Response, samples bool, w *Warnings, added string) 
 	if resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 {
 		src = &whole{src: src}
 	}
-	src = w.meter.meter(src, w.Metering)
+	src = w.meter.meter(src, w.metering)
 	w.src, w.Closer, w.errors = src, resp.Body, mediaType == "application/x-ndjson"
 	out := io.Reader(w)
 	if added != "" && !w.errors { // lines have no one place for it
@@ -81,8 +85,8 @@ var (
 	sampleTypes = []string{"text/plain", "application/openmetrics-text", "application/vnd.google.protobuf", "application/x-protobuf", "application/x-streamed-protobuf"}
 )
 
-// Unnamed is the type of an answer that names none.
-func Unnamed(samples bool) []string {
+// unnamed is the type of an answer that names none.
+func unnamed(samples bool) []string {
 	if samples {
 		return []string{"application/octet-stream"}
 	}

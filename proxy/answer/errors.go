@@ -23,16 +23,16 @@ const (
 func Error(resp *http.Response, sent ...SentLimit) (e *apierr.Error, hidden bool) {
 	status := resp.StatusCode
 	var body struct{ Status, ErrorType, Error string }
-	raw := ErrorText(resp)
+	raw := errorText(resp)
 	said := string(raw) // not every server says it in JSON
 	if json.Unmarshal(raw, &body) == nil && body.Status == "error" {
 		said = body.Error
 	} else {
 		body.ErrorType, body.Error = "", ""
 	}
-	e = &apierr.Error{Status: status, Type: body.ErrorType, Message: body.Error, Err: fmt.Errorf("upstream: %d %s", status, logged(raw))}
-	if !knownTypes[e.Type] {
-		e.Type = apierr.TypeOf(status)
+	e = apierr.New(status, "%s", body.Error).Because(fmt.Errorf("upstream: %d %s", status, logged(raw)))
+	if knownTypes[body.ErrorType] {
+		e.Type = body.ErrorType
 	}
 	switch status {
 	case http.StatusUnauthorized, http.StatusForbidden, http.StatusProxyAuthRequired:
@@ -55,8 +55,8 @@ func Error(resp *http.Response, sent ...SentLimit) (e *apierr.Error, hidden bool
 	return e, hidden
 }
 
-// ErrorText reads an error's body, bounded, whatever the encoding that the caller asked for.
-func ErrorText(resp *http.Response) []byte {
+// errorText reads an error's body, bounded, whatever the encoding that the caller asked for.
+func errorText(resp *http.Response) []byte {
 	src, err := Plain(resp)
 	if err != nil {
 		return nil

@@ -79,7 +79,7 @@ func readHead(r io.Reader, streams bool) (head []byte, whole bool, err error) {
 func run(f filter.Filter, dst io.Writer, src io.Reader, v filter.View) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("%w: panic: %v", ErrUnfiltered, v)
+			err = fmt.Errorf("%w: panic: %v", errUnfiltered, v)
 		}
 	}()
 	return f(v, dst, src)

@@ -24,9 +24,17 @@ func TestUntrustedAnswersAreNotPassedOn(t *testing.T) {
 	})
 	t.Run("of an unknown type", func(t *testing.T) {
 		for contentType, good := range map[string]bool{"text/html": false, "application/json; charset=utf-8": true, "": true} {
-			err := answer.HideWarnings(of(200, "{}", "Content-Type", contentType), false, &answer.Warnings{}, "")
+			err := new(answer.Warnings).Hide(of(200, "{}", "Content-Type", contentType), false, "")
 			if (err == nil) != good {
 				t.Errorf("%q: %v", contentType, err)
+			}
+		}
+	})
+	t.Run("of no type", func(t *testing.T) {
+		for samples, want := range map[bool]string{false: "application/json", true: "application/octet-stream"} {
+			resp := of(200, "{}")
+			if err := new(answer.Warnings).Hide(resp, samples, ""); err != nil || resp.Header.Get("Content-Type") != want {
+				t.Errorf("samples %t: %q, %v, want %s", samples, resp.Header.Get("Content-Type"), err, want)
 			}
 		}
 	})

@@ -36,6 +36,9 @@ func Hold(resp *http.Response) error {
 		if errors.Is(err, io.EOF) {
 			err = io.ErrUnexpectedEOF
 		}
+		if errors.Is(err, errUnfiltered) {
+			err = Unfilterable(err)
+		}
 		return err
 	}
 	resp.Body = &held{ReadCloser: resp.Body, buf: buf, rest: buf[:n], err: err}

@@ -77,7 +77,7 @@ func TestJSONWithoutALengthIsWholeOrBroken(t *testing.T) {
 			if name == "chunks" {
 				resp.TransferEncoding = []string{"chunked"}
 			}
-			if err := answer.HideWarnings(resp, false, &answer.Warnings{}, ""); err != nil {
+			if err := new(answer.Warnings).Hide(resp, false, ""); err != nil {
 				t.Fatal(err)
 			}
 			_, err := io.ReadAll(resp.Body)

@@ -6,14 +6,14 @@ import (
 	"math"
 )
 
-// A Meter reads of the statistics in an answer to a query how many samples it read, as
+// A meter reads of the statistics in an answer to a query how many samples it read, as
 // the bytes pass through it. It works without knowing JSON's grammar: neither text that
 // it looks for can stand in an answer but as the member that it is, because in a text its
 // quotes would be escaped, and the value of a label of that name is a text. Behind the
 // samples it costs as much as a search for a brace.
 //
 // Statistics that the caller did not ask for become spaces, so that the length stays.
-type Meter struct {
+type meter struct {
 	src   io.Reader
 	hide  bool
 	begin []byte // how the statistics begin
@@ -41,36 +41,36 @@ var (
 	samplesRead = []byte(`"samplesRead":`)
 )
 
-// A Metering says where an answer tells what its query read.
-type Metering int
+// A metering says where an answer tells what its query read.
+type metering int
 
 // An answer tells nothing that counts, or in one of these places.
 const (
-	Unmetered   Metering = iota // nowhere
-	StatsAdded                  // in statistics that promfence asked for: they are hidden
-	StatsWanted                 // in statistics that the caller asked for
-	CostWanted                  // in the cost that the caller asked for
+	unmetered   metering = iota // nowhere
+	statsAdded                  // in statistics that promfence asked for: they are hidden
+	statsWanted                 // in statistics that the caller asked for
+	costWanted                  // in the cost that the caller asked for
 )
 
 // meter puts m into the way of an answer.
-func (m *Meter) meter(src io.Reader, where Metering) io.Reader {
+func (m *meter) meter(src io.Reader, where metering) io.Reader {
 	switch where {
-	case Unmetered:
+	case unmetered:
 		return src
-	case CostWanted:
+	case costWanted:
 		m.begin = actualCost
 	default:
 		m.begin = statistics
 	}
-	m.src, m.hide = src, where == StatsAdded
+	m.src, m.hide = src, where == statsAdded
 	return m
 }
 
 // Samples is how many samples the query read, as far as the answer has said so.
-func (m *Meter) Samples() int64 { return m.samples }
+func (m *meter) Samples() int64 { return m.samples }
 
 // Read is an io.Reader's.
-func (m *Meter) Read(p []byte) (int, error) {
+func (m *meter) Read(p []byte) (int, error) {
 	if len(m.small) > 0 {
 		n := copy(p, m.small)
 		m.small = m.small[n:]
@@ -89,7 +89,7 @@ func (m *Meter) Read(p []byte) (int, error) {
 }
 
 // read holds back what may be the beginning of the statistics, until more has come.
-func (m *Meter) read(p []byte) (int, error) {
+func (m *meter) read(p []byte) (int, error) {
 	held := copy(p, m.carry)
 	m.carry = m.carry[:0]
 	n, err := m.src.Read(p[held:])
@@ -103,7 +103,7 @@ func (m *Meter) read(p []byte) (int, error) {
 }
 
 // follow works on b in place, and returns how much of it may go out.
-func (m *Meter) follow(b []byte) (done int) {
+func (m *meter) follow(b []byte) (done int) {
 	i := 0
 	if m.state == seeking {
 		if i = end(b, m.begin); i < 0 {
@@ -130,7 +130,7 @@ func (m *Meter) follow(b []byte) (done int) {
 }
 
 // number takes a byte of the statistics.
-func (m *Meter) number(c byte) {
+func (m *meter) number(c byte) {
 	switch {
 	case m.state == counting && '0' <= c && c <= '9':
 		if m.samples > (math.MaxInt64-9)/10 {
@@ -152,7 +152,7 @@ func (m *Meter) number(c byte) {
 	}
 }
 
-func (m *Meter) blank(b []byte) {
+func (m *meter) blank(b []byte) {
 	if !m.hide {
 		return
 	}

@@ -21,19 +21,19 @@ func TestMeter(t *testing.T) {
 	)
 	for _, tt := range []struct {
 		name, body string
-		where      Metering
+		where      metering
 		samples    int64
 		want       string // with spaces
 	}{
-		{"statistics that were added", before + stats + behind, StatsAdded, 44, before + strings.Repeat(" ", len(stats)) + behind},
-		{"and the cost that the caller wants", before + stats + cost + behind, StatsAdded, 44, before + strings.Repeat(" ", len(stats)) + cost + behind},
-		{"statistics that the caller wants", before + stats + behind, StatsWanted, 44, before + stats + behind},
-		{"those of each step", before + all + behind, StatsWanted, 15, before + all + behind},
-		{"the cost alone", before + cost + behind, CostWanted, 40, before + cost + behind},
-		{"nobody asked", before + stats + behind, Unmetered, 0, before + stats + behind},
-		{"none came", before + behind, StatsAdded, 0, before + behind},
-		{"an upstream whose statistics tell less", before + `,"stats":{"samples":{"peakSamples":9}}` + behind, StatsWanted, 0, before + `,"stats":{"samples":{"peakSamples":9}}` + behind},
-		{"more than anybody reads", before + `,"stats":{"samples":{"samplesRead":99999999999999999999}}` + behind, StatsWanted, 0, before + `,"stats":{"samples":{"samplesRead":99999999999999999999}}` + behind},
+		{"statistics that were added", before + stats + behind, statsAdded, 44, before + strings.Repeat(" ", len(stats)) + behind},
+		{"and the cost that the caller wants", before + stats + cost + behind, statsAdded, 44, before + strings.Repeat(" ", len(stats)) + cost + behind},
+		{"statistics that the caller wants", before + stats + behind, statsWanted, 44, before + stats + behind},
+		{"those of each step", before + all + behind, statsWanted, 15, before + all + behind},
+		{"the cost alone", before + cost + behind, costWanted, 40, before + cost + behind},
+		{"nobody asked", before + stats + behind, unmetered, 0, before + stats + behind},
+		{"none came", before + behind, statsAdded, 0, before + behind},
+		{"an upstream whose statistics tell less", before + `,"stats":{"samples":{"peakSamples":9}}` + behind, statsWanted, 0, before + `,"stats":{"samples":{"peakSamples":9}}` + behind},
+		{"more than anybody reads", before + `,"stats":{"samples":{"samplesRead":99999999999999999999}}` + behind, statsWanted, 0, before + `,"stats":{"samples":{"samplesRead":99999999999999999999}}` + behind},
 	} {
 		for how, cut := range map[string]func(io.Reader) io.Reader{
 			"at once": func(r io.Reader) io.Reader { return r }, "byte by byte": iotest.OneByteReader,
@@ -42,7 +42,7 @@ func TestMeter(t *testing.T) {
 			for out, read := range map[string]func(io.Reader) io.Reader{
 				"whole": func(r io.Reader) io.Reader { return r }, "in steps": func(r io.Reader) io.Reader { return &ladder{r: r} },
 			} {
-				var m Meter
+				var m meter
 				got, err := io.ReadAll(read(m.meter(cut(strings.NewReader(tt.body)), tt.where)))
 				if err != nil || string(got) != tt.want || m.Samples() != tt.samples || !json.Valid(got) {
 					t.Errorf("%s, %s, read %s: %d samples of\n%s, %v, want %d of\n%s", tt.name, how, out, m.Samples(), got, err, tt.samples, tt.want)
@@ -54,9 +54,9 @@ func TestMeter(t *testing.T) {
 
 // An answer that breaks off within its statistics is not whole.
 func TestMeterPassesAnErrorOn(t *testing.T) {
-	var m Meter
+	var m meter
 	src := io.MultiReader(strings.NewReader(`{"data":{"result":[],"stats":{"samples":{"samplesRead":4`), iotest.ErrReader(io.ErrUnexpectedEOF))
-	if got, err := io.ReadAll(m.meter(src, StatsWanted)); err == nil || len(got) == 0 {
+	if got, err := io.ReadAll(m.meter(src, statsWanted)); err == nil || len(got) == 0 {
 		t.Errorf("%s, %v", got, err)
 	}
 }
@@ -66,8 +66,8 @@ func BenchmarkMeter(b *testing.B) {
 	b.SetBytes(int64(len(body)))
 	buf := make([]byte, 128<<10)
 	for b.Loop() {
-		var m Meter
-		for src := m.meter(strings.NewReader(body), StatsAdded); ; {
+		var m meter
+		for src := m.meter(strings.NewReader(body), statsAdded); ; {
 			if _, err := src.Read(buf); err != nil {
 				break
 			}

@@ -37,11 +37,10 @@ const (
 // two: an answer streams through it, and the samples, in which no colon stands,
 // cost nothing. The package's documentation has its states.
 type Warnings struct {
-	Metering Metering // where the answer tells what its query read
-
 	io.Closer // the upstream's body
 	src       io.Reader
-	meter     Meter
+	metering  metering // where the answer tells what its query read
+	meter     meter
 	errors    bool // also hide the texts of "error" members: newline-delimited answers have them, and what is no success
 
 	state  warningState
@@ -71,6 +70,18 @@ const success = `{"status":"success"`
 
 // Hidden is the beginning of what was hidden, for the log.
 func (w *Warnings) Hidden() []byte { return w.hidden }
+
+// MeterStatistics makes Samples those of the statistics in the answer. Statistics that
+// promfence has asked for, and the caller has not, are hidden.
+func (w *Warnings) MeterStatistics(ours bool) {
+	w.metering = statsWanted
+	if ours {
+		w.metering = statsAdded
+	}
+}
+
+// MeterCost makes Samples those of the cost that the caller has asked for.
+func (w *Warnings) MeterCost() { w.metering = costWanted }
 
 // Samples is how many samples the query read, as far as its answer has said so.
 func (w *Warnings) Samples() int64 { return w.meter.Samples() }
@@ -234,7 +245,7 @@ func (w *Warnings) between(c byte) error {
 	case c == ']':
 		w.state = copying
 	case c != ',':
-		return fmt.Errorf("%w: a warning that is no text", ErrUnfiltered)
+		return fmt.Errorf("%w: a warning that is no text", errUnfiltered)
 	}
 	return nil
 }

@@ -118,7 +118,7 @@ func TestWarningReaderOfErrors(t *testing.T) {
 
 func TestWarningReaderRefusesOtherShapes(t *testing.T) {
 	_, err := io.ReadAll(&Warnings{src: strings.NewReader(`{"warnings":[{"store":"10.0.0.1"}]}`)})
-	if !errors.Is(err, ErrUnfiltered) {
+	if !errors.Is(err, errUnfiltered) {
 		t.Errorf("got %v", err)
 	}
 }

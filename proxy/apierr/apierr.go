@@ -45,20 +45,12 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // New makes an Error of a status and a text for the caller.
 func New(status int, format string, args ...any) *Error {
-	return &Error{Status: status, Type: TypeOf(status), Message: fmt.Sprintf(format, args...)}
+	return &Error{Status: status, Type: typeOf(status), Message: fmt.Sprintf(format, args...)}
 }
 
 // BadData makes a 400: the caller sent something that cannot be used.
 func BadData(format string, args ...any) *Error {
 	return New(http.StatusBadRequest, format, args...)
-}
-
-// BadGateway makes a 502: the upstream's answer is not what was expected, for the
-// cause, which goes to the log.
-func BadGateway(cause error, format string, args ...any) *Error {
-	e := New(http.StatusBadGateway, format, args...)
-	e.Err = cause
-	return e
 }
 
 // OverLimit makes the refusal of what goes beyond a setting of the section limits.
@@ -71,7 +63,11 @@ func OverLimit(setting string, status int, format string, args ...any) *Error {
 // Internal makes a 500 that keeps the cause for the log: the caller learns only
 // that it was not their fault.
 func Internal(cause error) *Error {
-	e := New(http.StatusInternalServerError, "promfence could not handle this request; its log has the cause under this X-Request-Id")
+	return New(http.StatusInternalServerError, "promfence could not handle this request; its log has the cause under this X-Request-Id").Because(cause)
+}
+
+// Because keeps the cause of an error that was just made, for the log.
+func (e *Error) Because(cause error) *Error {
 	e.Err = cause
 	return e
 }
@@ -124,8 +120,8 @@ var errorTypes = map[int]string{
 	http.StatusGatewayTimeout:        "timeout",
 }
 
-// TypeOf is the errorType of a status, also of one that only upstreams answer with.
-func TypeOf(status int) string {
+// typeOf is the errorType of a status, also of one that only upstreams answer with.
+func typeOf(status int) string {
 	if t, ok := errorTypes[status]; ok {
 		return t
 	}

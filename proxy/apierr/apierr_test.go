@@ -95,7 +95,7 @@ func TestErrorsAreWrittenAsPrometheusWritesThem(t *testing.T) {
 
 func TestEveryStatusHasAType(t *testing.T) {
 	for status, want := range map[int]string{400: "bad_data", 418: "bad_data", 422: "execution", 499: "bad_data", 504: "timeout", 507: "internal"} {
-		if got := apierr.TypeOf(status); got != want {
+		if got := apierr.New(status, "").Type; got != want {
 			t.Errorf("%d: %s, want %s", status, got, want)
 		}
 	}

@@ -28,6 +28,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -98,7 +99,7 @@ func badAnswer(format string, args ...any) error {
 // oversized is the failure of an answer that holds an element of the caller's own
 // which is larger than maxElement. Its text names the element.
 func oversized(format string, args ...any) error {
-	return apierr.BadGateway(errAnswer, "%s is larger than the %d MiB that promfence filters", fmt.Sprintf(format, args...), maxElement>>20)
+	return apierr.New(http.StatusBadGateway, "%s is larger than the %d MiB that promfence filters", fmt.Sprintf(format, args...), maxElement>>20).Because(errAnswer)
 }
 
 // An answer is an upstream's answer on its way through a filter. The scanner walks

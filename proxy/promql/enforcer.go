@@ -167,9 +167,7 @@ func (e *Enforcer) admit(o *labels.Matcher, m *enforcedMatcher, b *Budget) error
 		if o.Name == e.labels.TenantLabel() {
 			selected = "none of your tenants"
 		}
-		refusal := apierr.New(http.StatusForbidden, "the matcher %s selects %s", apierr.Clip(o.String()), selected)
-		refusal.Err = ErrConflict
-		return refusal
+		return apierr.New(http.StatusForbidden, "the matcher %s selects %s", apierr.Clip(o.String()), selected).Because(ErrConflict)
 	}
 	b.noteConflict(e.conflictOf(o))
 	return nil

@@ -2,7 +2,6 @@ package question
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -42,11 +41,11 @@ func askAlerting[T any](ctx context.Context, a *Asker, c Caller, path string, u 
 		Request: req, Kind: upstream.Filtered, Method: http.MethodGet, Path: alertingAPI + path, ID: []string{c.ID},
 	})
 	if err != nil {
-		return none, errors.Join(answer.ErrUnfiltered, err)
+		return none, answer.Unfilterable(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
 	if resp.StatusCode != http.StatusOK {
-		return none, fmt.Errorf("%w: alertmanager %s: status %d", answer.ErrUnfiltered, path, resp.StatusCode)
+		return none, answer.Unfilterable(fmt.Errorf("alertmanager %s: status %d", path, resp.StatusCode))
 	}
 	src, err := answer.Plain(resp)
 	if err != nil {

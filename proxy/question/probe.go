@@ -5,22 +5,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"time"
 
 	"github.com/promfence/promfence/auth/policy"
-	"github.com/promfence/promfence/proxy/answer"
 	"github.com/promfence/promfence/proxy/apierr"
 	"github.com/promfence/promfence/proxy/scope"
 	"github.com/promfence/promfence/proxy/upstream"
 )
 
 const (
-	probeTTL      = 10 * time.Minute // how long an upstream that held a label policy is believed
-	probeRetry    = 10 * time.Second // how long one that did not is asked nothing
-	probeTenants  = 4096             // latest tenants, each with what its policy says
-	maxProbeBytes = 64 << 10
+	probeTTL     = 10 * time.Minute // how long an upstream that held a label policy is believed
+	probeRetry   = 10 * time.Second // how long one that did not is asked nothing
+	probeTenants = 4096             // latest tenants, each with what its policy says
 )
 
 var errLeaked = errors.New("the upstream shows what the label policy forbids")
@@ -62,9 +59,7 @@ func (a *Asker) HoldsLabelPolicy(ctx context.Context, id string, labels policy.L
 		if e, ok := errors.AsType[*apierr.Error](err); ok && e.Status == http.StatusForbidden {
 			return e // a tenant that the header cannot name
 		}
-		e := apierr.New(http.StatusBadGateway, "the upstream was not seen to enforce what this token may see, so it was not asked; its operator finds the cause in the log")
-		e.Err = err
-		return e
+		return apierr.New(http.StatusBadGateway, "the upstream was not seen to enforce what this token may see, so it was not asked; its operator finds the cause in the log").Because(err)
 	}
 	return nil
 }
@@ -98,11 +93,7 @@ func (a *Asker) askForbidden(ctx context.Context, id string, l policy.Labels) er
 	if resp.StatusCode != http.StatusOK {
 		return fmt.Errorf("the probe: status %d", resp.StatusCode)
 	}
-	src, err := answer.Plain(resp)
-	if err != nil {
-		return err
-	}
-	text, err := io.ReadAll(io.LimitReader(src, maxProbeBytes))
+	text, err := readText(resp)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,6 @@ package question
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -123,7 +122,7 @@ func look[T any](ctx context.Context, a *Asker, kept *lookup.Cache[T], c Caller,
 	case upstream.IsTimeout(err) && ctx.Err() == nil:
 		err = upstream.Failure(err)
 	default:
-		err = errors.Join(answer.ErrUnfiltered, err)
+		err = answer.Unfilterable(err)
 	}
 	var none T
 	return none, err
@@ -158,7 +157,25 @@ func ask[T any](ctx context.Context, a *Asker, c Caller, q question[T]) (none T,
 
 // unknownPath reports whether a server says that it does not have the path.
 func unknownPath(resp *http.Response) bool {
-	return resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusBadRequest && noSuchPath(string(answer.ErrorText(resp)))
+	switch resp.StatusCode {
+	case http.StatusNotFound:
+		return true
+	case http.StatusBadRequest:
+		text, err := readText(resp)
+		return err == nil && noSuchPath(string(text))
+	}
+	return false
+}
+
+// maxText bounds an answer that is read as a whole.
+const maxText = 64 << 10
+
+func readText(resp *http.Response) ([]byte, error) {
+	src, err := answer.Plain(resp)
+	if err != nil {
+		return nil, err
+	}
+	return io.ReadAll(io.LimitReader(src, maxText))
 }
 
 // noSuchPaths are how servers that do not know /targets/metadata or /metadata say so
