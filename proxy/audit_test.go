@@ -260,6 +260,7 @@ func (j stuckJournal) Append([]byte) func() error {
 
 // A record that is required and takes too long is none, for refusals as for answers.
 func TestNobodyWaitsLongForARecord(t *testing.T) {
+	t.Parallel() // it waits
 	end := make(chan struct{})
 	f := newFence(t, func(o *proxy.Options) { o.Audit, o.AuditRequired = stuckJournal{end}, true })
 	t.Cleanup(func() { close(end) })

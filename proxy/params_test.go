@@ -246,6 +246,7 @@ func TestAcceptReachesTheUpstreamWhereFormatsDiffer(t *testing.T) {
 }
 
 func TestBodiesThatNeverComeAreNotWaitedFor(t *testing.T) {
+	t.Parallel() // it waits
 	f := newFence(t, nil)
 	var all sync.WaitGroup
 	for _, line := range []string{"GET /-/healthy", "GET /-/ready", "GET /api/v1/query", "OPTIONS /api/v1/query"} {

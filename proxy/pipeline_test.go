@@ -16,6 +16,7 @@ import (
 // A refusal does not wait for a body, and what follows the body is a request of
 // its own: it is read where it begins, or not at all.
 func TestRequestBehindARefusedBody(t *testing.T) {
+	t.Parallel() // it waits
 	f := newFence(t, nil)
 	token := "Authorization: Bearer " + f.Issuer.Token(t, "acme", nil) + "\r\n"
 	next := "GET /api/v1/query?query=next HTTP/1.1\r\nHost: x\r\n" + token + "\r\n"

@@ -223,6 +223,7 @@ func TestMetadataWithoutNamesIsNotDelivered(t *testing.T) {
 // What the filter asks beside has upstream.timeout, too, and all of it: an
 // upstream that goes on sending a little is too slow as well.
 func TestMetadataWaitsForNamesAsLongAsForAnswers(t *testing.T) {
+	t.Parallel() // it waits
 	for name, sent := range map[string]string{"nothing": "", "a little": " "} {
 		t.Run(name+" comes", func(t *testing.T) {
 			f := newFence(t, func(o *proxy.Options) { o.UpstreamTimeout = 200 * time.Millisecond })

@@ -4,10 +4,13 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"flag"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -31,6 +34,7 @@ func endless(hungUp chan<- struct{}) http.HandlerFunc {
 }
 
 func TestCallerWhoStopsReadingIsLeft(t *testing.T) {
+	t.Parallel() // it waits
 	f := newFence(t, func(o *proxy.Options) { o.StallTimeout = 300 * time.Millisecond })
 	hungUp := make(chan struct{})
 	f.Answer(endless(hungUp))
@@ -75,31 +79,63 @@ func TestHTTP2CallerWhoStopsReadingIsLeft(t *testing.T) {
 	}
 }
 
+// TestMain lets more tests run at a time than there are processors: those of time
+// limits wait and compute next to nothing.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	named := false
+	flag.Visit(func(f *flag.Flag) { named = named || f.Name == "test.parallel" })
+	if !named {
+		_ = flag.Set("test.parallel", "16")
+	}
+	os.Exit(m.Run())
+}
+
+// inTime repeats a try until it passes, and fails when one fails that the machine gave
+// its time: try returns the longest pause, which may be twice as long as is meant.
+func inTime(t *testing.T, meant time.Duration, try func() (longest time.Duration, failure string)) {
+	t.Helper()
+	for range 20 {
+		switch longest, failure := try(); {
+		case failure == "":
+			return
+		case longest < 2*meant:
+			t.Fatal(failure)
+		}
+	}
+	t.Fatalf("a pause of %s takes more than twice as long each time", meant)
+}
+
 // It takes several times as long as a caller may take nothing.
 func TestCallerWhoReadsSlowlyGetsTheWholeAnswer(t *testing.T) {
 	t.Parallel() // it waits
-	const size, stall = 20 * megabyte, time.Second
+	const size, stall, pause = 20 * megabyte, 800 * time.Millisecond, 200 * time.Millisecond
 	f := newFence(t, func(o *proxy.Options) { o.StallTimeout = stall })
 	f.Answer(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, size)) })
 	client := &http.Client{Transport: &http.Transport{DialContext: smallWindow}}
-	resp, err := client.Do(f.Request(t, http.MethodGet, "/api/v1/query?query=up", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	begin, n := time.Now(), int64(0)
-	for {
-		m, err := io.CopyN(io.Discard, resp.Body, 2*megabyte)
-		if n += m; errors.Is(err, io.EOF) {
-			break
-		} else if err != nil {
-			t.Fatalf("after %d bytes and %s: %v", n, time.Since(begin), err)
+	inTime(t, pause, func() (longest time.Duration, failure string) {
+		resp, err := client.Do(f.Request(t, http.MethodGet, "/api/v1/query?query=up", ""))
+		if err != nil {
+			t.Fatal(err)
 		}
-		time.Sleep(stall / 3)
-	}
-	if n != size || time.Since(begin) < 2*stall {
-		t.Errorf("%d bytes in %s", n, time.Since(begin))
-	}
+		defer resp.Body.Close()
+		begin, n := time.Now(), int64(0)
+		for {
+			paused := time.Now()
+			m, err := io.CopyN(io.Discard, resp.Body, 2*megabyte)
+			if n += m; errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				return longest, fmt.Sprintf("after %d bytes and %s: %v", n, time.Since(begin), err)
+			}
+			time.Sleep(pause)
+			longest = max(longest, time.Since(paused))
+		}
+		if n != size || time.Since(begin) < 2*stall {
+			return 0, fmt.Sprintf("%d bytes in %s", n, time.Since(begin))
+		}
+		return longest, ""
+	})
 }
 
 // smallWindow dials with a receive buffer that a fast sender fills at once.
@@ -152,40 +188,63 @@ func TestThinkingIsNotStalling(t *testing.T) {
 }
 
 func TestUpstreamThatStopsInTheMiddleIsLeft(t *testing.T) {
-	t.Parallel() // it waits, so long that the answer has begun on a busy machine as well
-	f := newFence(t, func(o *proxy.Options) { o.UpstreamTimeout = 2 * time.Second })
-	hungUp := make(chan struct{})
+	t.Parallel() // it waits
+	f := newFence(t, func(o *proxy.Options) { o.UpstreamTimeout = 500 * time.Millisecond })
+	hungUp := make(chan struct{}, 20)
 	f.Answer(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write(bytes.Repeat([]byte("x"), 1000))
 		_ = http.NewResponseController(w).Flush()
 		<-r.Context().Done()
-		close(hungUp)
+		hungUp <- struct{}{}
 	})
-	resp, err := http.DefaultClient.Do(f.Request(t, http.MethodGet, "/api/v1/query?query=up", ""))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer resp.Body.Close()
-	if body, err := io.ReadAll(resp.Body); err == nil {
-		t.Errorf("half an answer looks like a whole one: %d bytes", len(body))
+	for begun := false; !begun; { // on a busy machine the answer may begin too late
+		resp, err := http.DefaultClient.Do(f.Request(t, http.MethodGet, "/api/v1/query?query=up", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		begun = resp.StatusCode != http.StatusGatewayTimeout
+		if body, err := io.ReadAll(resp.Body); begun && err == nil {
+			t.Errorf("half an answer looks like a whole one: %d bytes", len(body))
+		}
 	}
 	<-hungUp
 	f.logged(t, "stopped in the middle")
 }
 
 func TestUpstreamThatPausesIsWaitedFor(t *testing.T) {
-	t.Parallel() // it waits
-	f := newFence(t, func(o *proxy.Options) { o.UpstreamTimeout = 2 * time.Second })
+	t.Parallel()                                                        // it waits
+	const limit, pause = 800 * time.Millisecond, 200 * time.Millisecond // five pauses are more than the limit
+	f := newFence(t, func(o *proxy.Options) { o.UpstreamTimeout = limit })
+	paused := make(chan time.Duration, 20)
 	f.Answer(func(w http.ResponseWriter, _ *http.Request) {
+		longest := time.Duration(0)
 		for range 5 {
+			begin := time.Now()
 			_, _ = w.Write([]byte("x"))
 			_ = http.NewResponseController(w).Flush()
-			time.Sleep(500 * time.Millisecond)
+			time.Sleep(pause)
+			longest = max(longest, time.Since(begin))
 		}
+		paused <- longest
 	})
-	if resp, body := f.Get(t, "/api/v1/query?query=up"); resp.StatusCode != http.StatusOK || body != "xxxxx" {
-		t.Errorf("%d %q", resp.StatusCode, body)
-	}
+	inTime(t, pause, func() (longest time.Duration, failure string) {
+		resp, err := http.DefaultClient.Do(f.Request(t, http.MethodGet, "/api/v1/query?query=up", ""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		select {
+		case longest = <-paused:
+		case <-time.After(time.Minute):
+			t.Fatal("the upstream was not asked")
+		}
+		if resp.StatusCode != http.StatusOK || string(body) != "xxxxx" || err != nil {
+			failure = fmt.Sprintf("%d %q %v", resp.StatusCode, body, err)
+		}
+		return longest, failure
+	})
 }
 
 // cut answers with what was begun, and breaks the connection: by a reset, which may
@@ -208,6 +267,7 @@ func cut(begun string, reset bool) http.HandlerFunc {
 // Many clients repeat a request whose connection closes without a word: the query
 // would then be sent again and again to whoever dies of it.
 func TestAnAnswerThatIsCutBeforeAnythingLeftIsA502(t *testing.T) {
+	t.Parallel() // it waits
 	const header = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 	f := newFence(t, nil)
 	for name, begun := range map[string]string{
