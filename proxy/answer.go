@@ -22,7 +22,7 @@ var answerHeaders = []string{"Content-Type", "Content-Encoding", "Content-Length
 var nosniff = []string{"nosniff"}
 
 // Take narrows an answer and gives the caller those of its headers that are on the
-// list. It is upstream.Taker's; ReverseProxy, which would copy all headers, finds none.
+// list. It is called by upstream's Forward; ReverseProxy, which would copy all headers, finds none.
 func (x *exchange) Take(resp *http.Response) error {
 	if err := x.proxy.narrow(resp, x); err != nil {
 		return err

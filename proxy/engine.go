@@ -72,7 +72,7 @@ func (f features) state() int32 {
 }
 
 func newEngine(ask func(context.Context) (Features, error)) *engine {
-	return &engine{ask: ask, known: lookup.NewFor(features.size, 1, features.ttl)}
+	return &engine{ask: ask, known: lookup.New(features.size, 1, features.ttl)}
 }
 
 var errNotAsked = errors.New("nobody asked the upstream for its features")

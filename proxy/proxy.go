@@ -212,12 +212,8 @@ func (p *Proxy) server(row *Route) *upstream.Client {
 
 // call is what the upstream is sent of a request.
 func (p *Proxy) call(x *exchange, r *http.Request, labelName string, narrowed scope.Request) upstream.Call {
-	kind := upstream.Streamed
-	if x.route.Guard.Filters() {
-		kind = upstream.Filtered
-	}
 	return upstream.Call{
-		Request: narrowed, Kind: kind, Method: r.Method, Path: x.route.upstreamPath(labelName),
+		Request: narrowed, Streams: !x.route.Guard.Filters(), Method: r.Method, Path: x.route.upstreamPath(labelName),
 		ID: x.idHeader[:], Caller: r.Header, Formats: x.route.Formats, Span: x.record.Span(),
 	}
 }

@@ -72,7 +72,7 @@ func unfenced(tb testing.TB, route *Route, call upstream.Call) string {
 	if call.Request.IsZero() || call.Request.NeedsFilter() != (route.Guard.filter != nil && !strings.Contains(route.Path, "exemplars") && !strings.Contains(route.Path, "search") && route.Path != "/targets/metadata") {
 		return "a request that nobody narrowed"
 	}
-	if (call.Kind == upstream.Filtered) != (route.Guard.filter != nil) {
+	if call.Streams != (route.Guard.filter == nil) {
 		return "the wrong kind"
 	}
 	for name, values := range form {

@@ -109,7 +109,7 @@ func (m Manager) Change(ctx context.Context, c Change) (id string, err error) {
 		}
 	}
 	c.Asked()
-	c.Kind = upstream.Filtered
+	c.Streams = false
 	resp, err := m.Client.Ask(ctx, c.Call)
 	if err != nil {
 		return "", upstream.Failure(err)
@@ -142,7 +142,7 @@ func (m Manager) readFirst(ctx context.Context, c Change, id string) ([]byte, er
 		return nil, err
 	}
 	resp, err := m.Client.Ask(ctx, upstream.Call{
-		Request: req, Kind: upstream.Filtered, Method: http.MethodGet, Path: "/api/v2/silence/" + id, ID: c.ID,
+		Request: req, Method: http.MethodGet, Path: "/api/v2/silence/" + id, ID: c.ID,
 	})
 	if err != nil {
 		return nil, upstream.Failure(err)

@@ -6,3 +6,10 @@ func (c *Cache[T]) Kept() (entries, bytes int) {
 	defer c.mu.Unlock()
 	return len(c.kept), c.bytes
 }
+
+// The bounds of a Cache.
+const (
+	TTL     = standardTTL
+	Entries = standardEntries
+	Bytes   = maxBytes
+)

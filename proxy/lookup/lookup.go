@@ -8,6 +8,7 @@
 package lookup
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -16,11 +17,11 @@ import (
 	"golang.org/x/sync/singleflight"
 )
 
-// The bounds of a Cache, where they are not others.
+// The bounds of a Cache; the first two where it is given no others.
 const (
-	TTL     = 30 * time.Second
-	Entries = 64
-	Bytes   = 32 << 20
+	standardTTL     = 30 * time.Second
+	standardEntries = 64
+	maxBytes        = 32 << 20
 )
 
 // A Cache keeps the answers to one question for the latest keys. Questions for one
@@ -42,13 +43,13 @@ type entry[T any] struct {
 	bytes int
 }
 
-// New makes a Cache. Size tells how many bytes an answer takes.
-func New[T any](size func(T) int) *Cache[T] {
-	return NewFor(size, Entries, func(T) time.Duration { return TTL })
-}
-
-// NewFor is New with so many entries, each of which is good for a time of its own.
-func NewFor[T any](size func(T) int, entries int, ttl func(T) time.Duration) *Cache[T] {
+// New makes a Cache. Size tells how many bytes an answer takes, and ttl how long it is
+// good; nil = half a minute. So many entries are kept; 0 = 64.
+func New[T any](size func(T) int, entries int, ttl func(T) time.Duration) *Cache[T] {
+	if ttl == nil {
+		ttl = func(T) time.Duration { return standardTTL }
+	}
+	entries = cmp.Or(entries, standardEntries)
 	return &Cache[T]{size: size, ttl: ttl, entries: entries, kept: map[string]*entry[T]{}}
 }
 
@@ -98,13 +99,13 @@ func (c *Cache[T]) get(key string) (T, bool) {
 func (c *Cache[T]) add(key string, v T) {
 	ttl := c.ttl(v)
 	e := &entry[T]{v, time.Now().Add(ttl), c.size(v) + len(key)}
-	if e.bytes > Bytes {
+	if e.bytes > maxBytes {
 		return
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.drop(key, c.kept[key])
-	for len(c.kept) >= c.entries || c.bytes+e.bytes > Bytes {
+	for len(c.kept) >= c.entries || c.bytes+e.bytes > maxBytes {
 		c.dropOldest()
 	}
 	c.kept[key] = e

@@ -14,7 +14,9 @@ import (
 	"github.com/promfence/promfence/proxy/lookup"
 )
 
-func newCache() *lookup.Cache[string] { return lookup.New(func(s string) int { return len(s) }) }
+func newCache() *lookup.Cache[string] {
+	return lookup.New(func(s string) int { return len(s) }, 0, nil)
+}
 
 func gives(text string) func(context.Context) (string, error) {
 	return func(context.Context) (string, error) { return text, nil }
@@ -130,7 +132,7 @@ func TestAsksOnceForAKey(t *testing.T) {
 // Where answers are good for times of their own, each is kept for its own.
 func TestAnAnswerIsGoodForItsOwnTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := lookup.NewFor(func(s string) int { return len(s) }, 2, func(s string) time.Duration { return time.Duration(len(s)) * time.Hour })
+		c := lookup.New(func(s string) int { return len(s) }, 2, func(s string) time.Duration { return time.Duration(len(s)) * time.Hour })
 		for _, step := range []struct {
 			after             time.Duration
 			key, answer, want string

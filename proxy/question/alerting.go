@@ -38,7 +38,7 @@ func askAlerting[T any](ctx context.Context, a *Asker, c Caller, path string, u 
 		return none, err
 	}
 	resp, err := a.Alertmanager.Ask(ctx, upstream.Call{
-		Request: req, Kind: upstream.Filtered, Method: http.MethodGet, Path: alertingAPI + path, ID: []string{c.ID},
+		Request: req, Method: http.MethodGet, Path: alertingAPI + path, ID: []string{c.ID},
 	})
 	if err != nil {
 		return none, answer.Unfilterable(err)

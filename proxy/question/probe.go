@@ -85,7 +85,7 @@ func (a *Asker) askForbidden(ctx context.Context, id string, l policy.Labels) er
 	if !ok {
 		return nil
 	}
-	resp, err := a.Upstream.Ask(ctx, upstream.Call{Request: req, Kind: upstream.Filtered, Method: http.MethodPost, Path: api + "/query", ID: []string{id}})
+	resp, err := a.Upstream.Ask(ctx, upstream.Call{Request: req, Method: http.MethodPost, Path: api + "/query", ID: []string{id}})
 	if err != nil {
 		return err
 	}

@@ -90,8 +90,8 @@ func New(o Options) *Asker {
 		o.Probed = func(string, string, bool, error) {}
 	}
 	return &Asker{
-		o, lookup.New(filter.Names.Size), lookup.New(filter.Texts.Size), lookup.New(filter.Families.Size),
-		lookup.NewFor(probeOutcome.size, probeTenants, probeOutcome.ttl),
+		o, lookup.New(filter.Names.Size, 0, nil), lookup.New(filter.Texts.Size, 0, nil), lookup.New(filter.Families.Size, 0, nil),
+		lookup.New(probeOutcome.size, probeTenants, probeOutcome.ttl),
 	}
 }
 
@@ -135,7 +135,7 @@ func ask[T any](ctx context.Context, a *Asker, c Caller, q question[T]) (none T,
 		return none, err
 	}
 	resp, err := a.Upstream.Ask(ctx, upstream.Call{
-		Request: req, Kind: upstream.Filtered, Method: http.MethodGet, Path: api + q.path, ID: []string{c.ID},
+		Request: req, Method: http.MethodGet, Path: api + q.path, ID: []string{c.ID},
 	})
 	if err != nil {
 		return none, err

@@ -1,14 +1,14 @@
 package record
 
 import (
+	"context"
 	"crypto/rand"
 	"net/http"
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
-
-	"github.com/promfence/promfence/proxy/upstream"
 )
 
 // A Span is one request as a distributed trace shows it.
@@ -36,7 +36,7 @@ type spanUnderWay struct {
 func newSpan(h http.Header) *spanUnderWay {
 	s := &spanUnderWay{}
 	_, _ = rand.Read(s.ID[:]) // never fails, by its documentation
-	if parent := upstream.CallersSpan(h); parent.IsValid() {
+	if parent := callersSpan(h); parent.IsValid() {
 		if !parent.IsSampled() {
 			return nil
 		}
@@ -45,6 +45,22 @@ func newSpan(h http.Header) *spanUnderWay {
 	}
 	_, _ = rand.Read(s.Trace[:])
 	return s
+}
+
+// maxTracestate bounds what is read of the header of that name.
+const maxTracestate = 4 << 10
+
+// callersSpan is the span that a caller's headers name, if they name one. With two
+// lines of traceparent they name none; those of tracestate are one list.
+func callersSpan(h http.Header) trace.SpanContext {
+	if len(h["Traceparent"]) != 1 {
+		return trace.SpanContext{}
+	}
+	carrier := propagation.HeaderCarrier{"Traceparent": h["Traceparent"]}
+	if state := strings.Join(h["Tracestate"], ","); state != "" && len(state) <= maxTracestate {
+		carrier.Set("Tracestate", state)
+	}
+	return trace.SpanContextFromContext(propagation.TraceContext{}.Extract(context.Background(), carrier))
 }
 
 // context is the span as the parent of what the upstream records, and nobody's

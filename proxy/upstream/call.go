@@ -17,7 +17,7 @@ import (
 // A Call is one request to the upstream: what was narrowed, and where it goes.
 type Call struct {
 	Request scope.Request     // the zero value is refused
-	Kind    Kind              // who reads the raw answer
+	Streams bool              // the caller reads the answer as it comes; else a filter reads it, or promfence
 	Method  string            // with POST the parameters are a form in the body
 	Path    string            // below the path of the upstream's URL, escaped
 	ID      []string          // the one X-Request-Id
@@ -60,7 +60,7 @@ func (c *Client) request(ctx context.Context, call Call) (*http.Request, error) 
 		return nil, apierr.Internal(errUnscoped)
 	case call.Request.Unseen() != "":
 		return nil, apierr.Internal(errUnseen)
-	case call.Request.NeedsFilter() && call.Kind != Filtered:
+	case call.Request.NeedsFilter() && call.Streams:
 		return nil, apierr.Internal(errUnfiltered)
 	}
 	out := (&http.Request{
@@ -84,6 +84,14 @@ func (c *Client) request(ctx context.Context, call Call) (*http.Request, error) 
 	return out, nil
 }
 
+// kind is that of the row whose call it is.
+func (call Call) kind() Kind {
+	if call.Streams {
+		return Streamed
+	}
+	return Filtered
+}
+
 // setCallersHeaders copies what may pass of the caller's headers.
 func (call Call) setCallersHeaders(h http.Header) {
 	for _, name := range forwardedHeaders {
@@ -95,7 +103,7 @@ func (call Call) setCallersHeaders(h http.Header) {
 		h["Accept"] = accept[:1:1]
 	}
 	h["Accept-Encoding"] = plain // a filter's answer is small, and read whole
-	if call.Kind == Streamed && takesGzip(call.Caller) {
+	if call.Streams && takesGzip(call.Caller) {
 		h["Accept-Encoding"] = zipped
 	}
 	call.propagate(h)

@@ -55,7 +55,7 @@ func clientOf(t *testing.T, rawURL string, o upstream.Options) *upstream.Client 
 func TestACallIsSpelledAfresh(t *testing.T) {
 	c := clientOf(t, "http://u:9090/a%2Fb/", upstream.Options{Header: http.Header{"Authorization": {"Basic x"}}, TenantHeader: "x-scope-orgid"})
 	const form = "match%5B%5D=%7Btenant_id%3D~%22acme%7Cbeta%22%7D"
-	call := upstream.Call{Request: everything(t, "acme", "beta"), Kind: upstream.Streamed, Path: "/api/v1/label/a%2Fb/values", ID: []string{"id"}}
+	call := upstream.Call{Request: everything(t, "acme", "beta"), Streams: true, Path: "/api/v1/label/a%2Fb/values", ID: []string{"id"}}
 	call.Caller = http.Header{
 		"Authorization": {"Bearer secret"}, "Cookie": {"secret"}, "X-Scope-Orgid": {"globex"}, "X-Forwarded-For": {"1.2.3.4"}, "Accept": {"a/b"},
 		"Connection": {"close"}, "Host": {"h"}, "X-Request-Id": {"secret"}, "User-Agent": {"ua", "second"}, "Cache-Control": {strings.Repeat("x", 5000)},
@@ -85,7 +85,7 @@ func TestACallIsSpelledAfresh(t *testing.T) {
 			t.Errorf("%s %s %s", r.Method, r.Host, r.URL)
 		}
 	}
-	call.Kind, call.Formats = upstream.Filtered, true
+	call.Streams, call.Formats = false, true
 	r, err := c.Request(t.Context(), call)
 	if err != nil || r.Header.Get("Accept-Encoding") != "identity" || r.Header.Get("Accept") != "a/b" {
 		t.Errorf("%v, %v", r.Header, err)
@@ -116,11 +116,11 @@ func TestWhatNobodyNarrowedIsNotSent(t *testing.T) {
 		sent   bool
 	}{
 		"the zero request":                      {c, upstream.Call{}, false},
-		"one for a filter, which streams":       {c, upstream.Call{Request: unnarrowed, Kind: upstream.Streamed}, false},
+		"one for a filter, which streams":       {c, upstream.Call{Request: unnarrowed, Streams: true}, false},
 		"one for a filter":                      {c, upstream.Call{Request: unnarrowed}, true},
-		"one of a tenant":                       {named, upstream.Call{Request: everything(t, "acme"), Kind: upstream.Streamed}, true},
-		"all tenants, where they must be named": {named, upstream.Call{Request: allTenants, Kind: upstream.Streamed}, false},
-		"all tenants":                           {c, upstream.Call{Request: allTenants, Kind: upstream.Streamed}, true},
+		"one of a tenant":                       {named, upstream.Call{Request: everything(t, "acme"), Streams: true}, true},
+		"all tenants, where they must be named": {named, upstream.Call{Request: allTenants, Streams: true}, false},
+		"all tenants":                           {c, upstream.Call{Request: allTenants, Streams: true}, true},
 	} {
 		for way, send := range map[string]func() error{
 			"Ask": func() error {
@@ -167,7 +167,7 @@ func TestForwardAddsNothing(t *testing.T) {
 	defer server.Close()
 	c := clientOf(t, server.URL, upstream.Options{})
 	to := &cleaner{taker{ResponseRecorder: httptest.NewRecorder()}}
-	c.Forward(t.Context(), upstream.Call{Request: everything(t, "acme"), Kind: upstream.Streamed, Method: http.MethodGet, Path: "/p", ID: []string{"id"}}, to)
+	c.Forward(t.Context(), upstream.Call{Request: everything(t, "acme"), Streams: true, Method: http.MethodGet, Path: "/p", ID: []string{"id"}}, to)
 	if to.failed != nil || to.Body.String() != "answer" || len(to.Header()) > 0 || len(to.Result().Trailer) > 0 {
 		t.Errorf("%v %q %v %v", to.failed, to.Body, to.Header(), to.Result().Trailer)
 	}
@@ -223,7 +223,7 @@ func TestACallSaysWhatOfTheTenantsDataMayBeSeen(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			call := upstream.Call{Request: req, Kind: upstream.Streamed, Method: http.MethodGet, Path: "/", ID: []string{"id"}}
+			call := upstream.Call{Request: req, Streams: true, Method: http.MethodGet, Path: "/", ID: []string{"id"}}
 			call.Caller = http.Header{"X-Prom-Label-Policy": {"globex:{}"}}
 			r, err := tt.c.Request(t.Context(), call)
 			if (err != nil) != tt.refused {

@@ -9,16 +9,11 @@ import (
 	"net/url"
 )
 
-// A Taker waits for the answer to a call. It is the ResponseWriter of its caller.
-type Taker interface {
+// A taker waits for the answer to a call. It is the ResponseWriter of its caller.
+type taker interface {
 	http.ResponseWriter
 
-	// Take looks at an answer before a byte of it leaves. It sets the headers that the
-	// caller gets and takes all out of the answer, and may replace its body. Its error
-	// is the answer that the caller gets instead.
 	Take(*http.Response) error
-
-	// Fail answers with an error: Take's, or why there is no answer.
 	Fail(error)
 }
 
@@ -26,7 +21,12 @@ type Taker interface {
 // upstream. ReverseProxy gets a request that holds nothing: what it copies, adds or
 // passes on of one (X-Forwarded-For, upgrades, informational answers) has nothing to
 // work on, and Rewrite puts the call's request in its place, as it was spelled.
-func (c *Client) Forward(ctx context.Context, call Call, to Taker) {
+//
+// Whom the answer goes to is the ResponseWriter of the caller, and looks at the answer
+// before a byte of it leaves: Take sets the headers that the caller gets and takes all
+// out of the answer, whose body it may replace. Take's error is what the caller gets
+// instead. Fail answers with it, or with why there is no answer.
+func (c *Client) Forward(ctx context.Context, call Call, to taker) {
 	r, err := c.request(ctx, call)
 	if err != nil {
 		to.Fail(err)
@@ -34,7 +34,7 @@ func (c *Client) Forward(ctx context.Context, call Call, to Taker) {
 	}
 	reverse := httputil.ReverseProxy{
 		Rewrite:        func(p *httputil.ProxyRequest) { p.Out = r },
-		Transport:      &c.transports[call.Kind],
+		Transport:      &c.transports[call.kind()],
 		BufferPool:     &c.buffers,
 		ModifyResponse: to.Take,
 		ErrorHandler:   fail,
@@ -46,7 +46,7 @@ func (c *Client) Forward(ctx context.Context, call Call, to Taker) {
 
 // fail is the way of an error to the taker, who is the ResponseWriter, too.
 func fail(to http.ResponseWriter, _ *http.Request, err error) {
-	if to, ok := to.(Taker); ok { // Forward hands over nothing else
+	if to, ok := to.(taker); ok { // Forward hands over nothing else
 		to.Fail(err)
 	}
 }
@@ -57,7 +57,7 @@ func (c *Client) Ask(ctx context.Context, call Call) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.send(r, call.Kind)
+	return c.send(r, call.kind())
 }
 
 var (

@@ -9,21 +9,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// traceContext reads and writes the headers of W3C's Trace Context.
+// traceContext writes the headers of W3C's Trace Context.
 var traceContext propagation.TraceContext
-
-// CallersSpan is the span that a caller's headers name, if they name one. With two
-// lines of traceparent they name none.
-func CallersSpan(h http.Header) trace.SpanContext {
-	if len(h["Traceparent"]) != 1 {
-		return trace.SpanContext{}
-	}
-	carrier := propagation.HeaderCarrier{"Traceparent": h["Traceparent"]}
-	if state := joinTracestate(h); state != "" {
-		carrier.Set("Tracestate", state)
-	}
-	return trace.SpanContextFromContext(traceContext.Extract(context.Background(), carrier))
-}
 
 // joinTracestate makes one text of the lines of tracestate: they are one list. It is
 // empty if that is too long to be passed on.

@@ -8,7 +8,7 @@
 //   - is looked at before it is used again: if the upstream has closed it, another
 //     one takes its place; if the upstream has sent what nobody asked for, it is
 //     closed, together with those that became idle in the second before;
-//   - belongs to one [Kind] of row for its whole life: the raw body of an answer that
+//   - belongs to one kind of row for its whole life: the raw body of an answer that
 //     a filter reads cannot answer a request whose answer streams to its caller.
 //
 // What is left: an upstream that answers one request twice, the second time
@@ -57,7 +57,7 @@ type Options struct {
 // A Kind of row has connections of its own.
 type Kind int
 
-// The kinds differ in who reads the raw answer: the caller, or one of promfence's filters.
+// The kinds differ in who reads the raw answer: one of promfence's filters, or the caller.
 const (
 	Filtered Kind = iota
 	Streamed

@@ -37,7 +37,7 @@ var arrows = map[string][]string{
 	"proxy/alerting":         {"auth", "auth/policy", "proxy/answer", "proxy/promql", "proxy/scope", "proxy/silence", "proxy/upstream"},
 	"proxy/body":             {"proxy/apierr", "proxy/scope"},
 	"proxy/cors":             {"auth/policy"},
-	"proxy/record":           {"auth", "proxy/apierr", "proxy/promql", "proxy/scope", "proxy/upstream"},
+	"proxy/record":           {"auth", "proxy/apierr", "proxy/promql", "proxy/scope"},
 	"proxy/upstream":         {"proxy/apierr", "proxy/scope"},
 	"proxy/scope":            {"auth/policy", "proxy/apierr", "proxy/promql", "proxy/remoteread", "proxy/silence"},
 	"proxy/remoteread":       {"auth/policy", "proxy/apierr", "proxy/promql"},
