@@ -11,7 +11,6 @@ import (
 	"github.com/promfence/promfence/proxy/answer"
 	"github.com/promfence/promfence/proxy/apierr"
 	"github.com/promfence/promfence/proxy/filter"
-	"github.com/promfence/promfence/proxy/question"
 	"github.com/promfence/promfence/proxy/upstream"
 )
 
@@ -87,13 +86,12 @@ func (p *Proxy) narrow(resp *http.Response, x *exchange) error {
 
 // filterAnswer puts the row's filter into the answer's way.
 func (p *Proxy) filterAnswer(resp *http.Response, x *exchange) error {
-	who := question.Caller{ID: x.record.ID(), Enforcer: x.enforcer}
 	view := p.questions.View
 	if x.route.Alerting() {
 		view = p.questions.AlertingView
 	}
 	err := answer.Filter(resp, x.route.Streams, x.route.Guard.filter, func(ctx context.Context) filter.View {
-		v := view(ctx, who)
+		v := view(ctx, x.record.ID(), x.enforcer)
 		v.Params = x.params.Values()
 		return v
 	})

@@ -21,26 +21,21 @@ const (
 	featuresTimeout = 5 * time.Second  // how long a query waits for it
 )
 
-// Features are what an upstream says of its query engine.
-type Features struct {
-	QueryCost  bool // it enforces max_series, max_samples_read and max_query_duration
-	QueryStats bool // it may tell what a query read
-}
-
 // An engine is the upstream's query engine, as far as promfence knows it. It is asked
 // what it enforces at the start and, when that is a minute old, before the next query:
 // the upstream may have been replaced. An upstream that could not be asked is sent the
 // limits: one that enforces them must not go without, and others ignore them.
 type engine struct {
-	ask   func(context.Context) (Features, error) // nil = it cannot be asked
+	ask   func(context.Context) (queryCost, queryStats bool, err error) // nil = it cannot be asked
 	known *lookup.Cache[features]
 	said  atomic.Int32 // what of it was logged last
 }
 
-// A features is an answer, or why there is none.
+// A features is what an upstream says of its query engine, or why it says nothing.
 type features struct {
-	Features
-	err error
+	queryCost  bool // it enforces max_series, max_samples_read and max_query_duration
+	queryStats bool // it may tell what a query read
+	err        error
 }
 
 // ttl is how long it is good.
@@ -65,13 +60,13 @@ func (f features) state() int32 {
 	switch {
 	case f.err != nil:
 		return engineUnknown
-	case f.QueryCost:
+	case f.queryCost:
 		return engineEnforces
 	}
 	return engineIgnores
 }
 
-func newEngine(ask func(context.Context) (Features, error)) *engine {
+func newEngine(ask func(context.Context) (queryCost, queryStats bool, err error)) *engine {
 	return &engine{ask: ask, known: lookup.New(features.size, 1, features.ttl)}
 }
 
@@ -85,8 +80,8 @@ func (p *Proxy) features(ctx context.Context) features {
 		return features{err: errNotAsked}
 	}
 	f, err := e.known.Of(ctx, "", featuresTimeout, func(ctx context.Context) (features, error) {
-		said, err := e.ask(ctx)
-		f := features{said, err}
+		var f features
+		f.queryCost, f.queryStats, f.err = e.ask(ctx)
 		p.sayOfEngine(f)
 		return f, nil
 	})
@@ -125,7 +120,7 @@ func (p *Proxy) engineFor(ctx context.Context, row *Route) scope.Engine {
 		return scope.Engine{}
 	}
 	f, l := p.features(ctx), p.limits
-	e := scope.Engine{Statistics: row.Metered && f.err == nil && f.QueryStats}
+	e := scope.Engine{Statistics: row.Metered && f.err == nil && f.queryStats}
 	if f.state() != engineIgnores {
 		e.MaxSeries, e.MaxSamplesRead, e.MaxQueryDuration = l.MaxSeries, l.MaxSamplesRead, l.MaxQueryDuration
 	}

@@ -19,16 +19,24 @@ import (
 	"github.com/promfence/promfence/proxy"
 )
 
+// features are what an upstream says of its query engine.
+type features struct{ QueryCost, QueryStats bool }
+
 // bounded sets the limits of the engine in front of an upstream that says this of itself.
-func bounded(ask func(context.Context) (proxy.Features, error)) func(*proxy.Options) {
+func bounded(ask func(context.Context) (features, error)) func(*proxy.Options) {
 	return func(o *proxy.Options) {
-		o.Features = ask
+		if ask != nil {
+			o.Features = func(ctx context.Context) (queryCost, queryStats bool, err error) {
+				f, err := ask(ctx)
+				return f.QueryCost, f.QueryStats, err
+			}
+		}
 		o.Limits.MaxSeries, o.Limits.MaxSamplesRead, o.Limits.MaxQueryDuration = 100, 1000, 30*time.Second
 	}
 }
 
-func says(f proxy.Features, err error) func(context.Context) (proxy.Features, error) {
-	return func(context.Context) (proxy.Features, error) { return f, err }
+func says(f features, err error) func(context.Context) (features, error) {
+	return func(context.Context) (features, error) { return f, err }
 }
 
 // engineParams are the parameters of a form that the engine reads.
@@ -56,15 +64,15 @@ func TestLimitsOfTheEngineAreSentWhereTheyAreEnforced(t *testing.T) {
 		change func(*proxy.Options)
 		want   url.Values
 	}{
-		{"it enforces them", bounded(says(proxy.Features{QueryCost: true}, nil)), enforced},
-		{"it does not", bounded(says(proxy.Features{}, nil)), url.Values{}},
-		{"it cannot be asked", bounded(says(proxy.Features{}, errors.New("down"))), enforced},
-		{"an error counts, whatever is said beside it", bounded(says(proxy.Features{}, context.DeadlineExceeded)), enforced},
+		{"it enforces them", bounded(says(features{QueryCost: true}, nil)), enforced},
+		{"it does not", bounded(says(features{}, nil)), url.Values{}},
+		{"it cannot be asked", bounded(says(features{}, errors.New("down"))), enforced},
+		{"an error counts, whatever is said beside it", bounded(says(features{}, context.DeadlineExceeded)), enforced},
 		{"nobody can ask", bounded(nil), enforced},
 		{"there are no limits", func(o *proxy.Options) {
-			o.Features = func(context.Context) (proxy.Features, error) {
+			o.Features = func(context.Context) (queryCost, queryStats bool, err error) {
 				t.Error("the upstream was asked")
-				return proxy.Features{QueryCost: true}, nil
+				return true, false, nil
 			}
 		}, url.Values{}},
 	} {
@@ -87,7 +95,7 @@ func TestLimitsOfTheEngineAreSentWhereTheyAreEnforced(t *testing.T) {
 
 // What a caller sends is held against the setting; what cannot be is refused.
 func TestACallersLimitOfTheEngineIsHeldAgainstTheSetting(t *testing.T) {
-	f := newFence(t, bounded(says(proxy.Features{QueryCost: true}, nil)))
+	f := newFence(t, bounded(says(features{QueryCost: true}, nil)))
 	f.Get(t, "/api/v1/query?query=up&max_series=99&max_samples_read=5000&max_query_duration=1")
 	want := url.Values{"max_series": {"99"}, "max_samples_read": {"1000"}, "max_query_duration": {"1"}}
 	if diff := cmp.Diff(want, engineParams(f.Asked()[0].form(t))); diff != "" {
@@ -103,28 +111,28 @@ func TestACallersLimitOfTheEngineIsHeldAgainstTheSetting(t *testing.T) {
 // An upstream may be replaced by another, and one that was down comes back.
 func TestTheUpstreamIsAskedAgainForItsFeatures(t *testing.T) {
 	var asked atomic.Int32
-	var said atomic.Pointer[proxy.Features] // nil = it is down
-	f := newFence(t, bounded(func(context.Context) (proxy.Features, error) {
+	var said atomic.Pointer[features] // nil = it is down
+	f := newFence(t, bounded(func(context.Context) (features, error) {
 		asked.Add(1)
 		if s := said.Load(); s != nil {
 			return *s, nil
 		}
-		return proxy.Features{}, errors.New("down")
+		return features{}, errors.New("down")
 	}))
 	steps := []struct {
 		after time.Duration
-		said  *proxy.Features
+		said  *features
 		asked int32
 		log   string
 	}{
 		{0, nil, 1, "could not be asked"},
 		{9 * time.Second, nil, 1, ""},
 		{2 * time.Second, nil, 2, ""}, // it was said before
-		{11 * time.Second, &proxy.Features{}, 3, "nobody enforces these limits"},
-		{59 * time.Second, &proxy.Features{QueryCost: true}, 3, ""},
-		{2 * time.Second, &proxy.Features{QueryCost: true}, 4, "the upstream enforces these limits"},
+		{11 * time.Second, &features{}, 3, "nobody enforces these limits"},
+		{59 * time.Second, &features{QueryCost: true}, 3, ""},
+		{2 * time.Second, &features{QueryCost: true}, 4, "the upstream enforces these limits"},
 		{59 * time.Second, nil, 4, ""},
-		{2 * time.Second, &proxy.Features{}, 5, "nobody enforces these limits"},
+		{2 * time.Second, &features{}, 5, "nobody enforces these limits"},
 	}
 	synctest.Test(t, func(t *testing.T) {
 		for i, step := range steps {
@@ -159,7 +167,7 @@ func TestAnErrorNamesTheSettingThatTheEngineEnforced(t *testing.T) {
 		{"a setting above the upstream's", "", 400, "bad_data", "requested max_series of 100 exceeds the server limit of 50", "limits.max_series is 100, which is above the upstream's own limit of 50: the operator of promfence has to lower it", 0},
 		{"a caller's above the upstream's", "&max_series=60", 400, "bad_data", "requested max_series of 60 exceeds the server limit of 50", "requested max_series of 60 exceeds the server limit of 50", 0},
 	} {
-		f := newFence(t, bounded(says(proxy.Features{QueryCost: true}, nil)))
+		f := newFence(t, bounded(says(features{QueryCost: true}, nil)))
 		f.Answer(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(tt.status)
@@ -181,7 +189,7 @@ func TestSamplesReadAreCounted(t *testing.T) {
 		stats      = `,"stats":{"timings":{},"samples":{"samplesRead":40,"peakSamples":9}}`
 		cost       = `,"cost":{"estimated":{"samplesRead":7},"actual":{"samplesRead":2}}`
 	)
-	both := proxy.Features{QueryCost: true, QueryStats: true}
+	both := features{QueryCost: true, QueryStats: true}
 	for _, tt := range []struct {
 		name, path string
 		change     func(*proxy.Options)
@@ -191,13 +199,13 @@ func TestSamplesReadAreCounted(t *testing.T) {
 	}{
 		{"where the upstream tells", "/api/v1/query?query=up", bounded(says(both, nil)), "true", strings.Repeat(" ", len(stats)), 40},
 		{"of a range", "/api/v1/query_range?query=up&start=1&end=2&step=1", bounded(says(both, nil)), "true", strings.Repeat(" ", len(stats)), 40},
-		{"where it enforces nothing and tells", "/api/v1/query?query=up", bounded(says(proxy.Features{QueryStats: true}, nil)), "true", strings.Repeat(" ", len(stats)), 40},
+		{"where it enforces nothing and tells", "/api/v1/query?query=up", bounded(says(features{QueryStats: true}, nil)), "true", strings.Repeat(" ", len(stats)), 40},
 		{"the caller wants statistics", "/api/v1/query?query=up&stats=all", bounded(says(both, nil)), "all", stats, 40},
 		{"the caller wants the cost", "/api/v1/query?query=up&cost=true", bounded(says(both, nil)), "true", strings.Repeat(" ", len(stats)) + cost, 40},
 		{"without a limit, the caller wants statistics", "/api/v1/query?query=up&stats=true", nil, "true", stats, 40},
 		{"without a limit, the caller wants the cost", "/api/v1/query?query=up&cost=1", nil, "", cost, 2},
 		{"without a limit nobody asks", "/api/v1/query?query=up", nil, "", "", 0},
-		{"an upstream that does not tell", "/api/v1/query?query=up", bounded(says(proxy.Features{QueryCost: true}, nil)), "", "", 0},
+		{"an upstream that does not tell", "/api/v1/query?query=up", bounded(says(features{QueryCost: true}, nil)), "", "", 0},
 		{"one that could not be asked", "/api/v1/query?query=up", bounded(says(both, errors.New("down"))), "", "", 0},
 		{"an estimate reads nothing", "/api/v1/query_cost?query=up&stats=true", bounded(says(both, nil)), "true", stats, 0},
 	} {

@@ -14,36 +14,38 @@ import (
 	"github.com/promfence/promfence/proxy/record"
 )
 
-// An Authenticator proves who calls. Its errors are of type *auth.Error.
-type Authenticator interface {
-	Authenticate(r *http.Request) (auth.Identity, error)
-}
-
 // Options are what a Proxy is made of. The zero value is refused.
 type Options struct {
-	Auth               Authenticator
-	Ready              func() error                            // nil error: requests can be authenticated
-	Upstream           *url.URL                                // scheme, host and an optional path prefix; or unix and a socket's path
-	UpstreamTimeout    time.Duration                           // to the upstream's response header, and between parts of its body; 0 = none
-	UpstreamHeader     http.Header                             // set on every upstream request: promfence's own credentials
-	UpstreamTLS        *tls.Config                             // nil = Go's defaults
-	StallTimeout       time.Duration                           // how long a caller may take nothing of an answer; 0 = a minute
-	Alertmanager       *alerting.Options                       // nil = none
-	TenantHeader       string                                  // set from the token on every upstream request; empty = none
-	Features           func(context.Context) (Features, error) // asks the upstream what it enforces; nil = nobody knows
-	LabelPolicy        bool                                    // tells the upstream by a header what of the tenants' data may be seen, and holds it to that
-	MaxIdleConnections int                                     // kept open to the upstream; 0 = no connection serves twice
-	TokenHeaders       []string                                // where tokens come in: named in Vary and allowed across origins
-	CORSOrigins        []string                                // origins whose pages may read answers; "*" = all, none = off
-	Label              string                                  // the tenant label
-	RejectConflicts    bool                                    // refuse a caller's matcher that can select nothing; else the answer is empty
-	WarnOnConflict     bool                                    // say in an answer that a caller's matcher can select nothing
-	SharedRules        bool                                    // show rules that carry no tenant label
-	SharedMetadata     bool                                    // show a family's texts to every tenant that has it
-	Limits             Limits                                  // the bounds of a query must be positive
-	Docs               http.Handler                            // /docs and /openapi.yaml; nil = neither exists
-	Console            http.Handler                            // /console and below; nil = it does not exist
-	Before             *Proxy                                  // whose place this one takes: limits that stay the same go on counting; nil = nobody's
+	// Auth proves who calls. Its errors are of type *auth.Error.
+	Auth interface {
+		Authenticate(r *http.Request) (auth.Identity, error)
+	}
+	// Features asks the upstream of its query engine whether it enforces max_series,
+	// max_samples_read and max_query_duration, and whether it may tell what a query
+	// read; nil = nobody knows.
+	Features func(context.Context) (queryCost, queryStats bool, err error)
+
+	Ready              func() error      // nil error: requests can be authenticated
+	Upstream           *url.URL          // scheme, host and an optional path prefix; or unix and a socket's path
+	UpstreamTimeout    time.Duration     // to the upstream's response header, and between parts of its body; 0 = none
+	UpstreamHeader     http.Header       // set on every upstream request: promfence's own credentials
+	UpstreamTLS        *tls.Config       // nil = Go's defaults
+	StallTimeout       time.Duration     // how long a caller may take nothing of an answer; 0 = a minute
+	Alertmanager       *alerting.Options // nil = none
+	TenantHeader       string            // set from the token on every upstream request; empty = none
+	LabelPolicy        bool              // tells the upstream by a header what of the tenants' data may be seen, and holds it to that
+	MaxIdleConnections int               // kept open to the upstream; 0 = no connection serves twice
+	TokenHeaders       []string          // where tokens come in: named in Vary and allowed across origins
+	CORSOrigins        []string          // origins whose pages may read answers; "*" = all, none = off
+	Label              string            // the tenant label
+	RejectConflicts    bool              // refuse a caller's matcher that can select nothing; else the answer is empty
+	WarnOnConflict     bool              // say in an answer that a caller's matcher can select nothing
+	SharedRules        bool              // show rules that carry no tenant label
+	SharedMetadata     bool              // show a family's texts to every tenant that has it
+	Limits             Limits            // the bounds of a query must be positive
+	Docs               http.Handler      // /docs and /openapi.yaml; nil = neither exists
+	Console            http.Handler      // /console and below; nil = it does not exist
+	Before             *Proxy            // whose place this one takes: limits that stay the same go on counting; nil = nobody's
 
 	record.Options // where what requests leave behind goes
 }

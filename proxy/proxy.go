@@ -19,6 +19,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/promfence/promfence/auth"
 	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy/admission"
 	"github.com/promfence/promfence/proxy/alerting"
@@ -34,7 +35,7 @@ import (
 
 // A Proxy is an http.Handler. It is safe for concurrent use.
 type Proxy struct {
-	auth     Authenticator
+	identity func(*http.Request) (auth.Identity, error)
 	ready    func() error
 	draining atomic.Bool
 	static
@@ -88,7 +89,7 @@ func New(o Options) (*Proxy, error) {
 	}
 	recorder := record.New(o.Options)
 	p := &Proxy{
-		auth: o.Auth, ready: o.Ready, static: static{o.Docs, o.Console},
+		identity: o.Auth.Authenticate, ready: o.Ready, static: static{o.Docs, o.Console},
 		routes: newRouter(routeTable, o.Alertmanager != nil), alerting: alerting.New(o.Alertmanager, recorder.HideText), label: o.Label, recorder: recorder,
 		enforcers: &promql.Enforcers{RejectConflicts: o.RejectConflicts, Hit: recorder.HitCache, Miss: recorder.MissCache},
 		admitted:  newAdmitted(o),
@@ -157,7 +158,7 @@ func (p *Proxy) serve(x *exchange, r *http.Request) error {
 // identify proves who calls, and from then on a decision is made about them.
 func (p *Proxy) identify(x *exchange, r *http.Request) error {
 	x.record.Decide()
-	id, err := p.auth.Authenticate(r)
+	id, err := p.identity(r)
 	if err != nil {
 		return err
 	}

@@ -123,16 +123,11 @@ var Routes = []Route{
 }
 
 // Endpoints yields the method and path of everything in the query API that needs a
-// token.
-func Endpoints() iter.Seq2[string, string] { return endpoints(false) }
-
-// AlertingEndpoints yields those of Alertmanager, which are served if there is one.
-func AlertingEndpoints() iter.Seq2[string, string] { return endpoints(true) }
-
-func endpoints(alerting bool) iter.Seq2[string, string] {
+// token. Alertmanager's rows, which are served if there is one, are not among it.
+func Endpoints() iter.Seq2[string, string] {
 	return func(yield func(method, path string) bool) {
 		for _, row := range routeTable {
-			if row.Alerting() != alerting {
+			if row.Alerting() {
 				continue
 			}
 			for _, method := range row.Methods {

@@ -5,17 +5,15 @@ import (
 	"net/http"
 	"strings"
 
-	"github.com/promfence/promfence/proxy/alerting"
 	"github.com/promfence/promfence/proxy/scope"
 	"github.com/promfence/promfence/proxy/upstream"
 )
 
 // changeSilence creates, replaces or ends a silence. The answer is promfence's own.
 func changeSilence(p *Proxy, x *exchange, r *http.Request, req scope.Request) error {
-	id, err := p.alerting.Change(r.Context(), alerting.Change{
-		Call:     upstream.Call{Request: req, Method: r.Method, Path: x.route.upstreamPath(x.silence), ID: x.idHeader[:], Span: x.record.Span()},
-		Enforcer: x.enforcer, Asked: x.record.Asked, Responded: x.record.Responded,
-	})
+	id, err := p.alerting.Change(r.Context(), upstream.Call{
+		Request: req, Method: r.Method, Path: x.route.upstreamPath(x.silence), ID: x.idHeader[:], Span: x.record.Span(),
+	}, x.enforcer, x.record)
 	switch {
 	case err != nil:
 		return err

@@ -16,7 +16,6 @@ import (
 	"github.com/promfence/promfence/cmd/promfence/connect"
 	"github.com/promfence/promfence/cmd/promfence/logs"
 	"github.com/promfence/promfence/config"
-	"github.com/promfence/promfence/proxy"
 )
 
 const connectFlag = "--connect"
@@ -102,10 +101,10 @@ func (p *parts) asker(cfg *config.Config, at *url.URL) connect.Upstream {
 }
 
 // features asks the upstream what its query engine can do.
-func (p *parts) features(cfg *config.Config, at *url.URL) func(context.Context) (proxy.Features, error) {
-	return func(ctx context.Context) (proxy.Features, error) {
+func (p *parts) features(cfg *config.Config, at *url.URL) func(context.Context) (queryCost, queryStats bool, err error) {
+	return func(ctx context.Context) (queryCost, queryStats bool, err error) {
 		f, err := p.asker(cfg, at).Features(ctx)
-		return proxy.Features(f), err
+		return f.QueryCost, f.QueryStats, err
 	}
 }
 

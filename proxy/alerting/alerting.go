@@ -88,19 +88,18 @@ func (m Manager) Close() {
 	}
 }
 
-// A Change creates, replaces or ends a silence.
-type Change struct {
-	upstream.Call
-	Enforcer  *promql.Enforcer // of the caller's label policy
-	Asked     func()           // is called when the change is sent
-	Responded func(status int) // and when it is answered
+// A witness is told when a change is sent, and when it is answered.
+type witness interface {
+	Asked()
+	Responded(status int)
 }
 
-// Change makes a change, and returns the id of the silence that was written; "" if one
-// was ended. What it replaces or ends is read first.
-func (m Manager) Change(ctx context.Context, c Change) (id string, err error) {
+// Change creates, replaces or ends a silence on behalf of the label policy whose enforcer
+// is e. It returns the id of the silence that was written; "" if one was ended. What it
+// replaces or ends is read first.
+func (m Manager) Change(ctx context.Context, c upstream.Call, e *promql.Enforcer, w witness) (id string, err error) {
 	if id := c.Request.Unseen(); id != "" {
-		found, err := m.readFirst(ctx, c, id)
+		found, err := m.readFirst(ctx, e, c.ID, id)
 		if err != nil {
 			return "", err
 		}
@@ -108,14 +107,14 @@ func (m Manager) Change(ctx context.Context, c Change) (id string, err error) {
 			return "", err
 		}
 	}
-	c.Asked()
+	w.Asked()
 	c.Streams = false
-	resp, err := m.Client.Ask(ctx, c.Call)
+	resp, err := m.Client.Ask(ctx, c)
 	if err != nil {
 		return "", upstream.Failure(err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	c.Responded(resp.StatusCode)
+	w.Responded(resp.StatusCode)
 	if resp.StatusCode != http.StatusOK {
 		return "", m.Error(resp)
 	}
@@ -136,13 +135,13 @@ func (m Manager) Change(ctx context.Context, c Change) (id string, err error) {
 }
 
 // readFirst reads the silence that a change replaces or ends, as it is now.
-func (m Manager) readFirst(ctx context.Context, c Change, id string) ([]byte, error) {
-	req, err := scope.LeaveToFilter(nil).Narrow(scope.Input{Enforcer: c.Enforcer})
+func (m Manager) readFirst(ctx context.Context, e *promql.Enforcer, requestID []string, id string) ([]byte, error) {
+	req, err := scope.LeaveToFilter(nil).Narrow(scope.Input{Enforcer: e})
 	if err != nil {
 		return nil, err
 	}
 	resp, err := m.Client.Ask(ctx, upstream.Call{
-		Request: req, Method: http.MethodGet, Path: "/api/v2/silence/" + id, ID: c.ID,
+		Request: req, Method: http.MethodGet, Path: "/api/v2/silence/" + id, ID: requestID,
 	})
 	if err != nil {
 		return nil, upstream.Failure(err)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/promfence/promfence/proxy/answer"
 	"github.com/promfence/promfence/proxy/filter"
+	"github.com/promfence/promfence/proxy/promql"
 	"github.com/promfence/promfence/proxy/scope"
 	"github.com/promfence/promfence/proxy/upstream"
 )
@@ -18,8 +19,9 @@ const alertingAPI = "/api/v2"
 
 // AlertingView is a View with what suppresses an alert: asked once for an answer, and
 // only if an alert of it is suppressed.
-func (a *Asker) AlertingView(ctx context.Context, c Caller) filter.View {
-	v := a.View(ctx, c)
+func (a *Asker) AlertingView(ctx context.Context, id string, e *promql.Enforcer) filter.View {
+	c := caller{id, e}
+	v := a.view(ctx, c)
 	v.SilenceIDs = sync.OnceValues(func() (filter.Names, error) {
 		return askAlerting(ctx, a, c, "/silences", scope.SilenceFilters(), filter.View.ReadSilences)
 	})
@@ -30,15 +32,15 @@ func (a *Asker) AlertingView(ctx context.Context, c Caller) filter.View {
 }
 
 // askAlerting asks Alertmanager on behalf of a label policy.
-func askAlerting[T any](ctx context.Context, a *Asker, c Caller, path string, u scope.Unnarrowed, read func(filter.View, io.Reader) (T, error)) (none T, err error) {
+func askAlerting[T any](ctx context.Context, a *Asker, c caller, path string, u scope.Unnarrowed, read func(filter.View, io.Reader) (T, error)) (none T, err error) {
 	ctx, cancel := context.WithTimeout(ctx, a.Timeout)
 	defer cancel()
-	req, err := u.Narrow(scope.Input{Enforcer: c.Enforcer})
+	req, err := u.Narrow(scope.Input{Enforcer: c.enforcer})
 	if err != nil {
 		return none, err
 	}
 	resp, err := a.Alertmanager.Ask(ctx, upstream.Call{
-		Request: req, Method: http.MethodGet, Path: alertingAPI + path, ID: []string{c.ID},
+		Request: req, Method: http.MethodGet, Path: alertingAPI + path, ID: []string{c.id},
 	})
 	if err != nil {
 		return none, answer.Unfilterable(err)
@@ -51,5 +53,5 @@ func askAlerting[T any](ctx context.Context, a *Asker, c Caller, path string, u 
 	if err != nil {
 		return none, err
 	}
-	return read(a.View(ctx, c), src)
+	return read(a.view(ctx, c), src)
 }

@@ -95,17 +95,22 @@ func New(o Options) *Asker {
 	}
 }
 
-// A Caller is on whose behalf promfence asks: the id of the request that asks first, and
+// A caller is on whose behalf promfence asks: the id of the request that asks first, and
 // the label policy.
-type Caller struct {
-	ID       string
-	Enforcer *promql.Enforcer
+type caller struct {
+	id       string
+	enforcer *promql.Enforcer
 }
 
-// View is what a filter may show to the caller's tenants.
-func (a *Asker) View(ctx context.Context, c Caller) filter.View {
+// View is what a filter may show on behalf of the label policy that e enforces. The id is
+// that of the request whose answer is filtered.
+func (a *Asker) View(ctx context.Context, id string, e *promql.Enforcer) filter.View {
+	return a.view(ctx, caller{id, e})
+}
+
+func (a *Asker) view(ctx context.Context, c caller) filter.View {
 	return filter.View{
-		Labels: c.Enforcer.Labels(), SharedRules: a.SharedRules, SharedMetadata: a.SharedMetadata,
+		Labels: c.enforcer.Labels(), SharedRules: a.SharedRules, SharedMetadata: a.SharedMetadata,
 		Names:    func() (filter.Names, error) { return look(ctx, a, a.names, c, metricNames) },
 		Texts:    func() (filter.Texts, error) { return look(ctx, a, a.texts, c, targetTexts) },
 		Families: func() (filter.Families, error) { return look(ctx, a, a.families, c, metricFamilies) },
@@ -114,8 +119,8 @@ func (a *Asker) View(ctx context.Context, c Caller) filter.View {
 
 // look answers a question as kept, or asks it. A failure is one: what is not known
 // must not be taken for what is not there.
-func look[T any](ctx context.Context, a *Asker, kept *lookup.Cache[T], c Caller, q question[T]) (T, error) {
-	v, err := kept.Of(ctx, c.Enforcer.Labels().Key(), a.Timeout, func(ctx context.Context) (T, error) { return ask(ctx, a, c, q) })
+func look[T any](ctx context.Context, a *Asker, kept *lookup.Cache[T], c caller, q question[T]) (T, error) {
+	v, err := kept.Of(ctx, c.enforcer.Labels().Key(), a.Timeout, func(ctx context.Context) (T, error) { return ask(ctx, a, c, q) })
 	switch {
 	case err == nil:
 		return v, nil
@@ -129,13 +134,13 @@ func look[T any](ctx context.Context, a *Asker, kept *lookup.Cache[T], c Caller,
 }
 
 // ask asks the upstream for what the caller's label policy allows.
-func ask[T any](ctx context.Context, a *Asker, c Caller, q question[T]) (none T, err error) {
-	req, err := q.rule.Narrow(scope.Input{Enforcer: c.Enforcer})
+func ask[T any](ctx context.Context, a *Asker, c caller, q question[T]) (none T, err error) {
+	req, err := q.rule.Narrow(scope.Input{Enforcer: c.enforcer})
 	if err != nil {
 		return none, err
 	}
 	resp, err := a.Upstream.Ask(ctx, upstream.Call{
-		Request: req, Method: http.MethodGet, Path: api + q.path, ID: []string{c.ID},
+		Request: req, Method: http.MethodGet, Path: api + q.path, ID: []string{c.id},
 	})
 	if err != nil {
 		return none, err
@@ -152,7 +157,7 @@ func ask[T any](ctx context.Context, a *Asker, c Caller, q question[T]) (none T,
 	if err != nil {
 		return none, err
 	}
-	return q.read(a.View(ctx, c), src)
+	return q.read(a.view(ctx, c), src)
 }
 
 // unknownPath reports whether a server says that it does not have the path.

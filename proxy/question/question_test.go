@@ -34,7 +34,7 @@ func client(t *testing.T, h http.HandlerFunc, o upstream.Options) *upstream.Clie
 }
 
 // caller is who may see these tenants.
-func caller(t *testing.T, names ...string) question.Caller {
+func caller(t *testing.T, names ...string) *promql.Enforcer {
 	t.Helper()
 	l, err := policy.ForTenants("tenant_id", names...)
 	if err != nil {
@@ -44,7 +44,7 @@ func caller(t *testing.T, names ...string) question.Caller {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return question.Caller{ID: "an-id", Enforcer: e}
+	return e
 }
 
 func TestNamesAreAskedForEachTenantOnce(t *testing.T) {
@@ -60,7 +60,7 @@ func TestNamesAreAskedForEachTenantOnce(t *testing.T) {
 	}, upstream.Options{})})
 	for range 2 {
 		for _, tenant := range []string{"acme", "globex"} {
-			names, err := a.View(t.Context(), caller(t, tenant)).Names()
+			names, err := a.View(t.Context(), "an-id", caller(t, tenant)).Names()
 			if err != nil || len(names) != 1 || !names["of_"+tenant] {
 				t.Errorf("%s has the names %v; %v", tenant, names, err)
 			}
@@ -98,7 +98,7 @@ func TestAQuestionWithoutAnAnswerIsAnError(t *testing.T) {
 					_, _ = io.WriteString(w, tt.text)
 				}
 			}, upstream.Options{})})
-			v := a.View(t.Context(), caller(t, "acme"))
+			v := a.View(t.Context(), "an-id", caller(t, "acme"))
 			for range 2 {
 				if _, err := v.Names(); (err == nil) != tt.names {
 					t.Errorf("names: %v", err)
@@ -127,7 +127,7 @@ func TestSuppressionIsAskedOfAlertmanager(t *testing.T) {
 		_, _ = io.WriteString(w, "[]")
 	}, upstream.Options{})}
 	a := question.New(o)
-	v := a.AlertingView(t.Context(), caller(t, "acme"))
+	v := a.AlertingView(t.Context(), "an-id", caller(t, "acme"))
 	if asked.Load() != 0 {
 		t.Error("asked before anybody wanted to know")
 	}
@@ -140,7 +140,7 @@ func TestSuppressionIsAskedOfAlertmanager(t *testing.T) {
 		t.Errorf("asked %d times", asked.Load())
 	}
 	fails.Store(1)
-	if _, err := a.AlertingView(t.Context(), caller(t, "acme")).SilenceIDs(); err == nil {
+	if _, err := a.AlertingView(t.Context(), "an-id", caller(t, "acme")).SilenceIDs(); err == nil {
 		t.Error("an error of Alertmanager is an answer")
 	}
 }

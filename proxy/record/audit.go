@@ -12,13 +12,6 @@ import (
 	"github.com/promfence/promfence/proxy/promql"
 )
 
-// An AuditLog keeps the records of decisions.
-type AuditLog interface {
-	// Append takes a line, of which it keeps a copy. The function that it returns
-	// returns nil once the line is on record, or why it is not.
-	Append(line []byte) (written func() error)
-}
-
 // A decision is whether a request was let through. With an audit log it is on
 // record before the first byte of the answer, since the process may end at any time
 // after that; a second line completes the record of one that was let through.
@@ -32,12 +25,12 @@ type decision struct {
 
 // An auditLine is the writer of one line.
 type auditLine struct {
-	log     AuditLog
+	*Recorder
 	written func() error
 }
 
 func (l *auditLine) Write(line []byte) (int, error) {
-	l.written = l.log.Append(line)
+	l.written = l.Audit.Append(line)
 	return len(line), nil
 }
 
@@ -46,7 +39,7 @@ func (l *auditLine) WriteLevel(_ zerolog.Level, line []byte) (int, error) { retu
 
 // add hands over a line that fill describes.
 func (p *Recorder) add(fill func(e *zerolog.Event)) (written func() error) {
-	l := &auditLine{log: p.Audit}
+	l := &auditLine{Recorder: p}
 	logger := zerolog.New(l)
 	e := logger.Log().Time("time", time.Now())
 	fill(e)

@@ -29,7 +29,7 @@ func TestWhatMustBeRecordedAndCannotBeIsRefused(t *testing.T) {
 	narrowed.AllTenants = true
 	for name, tt := range map[string]struct {
 		id       auth.Identity
-		audit    record.AuditLog
+		audit    interface{ Append([]byte) func() error }
 		required bool
 		changes  bool
 		refused  bool

@@ -33,9 +33,15 @@ import (
 type Options struct {
 	Logger         zerolog.Logger // one line per request
 	SlowQuery      time.Duration  // from when on a query is logged, with its text; 0 = never
-	Audit          AuditLog       // the records of decisions; nil = only the line above
 	AuditRequired  bool           // what cannot be recorded is not answered
 	TrustedProxies []netip.Prefix // whose X-Forwarded-For is believed
+
+	// Audit keeps the records of decisions; nil = there is only the line above. Append
+	// takes a line, of which it keeps a copy. The function that it returns returns nil
+	// once the line is on record, or why it is not.
+	Audit interface {
+		Append(line []byte) (written func() error)
+	}
 
 	// Deferred runs work that must not delay an answer: counting and the access
 	// line. Urgent tasks run before it returns. Nil runs every task at once.
