@@ -2,25 +2,44 @@ package auth
 
 import (
 	"crypto/sha256"
+	"sync"
 	"time"
 
-	lru "github.com/hashicorp/golang-lru/v2"
+	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/promfence/promfence/auth/policy"
 )
 
 // A cache remembers verified tokens, because a signature costs more than all
 // the rest of a request, and what they let their bearers see. It is keyed by
-// [cacheKey] and bounded in number.
+// [cacheKey], and bounded in number and in bytes: a bearer of hundreds of policies
+// takes the place of several.
 type cache struct {
-	entries *lru.Cache[[sha256.Size]byte, *verified]
+	mu      sync.Mutex
+	entries *simplelru.LRU[[sha256.Size]byte, *verified]
+	bytes   int
+	most    int // bytes
 }
+
+// What an entry takes without what it names, and what it may take when all are taken.
+const (
+	entryBytes = 600
+	entryShare = 1 << 10
+)
 
 // A verified token, as long as its exp and the keys that verified it last.
 type verified struct {
 	id     Identity
 	issuer *issuer
 	keys   *keySet
+}
+
+// size is about how many bytes a verified token takes. The key of a label policy has
+// each of its values once.
+func (v *verified) size() int {
+	const header, copies = 16, 4 // of a string; the values with their headers, and the key
+	labels := len(v.id.Labels.Key()) + len(v.id.Silences.Key())
+	return entryBytes + len(v.id.Subject) + header*len(v.id.Policies) + copies*labels
 }
 
 // cacheKey is the SHA-256 of a token, so that memory holds no tokens and no two
@@ -35,13 +54,17 @@ func cacheKey(token string, n policy.Narrowing) [sha256.Size]byte {
 }
 
 func newCache(size int) (*cache, error) {
-	entries, err := lru.New[[sha256.Size]byte, *verified](size)
-	return &cache{entries: entries}, err
+	c := &cache{most: size * entryShare}
+	var err error
+	c.entries, err = simplelru.NewLRU(size, func(_ [sha256.Size]byte, v *verified) { c.bytes -= v.size() })
+	return c, err
 }
 
 // get returns the identity of a token verified before. There is no leeway here:
 // after exp a token has to show again that it is acceptable.
 func (c *cache) get(key [sha256.Size]byte, now time.Time) (Identity, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	v, ok := c.entries.Get(key)
 	if !ok {
 		return Identity{}, false
@@ -53,4 +76,12 @@ func (c *cache) get(key [sha256.Size]byte, now time.Time) (Identity, bool) {
 	return v.id, true
 }
 
-func (c *cache) add(key [sha256.Size]byte, v *verified) { c.entries.Add(key, v) }
+func (c *cache) add(key [sha256.Size]byte, v *verified) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.entries.Remove(key) // another request may have added it; its bytes go with it
+	c.entries.Add(key, v)
+	for c.bytes += v.size(); c.bytes > c.most; {
+		c.entries.RemoveOldest()
+	}
+}

@@ -2,11 +2,13 @@ package auth_test
 
 import (
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/promfence/promfence/auth"
 	"github.com/promfence/promfence/auth/authtest"
+	"github.com/promfence/promfence/auth/policy"
 )
 
 func liveHeap() int64 {
@@ -54,4 +56,33 @@ func TestCachedIdentitiesHoldNothingElseOfTheirTokens(t *testing.T) {
 			runtime.KeepAlive(ids)
 		})
 	}
+}
+
+// Bearers of many policies share the room that bearers of none have.
+func TestRememberedTokensAreBoundedInBytes(t *testing.T) {
+	const tokens, granted = 500, 400
+	i := authtest.NewOfflineIssuer(t)
+	i.Rotate(authtest.NewKey(t, "HS256"))
+	var policies []policy.Policy
+	for n := range granted {
+		policies = append(policies, policy.Policy{Name: strconv.Itoa(n), Labels: []policy.Label{{Label: "tenant_id", Claim: "tenant_id"}}})
+	}
+	rules, err := policy.New(policy.Options{TenantLabel: "tenant_id", MaxTenants: 20, Audited: true, Policies: policies, Entries: []policy.Entry{{Issuer: i.URL, Audiences: []string{authtest.Audience}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := fixedKeys(t, i, func(o *auth.Options) {
+		o.JWKSFile, o.HMACSecretFile, o.Policies, o.CacheSize = "", file(t, "secret", i.Key().Private.([]byte)), rules, tokens
+	})
+	before := liveHeap()
+	for n := range tokens {
+		id, err := a.Authenticate(bearer(t, i.Key().Token(t, nil, i.Claims("acme", map[string]any{"jti": n}))))
+		if err != nil || len(id.Policies) != granted {
+			t.Fatalf("%d policies, %v", len(id.Policies), err)
+		}
+	}
+	if grown := liveHeap() - before; grown > 1<<20 {
+		t.Errorf("%d tokens keep %d kB", tokens, grown>>10)
+	}
+	runtime.KeepAlive(a)
 }

@@ -73,7 +73,8 @@ type Options struct {
 	// Issuers are further issuers. A token's iss and aud choose among all of
 	// them; of several that fit, the first.
 	Issuers []IssuerOptions
-	// CacheSize is how many verified tokens are remembered. 0 means 4,096.
+	// CacheSize is how many verified tokens are remembered, and how many KiB of them.
+	// 0 means 4,096.
 	CacheSize int
 	// Previous is the Authenticator that this one replaces: an issuer whose keys
 	// come from the same place keeps those that Previous has.
