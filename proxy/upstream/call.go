@@ -85,11 +85,11 @@ func (c *Client) request(ctx context.Context, call Call) (*http.Request, error) 
 }
 
 // kind is that of the row whose call it is.
-func (call Call) kind() Kind {
+func (call Call) kind() rowKind {
 	if call.Streams {
-		return Streamed
+		return streamed
 	}
-	return Filtered
+	return filtered
 }
 
 // setCallersHeaders copies what may pass of the caller's headers.

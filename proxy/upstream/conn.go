@@ -27,7 +27,7 @@ const (
 type conn struct {
 	net.Conn
 	client  *Client
-	kind    Kind
+	kind    rowKind
 	br      *bufio.Reader
 	bw      *bufio.Writer
 	socket  syscall.RawConn  // below TLS, if there is
@@ -61,7 +61,7 @@ const (
 )
 
 // newConn has to do with a socket and what runs over it: itself, or TLS.
-func newConn(client *Client, kind Kind, raw, over net.Conn, records *tlsRecords) (*conn, error) {
+func newConn(client *Client, kind rowKind, raw, over net.Conn, records *tlsRecords) (*conn, error) {
 	s, ok := raw.(syscall.Conn)
 	if !ok { // a dialer gives no others
 		return nil, errors.ErrUnsupported

@@ -48,6 +48,18 @@ func (c *Client) Socket(f func(fd uintptr)) error {
 	return errors.New("no idle connection")
 }
 
+// A Kind of row has connections of its own.
+type Kind = rowKind
+
+// The kinds of rows.
+const (
+	Filtered = filtered
+	Streamed = streamed
+)
+
+// ErrUnreached is why there is no connection.
+var ErrUnreached = errUnreached
+
 // Send sends a request as it is.
 func (c *Client) Send(r *http.Request, kind Kind) (*http.Response, error) { return c.send(r, kind) }
 
@@ -58,7 +70,7 @@ func (c *Client) Request(ctx context.Context, call Call) (*http.Request, error) 
 
 // Writes counts the writes with which a request leaves.
 func (c *Client) Writes(r *http.Request) (int, error) {
-	leaving, err := c.dial(r.Context(), Streamed)
+	leaving, err := c.dial(r.Context(), streamed)
 	if err != nil {
 		return 0, err
 	}

@@ -68,7 +68,7 @@ var (
 // A transport is how ReverseProxy reaches the upstream.
 type transport struct {
 	client *Client
-	kind   Kind
+	kind   rowKind
 }
 
 // RoundTrip sends a request that Rewrite has put in its place. It hands over a copy

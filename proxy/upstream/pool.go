@@ -23,7 +23,7 @@ type pool struct {
 
 // take returns the connection of a kind that became idle last, or nil. One that
 // has not been silent since is closed.
-func (p *pool) take(kind Kind) *conn {
+func (p *pool) take(kind rowKind) *conn {
 	for {
 		c := p.pop(kind)
 		if c == nil {
@@ -40,7 +40,7 @@ func (p *pool) take(kind Kind) *conn {
 	}
 }
 
-func (p *pool) pop(kind Kind) *conn {
+func (p *pool) pop(kind rowKind) *conn {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	idle := p.idle[kind]

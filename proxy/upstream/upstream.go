@@ -54,19 +54,19 @@ type Options struct {
 	MaxIdleConnections int           // kept open, of all kinds together; 0 = no connection serves twice
 }
 
-// A Kind of row has connections of its own.
-type Kind int
+// A rowKind is a kind of rows, which has connections of its own.
+type rowKind int
 
 // The kinds differ in who reads the raw answer: one of promfence's filters, or the caller.
 const (
-	Filtered Kind = iota
-	Streamed
+	filtered rowKind = iota
+	streamed
 	kinds
 )
 
-// ErrUnreached is why there is no connection: a time limit on the way to one is
+// errUnreached is why there is no connection: a time limit on the way to one is
 // another failure than an answer that does not come.
-var ErrUnreached = errors.New("no connection")
+var errUnreached = errors.New("no connection")
 
 // A Client sends requests to the upstream by HTTP/1.1, each in the goroutine that
 // asks. It is safe for concurrent use.
@@ -102,7 +102,7 @@ func New(o Options) *Client {
 		header: o.Header, tenantHeader: http.CanonicalHeaderKey(o.TenantHeader), labelPolicy: o.LabelPolicy,
 	}
 	for kind := range c.transports {
-		c.transports[kind] = transport{c, Kind(kind)}
+		c.transports[kind] = transport{c, rowKind(kind)}
 	}
 	if o.URL.Scheme == "unix" { // the path is the socket's
 		c.network, c.address = "unix", o.URL.Path
@@ -124,7 +124,7 @@ func New(o Options) *Client {
 }
 
 // send asks the upstream. The answer's body gives the connection back, or closes it.
-func (c *Client) send(r *http.Request, kind Kind) (*http.Response, error) {
+func (c *Client) send(r *http.Request, kind rowKind) (*http.Response, error) {
 	if idle := c.pool.take(kind); idle != nil {
 		resp, err := idle.ask(r)
 		if err == nil || idle.whole || idle.received > 0 || IsTimeout(err) || r.Context().Err() != nil {
@@ -138,7 +138,7 @@ func (c *Client) send(r *http.Request, kind Kind) (*http.Response, error) {
 	}
 	fresh, err := c.dial(r.Context(), kind)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrUnreached, err)
+		return nil, fmt.Errorf("%w: %w", errUnreached, err)
 	}
 	return fresh.ask(r)
 }
@@ -147,7 +147,7 @@ func (c *Client) send(r *http.Request, kind Kind) (*http.Response, error) {
 func (c *Client) Close() { c.pool.close() }
 
 // dial opens a connection; the upstream's name is looked up each time.
-func (c *Client) dial(ctx context.Context, kind Kind) (*conn, error) {
+func (c *Client) dial(ctx context.Context, kind rowKind) (*conn, error) {
 	raw, err := (&net.Dialer{Timeout: c.dialing, KeepAliveConfig: keepAlive, Control: limitSilence}).DialContext(ctx, c.network, c.address)
 	if err != nil {
 		return nil, err
@@ -187,7 +187,7 @@ func Failure(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		e = &apierr.Error{Status: statusClientGone, Type: "canceled", Message: "the request was canceled"}
-	case IsTimeout(err) && !errors.Is(err, ErrUnreached):
+	case IsTimeout(err) && !errors.Is(err, errUnreached):
 		e = apierr.New(http.StatusGatewayTimeout, "the upstream did not answer in time")
 	default:
 		e = apierr.New(http.StatusBadGateway, "the upstream could not be reached")
