@@ -5,7 +5,6 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/hashicorp/golang-lru/v2"
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 
 	"github.com/promfence/promfence/auth/policy"
@@ -27,13 +26,22 @@ type Enforcers struct {
 
 	once  sync.Once
 	texts *textCache
-	kept  *lru.Cache[string, *Enforcer]
+
+	mu    sync.Mutex
+	kept  *simplelru.LRU[string, *Enforcer]
+	bytes int
 }
 
-const keptEnforcers = 512
+// What is kept of Enforcers: so many, and so many bytes. A compiled matcher takes about
+// eleven times its text (measured with 20 to 1,000 tenants).
+const (
+	keptEnforcers = 512
+	keptBytes     = 6 << 20
+	compiledBytes = 11
+)
 
 func (c *Enforcers) prepare() {
-	kept, err := lru.New[string, *Enforcer](keptEnforcers)
+	kept, err := simplelru.NewLRU(keptEnforcers, func(_ string, e *Enforcer) { c.bytes -= e.size() })
 	if err != nil { // the size is a positive constant
 		panic(err)
 	}
@@ -44,7 +52,10 @@ func (c *Enforcers) prepare() {
 // one that is too long to be written into every selector.
 func (c *Enforcers) For(l policy.Labels) (*Enforcer, error) {
 	c.once.Do(c.prepare)
-	if e, ok := c.kept.Get(l.Key()); ok {
+	c.mu.Lock()
+	e, ok := c.kept.Get(l.Key())
+	c.mu.Unlock()
+	if ok {
 		return e, nil
 	}
 	e, err := newEnforcer(l, c.RejectConflicts)
@@ -52,8 +63,24 @@ func (c *Enforcers) For(l policy.Labels) (*Enforcer, error) {
 		return nil, err
 	}
 	e.cache = c.texts
-	c.kept.Add(l.Key(), e)
+	c.keep(e)
 	return e, nil
+}
+
+// keep keeps one more, and gives up those that were not used for the longest time.
+func (c *Enforcers) keep(e *Enforcer) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kept.Remove(e.labels.Key()) // another request may have made one, too
+	c.kept.Add(e.labels.Key(), e)
+	for c.bytes += e.size(); c.bytes > keptBytes; {
+		c.kept.RemoveOldest()
+	}
+}
+
+// size is about how many bytes an Enforcer takes.
+func (e *Enforcer) size() int {
+	return entryOverhead + len(e.labels.Key()) + compiledBytes*len(e.everything)
 }
 
 // A textKey is everything that decides what an enforced text is: the label policy's

@@ -29,6 +29,26 @@ func TestTextCacheIsBoundedInBytes(t *testing.T) {
 	}
 }
 
+func TestEnforcersAreBoundedInBytes(t *testing.T) {
+	c := &Enforcers{}
+	for i := range 100 {
+		names := make([]string, 1000)
+		for n := range names {
+			names[n] = fmt.Sprintf("t-%d-%d", i, n)
+		}
+		if _, err := c.For(tenants(t, names...)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	total := 0
+	for _, e := range c.kept.Values() {
+		total += e.size()
+	}
+	if total != c.bytes || total > keptBytes || total < keptBytes*9/10 {
+		t.Errorf("%d bytes are kept, %d are counted", total, c.bytes)
+	}
+}
+
 func TestTextsThatComeOncePushNoOthersOut(t *testing.T) {
 	c := newTextCache(nil, nil)
 	key := func(n int) textKey { return textKey{"4:acme", anExpression, strconv.Itoa(n)} }
