@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"encoding/json"
+	"maps"
 	"mime"
 	"net/http"
 	"net/url"
@@ -50,7 +51,7 @@ func (p *Proxy) decide(x *exchange, r *http.Request) error {
 	if err := checkScope(x, r, path); err != nil {
 		return err // 400, 403
 	}
-	tenants, labels, err := scope.TenantHeaders(id.Labels)
+	tenants, others, err := scope.TenantHeaders(id.Labels)
 	if err != nil {
 		return err
 	}
@@ -59,9 +60,7 @@ func (p *Proxy) decide(x *exchange, r *http.Request) error {
 	}
 	h := x.Header()
 	h.Set(orgIDHeader, tenants)
-	if labels != "" {
-		h.Set(scope.LabelPolicyHeader, labels)
-	}
+	maps.Copy(h, others)
 	if id.Subject != "" {
 		h.Set(subjectHeader, visible(id.Subject))
 	}

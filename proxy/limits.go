@@ -4,7 +4,7 @@ import (
 	"time"
 
 	"github.com/promfence/promfence/auth"
-	"github.com/promfence/promfence/proxy/admission"
+	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy/promql"
 )
 
@@ -43,8 +43,9 @@ func (l Limits) of(id auth.Identity) Limits {
 	return l
 }
 
-func (l Limits) admission() admission.Limits {
-	return admission.Limits{RequestsPerSecond: l.RequestsPerSecond, Burst: l.Burst, ConcurrentRequests: l.ConcurrentRequests}
+// requests are the limits of how many there may be.
+func (l Limits) requests() policy.Limits {
+	return policy.Limits{RequestsPerSecond: l.RequestsPerSecond, Burst: l.Burst, ConcurrentRequests: l.ConcurrentRequests}
 }
 
 func (l Limits) query() promql.Limits {

@@ -65,7 +65,7 @@ type admitted struct {
 }
 
 func newAdmitted(o Options) admitted {
-	gate := admission.NewGate()
+	gate := new(admission.Gate)
 	if o.Before != nil {
 		gate = o.Before.gate
 	}
@@ -193,7 +193,7 @@ func (p *Proxy) noteConflict(x *exchange, narrowed scope.Request, err error) {
 func (p *Proxy) admit(x *exchange) (leave func(), err error) {
 	id := x.record.Identity()
 	x.limits = p.limits.of(id)
-	return p.gate.Enter(id.Bucket, x.limits.admission())
+	return p.gate.Enter(id.Bucket, x.limits.requests())
 }
 
 // forward sends what was narrowed, and hands the answer to the exchange.
@@ -226,7 +226,8 @@ func (p *Proxy) narrowRequest(x *exchange, r *http.Request) (scope.Request, erro
 	in.Engine = p.engineFor(r.Context(), x.route) // may wait for the upstream, so before the body takes room
 	var err error
 	if x.route.Guard.writes {
-		in.ID, in.Writer = x.silence, p.alerting.Writer(x.record.Identity())
+		in.ID = x.silence
+		p.alerting.Sign(&in, x.record.Identity())
 	}
 	if read := x.route.Guard.reader(); read != nil {
 		if in.Body, err = read(&x.body, r, x.limits.BodyBytes); err != nil {

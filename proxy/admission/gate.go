@@ -15,6 +15,7 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 	"golang.org/x/time/rate"
 
+	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy/apierr"
 )
 
@@ -22,40 +23,38 @@ import (
 // by so many others begins again with a full burst.
 const trackedBuckets = 4096
 
-// Limits are those of one bucket; 0 = none.
-type Limits struct {
-	RequestsPerSecond  int
-	Burst              int // 0 = RequestsPerSecond
-	ConcurrentRequests int
-}
-
 // A Gate admits requests by the bucket of their identity, so that one at its limit is
 // refused while the others go on. Its state is bounded: so many buckets, and one
-// count for each of them with a request under way.
+// count for each of them with a request under way. One Gate is kept when settings are
+// read again: no change of the limits gives anybody a full burst, or more requests at a
+// time than before and after. The zero Gate is a new one.
 type Gate struct {
 	mu      sync.Mutex
 	buckets *simplelru.LRU[string, *rate.Limiter]
 	running map[string]int
 }
 
-// NewGate makes a Gate. One is kept when settings are read again: no change of the
-// limits gives anybody a full burst, or more requests at a time than before and after.
-func NewGate() *Gate {
+// prepare makes the state of a new Gate. The mutex is held.
+func (g *Gate) prepare() {
 	buckets, err := simplelru.NewLRU[string, *rate.Limiter](trackedBuckets, nil)
 	if err != nil { // the size is a positive constant
 		panic(err)
 	}
-	return &Gate{buckets: buckets, running: map[string]int{}}
+	g.buckets, g.running = buckets, map[string]int{}
 }
 
-// Enter admits a request of the identity with this bucket, or refuses it with a 429.
-// What it returns is to be called when the request has ended.
-func (g *Gate) Enter(bucket string, l Limits) (leave func(), err error) {
+// Enter admits a request of the identity with this bucket, or refuses it with a 429: of
+// the limits, those of requests a second and at once. What it returns is to be called
+// when the request has ended.
+func (g *Gate) Enter(bucket string, l policy.Limits) (leave func(), err error) {
 	if l.RequestsPerSecond == 0 && l.ConcurrentRequests == 0 {
 		return func() {}, nil
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.buckets == nil {
+		g.prepare()
+	}
 	if l.ConcurrentRequests > 0 && g.running[bucket] >= l.ConcurrentRequests {
 		e := apierr.OverLimit("concurrent_requests", http.StatusTooManyRequests,
 			"too many requests at once for your tenant: at most %d are served", l.ConcurrentRequests)
@@ -85,7 +84,7 @@ func (g *Gate) exit(bucket string) {
 
 // draw takes one request out of a bucket, or says when there will be one in it. A
 // bucket whose limit has changed keeps what is in it.
-func (g *Gate) draw(bucket string, l Limits) (wait time.Duration) {
+func (g *Gate) draw(bucket string, l policy.Limits) (wait time.Duration) {
 	if l.RequestsPerSecond == 0 {
 		return 0
 	}

@@ -7,16 +7,17 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy/admission"
 	"github.com/promfence/promfence/proxy/apierr"
 )
 
 func TestGateGivesOneRequestForEachPartOfASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := admission.NewGate()
+		g := new(admission.Gate)
 		admitted := 0
 		for range 10 * 20 { // ten seconds
-			leave, err := g.Enter("acme", admission.Limits{RequestsPerSecond: 4})
+			leave, err := g.Enter("acme", policy.Limits{RequestsPerSecond: 4})
 			switch {
 			case err == nil:
 				admitted++
@@ -33,12 +34,12 @@ func TestGateGivesOneRequestForEachPartOfASecond(t *testing.T) {
 }
 
 func TestABucketAtItsLimitIsRefusedAlone(t *testing.T) {
-	for limit, l := range map[string]admission.Limits{
+	for limit, l := range map[string]policy.Limits{
 		"concurrent_requests": {ConcurrentRequests: 1},
 		"requests_per_second": {RequestsPerSecond: 1, Burst: 1},
 	} {
 		t.Run(limit, func(t *testing.T) {
-			g := admission.NewGate()
+			g := new(admission.Gate)
 			leave, err := g.Enter("acme", l)
 			if err != nil {
 				t.Fatal(err)
@@ -54,7 +55,7 @@ func TestABucketAtItsLimitIsRefusedAlone(t *testing.T) {
 			if _, err := g.Enter("acme", l); (err == nil) != (limit == "concurrent_requests") {
 				t.Errorf("when the first has ended: %v", err)
 			}
-			if _, err := g.Enter("acme", admission.Limits{}); err != nil {
+			if _, err := g.Enter("acme", policy.Limits{}); err != nil {
 				t.Errorf("without limits: %v", err)
 			}
 		})
@@ -64,13 +65,13 @@ func TestABucketAtItsLimitIsRefusedAlone(t *testing.T) {
 // A bucket whose limit changes keeps what is in it.
 func TestAChangedLimitFillsNoBucket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := admission.NewGate()
+		g := new(admission.Gate)
 		for range 2 {
-			if _, err := g.Enter("acme", admission.Limits{RequestsPerSecond: 2}); err != nil {
+			if _, err := g.Enter("acme", policy.Limits{RequestsPerSecond: 2}); err != nil {
 				t.Fatal(err)
 			}
 		}
-		more := admission.Limits{RequestsPerSecond: 4}
+		more := policy.Limits{RequestsPerSecond: 4}
 		if _, err := g.Enter("acme", more); err == nil {
 			t.Error("a new limit, and a full bucket at once")
 		}
@@ -83,9 +84,9 @@ func TestAChangedLimitFillsNoBucket(t *testing.T) {
 
 // A flood of tenants costs a bounded amount of memory.
 func TestGateForgets(t *testing.T) {
-	g := admission.NewGate()
+	g := new(admission.Gate)
 	for i := range 3 * admission.TrackedBuckets {
-		leave, err := g.Enter(strconv.Itoa(i), admission.Limits{RequestsPerSecond: 1, ConcurrentRequests: 1})
+		leave, err := g.Enter(strconv.Itoa(i), policy.Limits{RequestsPerSecond: 1, ConcurrentRequests: 1})
 		if err != nil {
 			t.Fatal("a tenant's first request is refused")
 		}

@@ -60,22 +60,22 @@ func New(o *Options, hidden func()) Manager {
 	}
 }
 
-// Writer is on whose behalf a silence is written.
-func (m Manager) Writer(id auth.Identity) scope.Writer {
-	w := scope.Writer{Subject: id.Subject, Longest: m.longest}
+// Sign says in the input of a row that changes a silence on whose behalf it does.
+func (m Manager) Sign(in *scope.Input, id auth.Identity) {
+	in.Author, in.Longest = id.Subject, m.longest
 	if m.write {
-		w.Labels = id.Silences
+		in.Silences = id.Silences
 	}
-	return w
 }
 
 // Allows says what a caller may do with silences: read or write them, or nothing where
 // there is no Alertmanager.
 func (m Manager) Allows(id auth.Identity) string {
-	switch w := m.Writer(id); {
+	var in scope.Input
+	switch m.Sign(&in, id); {
 	case m.Client == nil:
 		return ""
-	case w.Labels.IsZero() || w.Subject == "":
+	case in.Silences.IsZero() || in.Author == "":
 		return "read"
 	}
 	return policy.SilencesWrite

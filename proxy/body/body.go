@@ -52,7 +52,9 @@ func (b *Body) Params(r *http.Request, known []string, maxSelectors int, limit i
 	if err := b.readForm(r, buf, limit); err != nil {
 		return nil, err
 	}
-	return scope.ReadParams(buf.Bytes(), known, maxSelectors)
+	var ps scope.Params
+	err := ps.Read(buf.Bytes(), known, maxSelectors)
+	return ps, err
 }
 
 // readForm appends the form in a POST's body to buf; every other method has none.

@@ -2,7 +2,6 @@ package scope
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy/apierr"
@@ -54,13 +53,6 @@ func alertingParams(sent Params, l policy.Labels, narrow func(silence.Limits, []
 	return ps, nil
 }
 
-// A Writer is on whose behalf a silence is written.
-type Writer struct {
-	Labels  policy.Labels // what they may silence; the zero value is nothing
-	Subject string
-	Longest time.Duration // a silence may be; 0 = no limit
-}
-
 // A Writing rule is for rows that write or end a silence. The zero value refuses all.
 type Writing struct{ posts, ends bool }
 
@@ -76,23 +68,22 @@ func (w Writing) ReadsSilence() bool { return w.posts }
 // Narrow makes a Request, or refuses. One that replaces or ends a silence must not be
 // sent before that was seen: see [Request.Seen].
 func (w Writing) Narrow(in Input) (Request, error) {
-	by := in.Writer
 	switch {
 	case in.Enforcer.Labels().IsZero() || w.posts == w.ends:
 		return Request{}, apierr.Internal(errZero)
-	case by.Labels.IsZero():
+	case in.Silences.IsZero():
 		return Request{}, apierr.New(http.StatusForbidden, "the token may read silences here, and not write them")
-	case by.Subject == "":
+	case in.Author == "":
 		return Request{}, apierr.New(http.StatusForbidden, "a silence needs an author: the token has no sub")
 	case w.ends && !silence.ValidID(in.ID):
 		return Request{}, silence.NotFound()
 	case w.ends:
-		return Request{labels: by.Labels, unseen: in.ID}, nil
+		return Request{labels: in.Silences, unseen: in.ID}, nil
 	}
 	limits := alertingLimits
-	limits.Duration = by.Longest
-	body, replaces, err := limits.Narrow(in.Body, by.Labels, by.Subject)
-	return made(Request{labels: by.Labels, body: body, hasBody: true, silence: true, unseen: replaces}, err)
+	limits.Duration = in.Longest
+	body, replaces, err := limits.Narrow(in.Body, in.Silences, in.Author)
+	return made(Request{labels: in.Silences, body: body, hasBody: true, silence: true, unseen: replaces}, err)
 }
 
 // Unseen is the id of the silence that must be seen before the request is sent; ""

@@ -29,7 +29,7 @@ func by(t *testing.T, subject string, body string) scope.Input {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return scope.Input{Enforcer: e, Body: []byte(body), ID: id, Writer: scope.Writer{Labels: silences, Subject: subject, Longest: 1 << 60}}
+	return scope.Input{Enforcer: e, Body: []byte(body), ID: id, Silences: silences, Author: subject, Longest: 1 << 60}
 }
 
 func held(tenant string) []byte {
@@ -69,7 +69,7 @@ func TestASilenceIsSentOnlyAfterItWasSeen(t *testing.T) {
 
 func TestWhoMayNotWriteASilence(t *testing.T) {
 	nobody := by(t, "alice", "{}")
-	nobody.Writer.Labels = policy.Labels{}
+	nobody.Silences = policy.Labels{}
 	noPath := by(t, "alice", "")
 	noPath.ID = "../alerts"
 	for name, tt := range map[string]struct {

@@ -47,7 +47,8 @@ func TestTheEngineGetsTheStricterLimit(t *testing.T) {
 		{"statistics that the caller asks for", scope.Engine{Statistics: true}, "stats=all", "stats=all", ""},
 	} {
 		known := []string{"query", "max_series", "max_samples_read", "max_query_duration", "stats"}
-		ps, err := scope.ReadParams([]byte("query=up&"+tt.sent), known, 1)
+		var ps scope.Params
+		err := ps.Read([]byte("query=up&"+tt.sent), known, 1)
 		var got scope.Request
 		if err == nil {
 			got, err = scope.Expression().Narrow(scope.Input{Enforcer: enforcer(t), Limits: limits, Engine: tt.engine, Known: known, Params: ps})

@@ -32,11 +32,11 @@ type paramScanner struct {
 // scanners lends paramScanners.
 var scanners = sync.Pool{New: func() any { return new(paramScanner) }}
 
-// ReadParams reads the parameters out of a buffer that holds a query string, "&" and a
+// Read reads the parameters out of a buffer that holds a query string, "&" and a
 // form, and overwrites it. It refuses what two parsers could read differently (";", a
 // single-valued parameter with two values) and drops what is not known: a megabyte of
 // it is not held while the upstream thinks. Selectors are bounded by maxSelectors.
-func ReadParams(buf []byte, known []string, maxSelectors int) (Params, error) {
+func (ps *Params) Read(buf []byte, known []string, maxSelectors int) error {
 	s, _ := scanners.Get().(*paramScanner)
 	defer func() {
 		*s = paramScanner{ends: s.ends[:0]}
@@ -51,7 +51,7 @@ func ReadParams(buf []byte, known []string, maxSelectors int) (Params, error) {
 			continue
 		}
 		if err := s.read(pair); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	values := string(buf[:s.kept]) // the only copy: what is known, and nothing beside it
@@ -62,7 +62,8 @@ func ReadParams(buf []byte, known []string, maxSelectors int) (Params, error) {
 		}
 		from = end
 	}
-	return counted, nil
+	*ps = counted
+	return nil
 }
 
 // superseded is the name of a parameter in whose place a stricter one came.

@@ -23,7 +23,8 @@ func TestParametersThatTwoReadersReadDifferently(t *testing.T) {
 		{"one more", "query=up" + strings.Repeat("&x=1", 1000), false},
 		{"a broken escape", "query=%zz", false},
 	} {
-		ps, err := scope.ReadParams([]byte(tt.form), []string{"query"}, 1000)
+		var ps scope.Params
+		err := ps.Read([]byte(tt.form), []string{"query"}, 1000)
 		if (err == nil) != tt.good {
 			t.Errorf("%s: %v", tt.name, err)
 		}
@@ -67,7 +68,8 @@ func TestOfTwoCeilingsTheStricterCounts(t *testing.T) {
 		{"time=1&time=2", ""},
 		{"group_limit=1&group_limit=2", ""},
 	} {
-		ps, err := scope.ReadParams([]byte(tt.form), []string{"query", "time", "limit", "timeout", "group_limit"}, 1)
+		var ps scope.Params
+		err := ps.Read([]byte(tt.form), []string{"query", "time", "limit", "timeout", "group_limit"}, 1)
 		if tt.want == "" {
 			if e, ok := errors.AsType[*apierr.Error](err); !ok || e.Status != 400 {
 				t.Errorf("%s: %v, %v, want a 400", tt.form, ps, err)
@@ -99,7 +101,8 @@ func TestSelectorsHaveABoundOfTheirOwn(t *testing.T) {
 		{selectors(1000), []string{"query"}, ""}, // where they are nothing but unknown
 		{selectors(1001), []string{"query"}, "too many parameters"},
 	} {
-		ps, err := scope.ReadParams([]byte(tt.form), tt.known, 1200)
+		var ps scope.Params
+		err := ps.Read([]byte(tt.form), tt.known, 1200)
 		if (err == nil) != (tt.refusal == "") || err != nil && !strings.Contains(err.Error(), tt.refusal) {
 			t.Errorf("%.40s…: %d parameters, %v, want %q", tt.form, len(ps), err, tt.refusal)
 		}

@@ -24,6 +24,7 @@ import (
 	"errors"
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/promfence/promfence/auth/policy"
 	"github.com/promfence/promfence/proxy/apierr"
@@ -81,8 +82,12 @@ type Input struct {
 	Params   Params   // those that were sent: a rule takes them over
 	Body     []byte   // of remote read, compressed, or a silence
 	MaxBody  int64    // the bytes of a remote-read request, decoded
-	ID       string   // of the silence in the path
-	Writer   Writer   // of silences
+
+	// Of rows that write or end a silence.
+	ID       string        // the silence in the path
+	Silences policy.Labels // what the caller may silence; the zero value is nothing
+	Author   string        // the subject on whose behalf it is written
+	Longest  time.Duration // a silence may be; 0 = no limit
 }
 
 // termsPerSelector is what each match[] adds to the terms that a request may have: a

@@ -47,7 +47,7 @@ func form(t *testing.T, text string) (ps scope.Params, known []string) {
 	for name := range values {
 		known = append(known, name)
 	}
-	ps, err = scope.ReadParams([]byte(text), known, 1000)
+	err = ps.Read([]byte(text), known, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,38 +10,38 @@ import (
 	"github.com/promfence/promfence/proxy/apierr"
 )
 
-// LabelPolicyHeader confines a tenant's data by other labels, in upstreams that read it.
-const LabelPolicyHeader = "X-Prom-Label-Policy"
+// labelPolicyHeader confines a tenant's data by other labels, in upstreams that read it.
+const labelPolicyHeader = "X-Prom-Label-Policy"
 
 var errNoEntry = errors.New("a tenant without an entry in the label policy")
 
 // TenantHeaders spells a label policy for upstreams that enforce it themselves: the
-// tenants, joined by bars, and, if other labels are enforced, an entry for each
-// tenant, since a tenant without one is not restricted there.
-func TenantHeaders(l policy.Labels) (tenants, labels string, err error) {
+// tenants, joined by bars, and, if other labels are enforced, a header with an entry for
+// each tenant, since a tenant without one is not restricted there.
+func TenantHeaders(l policy.Labels) (tenants string, others http.Header, err error) {
 	names, all := l.Tenants()
 	if all || len(names) == 0 {
-		return "", "", apierr.New(http.StatusForbidden, "all tenants cannot be named to an upstream: name some in %s", policy.TenantHeader)
+		return "", nil, apierr.New(http.StatusForbidden, "all tenants cannot be named to an upstream: name some in %s", policy.TenantHeader)
 	}
 	for _, name := range names {
 		if !namesOneTenant(name) {
-			return "", "", apierr.New(http.StatusForbidden, "the name of a tenant cannot be told to the upstream: it takes 1 to 150 letters, digits, _, . and -")
+			return "", nil, apierr.New(http.StatusForbidden, "the name of a tenant cannot be told to the upstream: it takes 1 to 150 letters, digits, _, . and -")
 		}
 	}
 	tenants = strings.Join(names, "|")
-	others := l.WithoutTenants()
-	if others == "" {
-		return tenants, "", nil
+	selector := l.WithoutTenants()
+	if selector == "" {
+		return tenants, nil, nil
 	}
 	entries := make([]string, len(names))
 	for i, name := range names {
-		entries[i] = name + ":" + url.PathEscape(others)
+		entries[i] = name + ":" + url.PathEscape(selector)
 	}
-	labels = strings.Join(entries, ",")
+	labels := strings.Join(entries, ",")
 	if strings.Count(labels, ",") != len(names)-1 {
-		return "", "", apierr.Internal(errNoEntry)
+		return "", nil, apierr.Internal(errNoEntry)
 	}
-	return tenants, labels, nil
+	return tenants, http.Header{labelPolicyHeader: {labels}}, nil
 }
 
 // namesOneTenant reports whether a name means one tenant to Mimir, Loki and Thanos,

@@ -56,7 +56,8 @@ func TestTenantHeaders(t *testing.T) {
 		"nobody":                     {policy.Labels{}, refused, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			tenants, entries, err := scope.TenantHeaders(tt.labels)
+			tenants, others, err := scope.TenantHeaders(tt.labels)
+			entries := others.Get("X-Prom-Label-Policy")
 			if tt.tenants == refused {
 				if err == nil || tenants != "" || entries != "" {
 					t.Errorf("%q, %q, %v", tenants, entries, err)

@@ -120,13 +120,11 @@ func (c *Client) setOwnHeaders(h http.Header, call Call) error {
 	h["X-Request-Id"] = call.ID
 	maps.Copy(h, c.header)
 	if c.labelPolicy {
-		_, entries, err := scope.TenantHeaders(call.Request.Labels())
+		_, others, err := scope.TenantHeaders(call.Request.Labels())
 		if err != nil {
 			return err
 		}
-		if entries != "" {
-			h[scope.LabelPolicyHeader] = []string{entries}
-		}
+		maps.Copy(h, others)
 	}
 	if c.tenantHeader == "" {
 		return nil

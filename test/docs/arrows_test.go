@@ -33,7 +33,7 @@ var arrows = map[string][]string{
 	"proxy/silence":          {"auth/policy", "proxy/apierr", "proxy/promql/regexcost"},
 	"proxy/lookup":           {},
 	"proxy/question":         {"auth/policy", "proxy/answer", "proxy/apierr", "proxy/filter", "proxy/lookup", "proxy/promql", "proxy/scope", "proxy/upstream"},
-	"proxy/admission":        {"proxy/apierr"},
+	"proxy/admission":        {"auth/policy", "proxy/apierr"},
 	"proxy/alerting":         {"auth", "auth/policy", "proxy/answer", "proxy/promql", "proxy/scope", "proxy/silence", "proxy/upstream"},
 	"proxy/body":             {"proxy/apierr", "proxy/scope"},
 	"proxy/cors":             {"auth/policy"},
