@@ -75,7 +75,7 @@ func TestAConnectionThatWasClosedWhileIdleIsReplaced(t *testing.T) {
 				c := w.client(t, nil)
 				for range 2 {
 					if _, body, err := send(c, requests(t)[method], upstream.Streamed); err != nil || body != "x" {
-						t.Errorf("%q %v", body, err)
+						t.Fatalf("%q %v", body, err)
 					}
 					<-closed
 					time.Sleep(20 * time.Millisecond) // it has come
@@ -140,64 +140,6 @@ func TestAnUpstreamThatAnswersEarlyIsHeardAtOnce(t *testing.T) {
 				t.Error("the connection is kept, with a part of a request on it")
 			}
 		})
-	}
-}
-
-// The time limit holds for the way there, wherever the upstream stops.
-func TestAnUpstreamThatStopsIsLeft(t *testing.T) {
-	t.Parallel()
-	stops := func(t *testing.T, begun string) func(net.Conn, int) {
-		t.Helper()
-		return func(conn net.Conn, _ int) {
-			_, _ = io.WriteString(conn, begun)
-			<-t.Context().Done()
-		}
-	}
-	for name, begun := range map[string]string{"before it reads": "", "in the status": "HTTP/1.1 2", "in the header": "HTTP/1.1 200 OK\r\nContent-Le", "after an announcement": "HTTP/1.1 103 Early Hints\r\n\r\nHTT"} {
-		for method := range requests(t) {
-			t.Run(name+", "+method, func(t *testing.T) {
-				t.Parallel()
-				w := serveWire(t, false, stops(t, begun))
-				c := w.client(t, func(o *upstream.Options) { o.Timeout = 200 * time.Millisecond })
-				_, body, err := send(c, requests(t)[method], upstream.Streamed)
-				for end := time.Now().Add(patience); w.conns.Load() == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) { // it was made, and is still to be accepted
-				}
-				if !upstream.IsTimeout(err) || errors.Is(err, upstream.ErrUnreached) || w.conns.Load() != 1 {
-					t.Errorf("%q %v over %d connections", body, err, w.conns.Load())
-				}
-			})
-		}
-	}
-	t.Run("while more is written than the sockets hold", func(t *testing.T) {
-		t.Parallel()
-		w := serveWire(t, false, stops(t, ""))
-		c := w.client(t, func(o *upstream.Options) { o.Timeout = 200 * time.Millisecond })
-		if _, _, err := send(c, post(t.Context(), t, 8<<20), upstream.Streamed); !upstream.IsTimeout(err) {
-			t.Error(err)
-		}
-	})
-	t.Run("in the body", func(t *testing.T) {
-		t.Parallel()
-		w := serveWire(t, false, stops(t, "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbegun"))
-		c := w.client(t, func(o *upstream.Options) { o.Timeout = 2 * time.Second }) // its begin comes, on a busy machine as well
-		if _, body, err := send(c, get(t.Context(), t), upstream.Streamed); body != "begun" || !upstream.IsTimeout(err) {
-			t.Errorf("%q %v", body, err)
-		}
-	})
-}
-
-func TestAnUpstreamThatPausesInTheBodyIsWaitedFor(t *testing.T) {
-	t.Parallel()
-	c := newWire(t, false, func(conn net.Conn, _, _ int) bool {
-		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
-		for range 5 {
-			time.Sleep(500 * time.Millisecond)
-			_, _ = io.WriteString(conn, "x")
-		}
-		return true
-	}).client(t, func(o *upstream.Options) { o.Timeout = 2 * time.Second })
-	if _, body, err := send(c, get(t.Context(), t), upstream.Streamed); err != nil || body != "xxxxx" {
-		t.Errorf("%q %v", body, err)
 	}
 }
 

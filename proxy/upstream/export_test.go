@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 )
 
@@ -62,6 +63,20 @@ var ErrUnreached = errUnreached
 
 // Send sends a request as it is.
 func (c *Client) Send(r *http.Request, kind Kind) (*http.Response, error) { return c.send(r, kind) }
+
+// SendOver sends a request over a connection that may be one in memory, which no other
+// request follows.
+func (c *Client) SendOver(over net.Conn, r *http.Request) (*http.Response, error) {
+	fresh, err := newConn(c, Streamed, withoutSocket{}, over, nil)
+	if err != nil {
+		return nil, err
+	}
+	return fresh.ask(r)
+}
+
+type withoutSocket struct{ net.Conn }
+
+func (withoutSocket) SyscallConn() (syscall.RawConn, error) { return nil, nil }
 
 // Request is what a call becomes.
 func (c *Client) Request(ctx context.Context, call Call) (*http.Request, error) {

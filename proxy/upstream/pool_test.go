@@ -43,7 +43,7 @@ func TestWhatNobodyAskedForAnswersNobody(t *testing.T) {
 				for i := range 5 {
 					status, body, err := send(c, get(t.Context(), t), upstream.Streamed)
 					if err != nil || status != http.StatusOK || body != fmt.Sprintf("own %d.0", i) {
-						t.Errorf("request %d got %d %q %v", i, status, body, err)
+						t.Fatalf("request %d got %d %q %v", i, status, body, err)
 					}
 					<-said // what comes while it is idle has been sent
 					time.Sleep(50 * time.Millisecond)
