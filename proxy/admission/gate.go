@@ -56,14 +56,14 @@ func (g *Gate) Enter(bucket string, l policy.Limits) (leave func(), err error) {
 		g.prepare()
 	}
 	if l.ConcurrentRequests > 0 && g.running[bucket] >= l.ConcurrentRequests {
-		e := apierr.OverLimit("concurrent_requests", http.StatusTooManyRequests,
-			"too many requests at once for your tenant: at most %d are served", l.ConcurrentRequests)
+		e := apierr.New(http.StatusTooManyRequests,
+			"too many requests at once for your tenant: at most %d are served", l.ConcurrentRequests).OverLimit("concurrent_requests")
 		e.RetryAfter = time.Second
 		return nil, e
 	}
 	if wait := g.draw(bucket, l); wait > 0 {
-		e := apierr.OverLimit("requests_per_second", http.StatusTooManyRequests,
-			"too many requests for your tenant: at most %d a second are served", l.RequestsPerSecond)
+		e := apierr.New(http.StatusTooManyRequests,
+			"too many requests for your tenant: at most %d a second are served", l.RequestsPerSecond).OverLimit("requests_per_second")
 		e.RetryAfter = wait
 		return nil, e
 	}

@@ -53,13 +53,6 @@ func BadData(format string, args ...any) *Error {
 	return New(http.StatusBadRequest, format, args...)
 }
 
-// OverLimit makes the refusal of what goes beyond a setting of the section limits.
-func OverLimit(setting string, status int, format string, args ...any) *Error {
-	e := New(status, format, args...)
-	e.Limit = setting
-	return e
-}
-
 // Internal makes a 500 that keeps the cause for the log: the caller learns only
 // that it was not their fault.
 func Internal(cause error) *Error {
@@ -69,6 +62,12 @@ func Internal(cause error) *Error {
 // Because keeps the cause of an error that was just made, for the log.
 func (e *Error) Because(cause error) *Error {
 	e.Err = cause
+	return e
+}
+
+// OverLimit names the setting of the section limits that refused.
+func (e *Error) OverLimit(setting string) *Error {
+	e.Limit = setting
 	return e
 }
 

@@ -25,7 +25,7 @@ func TestFromKeepsCausesFromTheCaller(t *testing.T) {
 	}{
 		"one of ours":           {apierr.BadData("bad %q", "x"), 400, "bad_data", `bad "x"`},
 		"one of ours, wrapped":  {fmt.Errorf("dial 10.0.0.1: %w", apierr.New(404, "none")), 404, "not_found", "none"},
-		"beyond a limit":        {apierr.OverLimit("max_x", 413, "too large"), 413, "too_large", "too large"},
+		"beyond a limit":        {apierr.New(413, "too large").OverLimit("max_x"), 413, "too_large", "too large"},
 		"no token":              {&auth.Error{Message: "no token", Err: errCause}, 401, "unauthorized", "no token; see /docs"},
 		"no tenant":             {&auth.Error{Reason: auth.BadTenant, Message: "no tenant", Err: errCause}, 403, "forbidden", "no tenant"},
 		"no policy":             {&auth.Error{Reason: auth.BadPolicy, Message: "no policy", Err: errCause}, 403, "forbidden", "no policy"},

@@ -198,7 +198,7 @@ func (b *Body) read(r *http.Request, buf *bytes.Buffer, limit int64) (int64, err
 }
 
 func tooLarge(limit int64) error {
-	return apierr.OverLimit("max_body_bytes", http.StatusRequestEntityTooLarge, "the request's body is larger than %d bytes", limit)
+	return apierr.New(http.StatusRequestEntityTooLarge, "the request's body is larger than %d bytes", limit).OverLimit("max_body_bytes")
 }
 
 // buffers are what bodies are read into.

@@ -1,7 +1,6 @@
 package promql
 
 import (
-	"net/http"
 	"strings"
 	"time"
 
@@ -101,7 +100,7 @@ func (b *Budget) take(c charges) bool {
 // and refuses what would be dear to parse, to print, or to compile.
 func (b *Budget) charge(query string) error {
 	if b.bytes += len(query); b.bytes > b.limits.QueryBytes {
-		return apierr.OverLimit("max_query_bytes", http.StatusBadRequest, "the query is too long: at most %d bytes are accepted (limits.max_query_bytes)", b.limits.QueryBytes)
+		return apierr.BadData("the query is too long: at most %d bytes are accepted (limits.max_query_bytes)", b.limits.QueryBytes).OverLimit("max_query_bytes")
 	}
 	lexer := parser.Lex(query)
 	depth, regexpNext := 0, false
@@ -116,7 +115,7 @@ func (b *Budget) charge(query string) error {
 		case t == parser.LEFT_PAREN || t == parser.LEFT_BRACE || t == parser.LEFT_BRACKET:
 			b.terms++
 			if depth++; depth > b.limits.QueryDepth {
-				return apierr.OverLimit("max_query_depth", http.StatusBadRequest, "%d: the query is nested too deeply: at most %d open brackets are accepted (limits.max_query_depth)", item.Pos+1, b.limits.QueryDepth)
+				return apierr.BadData("%d: the query is nested too deeply: at most %d open brackets are accepted (limits.max_query_depth)", item.Pos+1, b.limits.QueryDepth).OverLimit("max_query_depth")
 			}
 		case t == parser.RIGHT_PAREN || t == parser.RIGHT_BRACE || t == parser.RIGHT_BRACKET:
 			depth--
@@ -130,7 +129,7 @@ func (b *Budget) charge(query string) error {
 			}
 		}
 		if b.terms > b.limits.QueryTerms {
-			return apierr.OverLimit("max_query_terms", http.StatusBadRequest, "%d: the query has too many terms: at most %d operators, commas, brackets and names are accepted (limits.max_query_terms)", item.Pos+1, b.limits.QueryTerms)
+			return apierr.BadData("%d: the query has too many terms: at most %d operators, commas, brackets and names are accepted (limits.max_query_terms)", item.Pos+1, b.limits.QueryTerms).OverLimit("max_query_terms")
 		}
 		if item.Typ != parser.COMMENT {
 			regexpNext = item.Typ == parser.EQL_REGEX || item.Typ == parser.NEQ_REGEX
@@ -233,7 +232,7 @@ func (b *Budget) ChargeText(texts ...string) error {
 		b.bytes += len(s)
 	}
 	if b.bytes > b.limits.QueryBytes {
-		return apierr.OverLimit("max_query_bytes", http.StatusBadRequest, "the matchers are too long: at most %d bytes are accepted (limits.max_query_bytes)", b.limits.QueryBytes)
+		return apierr.BadData("the matchers are too long: at most %d bytes are accepted (limits.max_query_bytes)", b.limits.QueryBytes).OverLimit("max_query_bytes")
 	}
 	return nil
 }
@@ -241,7 +240,7 @@ func (b *Budget) ChargeText(texts ...string) error {
 // ChargeTerm counts one matcher, or one name of a grouping, that did not come as PromQL.
 func (b *Budget) ChargeTerm() error {
 	if b.terms++; b.terms > b.limits.QueryTerms {
-		return apierr.OverLimit("max_query_terms", http.StatusBadRequest, "the request has too many matchers and names: at most %d are accepted (limits.max_query_terms)", b.limits.QueryTerms)
+		return apierr.BadData("the request has too many matchers and names: at most %d are accepted (limits.max_query_terms)", b.limits.QueryTerms).OverLimit("max_query_terms")
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package promql
 
 import (
 	"math"
-	"net/http"
 	"time"
 
 	"github.com/prometheus/common/model"
@@ -71,13 +70,13 @@ func saturated(a, b time.Duration) time.Duration {
 func (b *Budget) CheckReach() error {
 	l, r := b.limits, b.reach
 	if l.MaxRange > 0 && r.ranges+r.subqueries > 0 {
-		return apierr.OverLimit("max_range", http.StatusBadRequest, "durations that are expressions are not accepted here, since queries have a longest range (limits.max_range): write them as numbers with a unit")
+		return apierr.BadData("durations that are expressions are not accepted here, since queries have a longest range (limits.max_range): write them as numbers with a unit").OverLimit("max_range")
 	}
 	if l.MaxPoints > 0 && r.subqueries > 0 {
-		return apierr.OverLimit("max_points", http.StatusBadRequest, "subqueries with expressions as durations are not accepted here, since their steps are limited (limits.max_points): write numbers with a unit")
+		return apierr.BadData("subqueries with expressions as durations are not accepted here, since their steps are limited (limits.max_points): write numbers with a unit").OverLimit("max_points")
 	}
 	if l.MaxPoints > 0 && r.points > int64(l.MaxPoints) {
-		return apierr.OverLimit("max_points", http.StatusBadRequest, "a subquery has %d steps: at most %d are accepted (limits.max_points); use a longer step", r.points, l.MaxPoints)
+		return apierr.BadData("a subquery has %d steps: at most %d are accepted (limits.max_points); use a longer step", r.points, l.MaxPoints).OverLimit("max_points")
 	}
 	return nil
 }
@@ -94,16 +93,16 @@ func (b *Budget) CheckEvaluation(span, lookback time.Duration) error {
 	}
 	longest := model.Duration(l.MaxRange)
 	if added == 0 {
-		return apierr.OverLimit("max_range", http.StatusBadRequest, "the query reads %s, from start to end: at most %s are accepted (limits.max_range)", model.Duration(span), longest)
+		return apierr.BadData("the query reads %s, from start to end: at most %s are accepted (limits.max_range)", model.Duration(span), longest).OverLimit("max_range")
 	}
-	return apierr.OverLimit("max_range", http.StatusBadRequest, "the query reads %s from start to end, and adds a window of %s (its longest range, the subqueries around it, and its lookback_delta): together at most %s are accepted (limits.max_range)",
-		model.Duration(span), model.Duration(added), longest)
+	return apierr.BadData("the query reads %s from start to end, and adds a window of %s (its longest range, the subqueries around it, and its lookback_delta): together at most %s are accepted (limits.max_range)",
+		model.Duration(span), model.Duration(added), longest).OverLimit("max_range")
 }
 
 // CheckSpan holds a span of time that a request reads against Limits.MaxRange.
 func (b *Budget) CheckSpan(span time.Duration) error {
 	if l := b.limits; l.MaxRange > 0 && span > l.MaxRange {
-		return apierr.OverLimit("max_range", http.StatusBadRequest, "the query reads %s: at most %s are accepted (limits.max_range)", model.Duration(span), model.Duration(l.MaxRange))
+		return apierr.BadData("the query reads %s: at most %s are accepted (limits.max_range)", model.Duration(span), model.Duration(l.MaxRange)).OverLimit("max_range")
 	}
 	return nil
 }

@@ -90,7 +90,7 @@ func decode(compressed []byte, b *promql.Budget, maxBytes int64) (*readRequest, 
 }
 
 func tooLarge(limit int64) error {
-	return apierr.OverLimit("max_body_bytes", http.StatusRequestEntityTooLarge, "the request's body is larger than %d bytes", limit)
+	return apierr.New(http.StatusRequestEntityTooLarge, "the request's body is larger than %d bytes", limit).OverLimit("max_body_bytes")
 }
 
 func malformed(cause error) error {

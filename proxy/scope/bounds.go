@@ -1,7 +1,6 @@
 package scope
 
 import (
-	"net/http"
 	"slices"
 	"strconv"
 	"time"
@@ -56,7 +55,7 @@ func checkSteps(ps Params, lookback time.Duration, l promql.Limits, b *promql.Bu
 	}
 	// As Prometheus counts for its own limit.
 	if points := int64(span / step); l.MaxPoints > 0 && points > int64(l.MaxPoints) {
-		return apierr.OverLimit("max_points", http.StatusBadRequest, "the query has %d points per series: at most %d are accepted (limits.max_points); use a longer step", points, l.MaxPoints)
+		return apierr.BadData("the query has %d points per series: at most %d are accepted (limits.max_points); use a longer step", points, l.MaxPoints).OverLimit("max_points")
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package scope
 
 import (
 	"bytes"
-	"net/http"
 	"sync"
 
 	"github.com/promfence/promfence/proxy/apierr"
@@ -114,7 +113,7 @@ func (s *paramScanner) read(pair []byte) error {
 func (s *paramScanner) charge(known string) error {
 	if known == matchParam {
 		if s.room--; s.room < 0 {
-			return apierr.OverLimit("max_selectors", http.StatusBadRequest, "too many match[] parameters: at most %d are accepted (limits.max_selectors)", s.limit)
+			return apierr.BadData("too many match[] parameters: at most %d are accepted (limits.max_selectors)", s.limit).OverLimit("max_selectors")
 		}
 		return nil
 	}
