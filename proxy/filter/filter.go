@@ -38,15 +38,18 @@ import (
 )
 
 // A Filter copies the part of an upstream's successful JSON answer that the view
-// may show: [View.Rules] and the methods like it. An error means that what follows
-// cannot be filtered: nothing more may be delivered.
+// may show. An error means that what follows cannot be filtered: nothing more may be
+// delivered.
 type Filter func(v View, dst io.Writer, src io.Reader) error
 
-// A View is what may be shown and to whom. Its methods are the filters, one for the
-// answers of each endpoint; what a filter has to know of other answers is read of them
-// by the methods Read…, and what it does not take as a parameter is refused by those
-// named Check…, before the upstream is asked. The zero value shows nothing: every
-// filter refuses it.
+// A View is what may be shown and to whom. Its methods are of three kinds:
+//
+//   - a [Filter] for the answers of each endpoint: [View.Rules] and its like;
+//   - Read…, which reads of an answer what the filter of another one has to know;
+//   - Check…, which refuses parameters that Prometheus refuses and a filter applies in
+//     its place. It looks at Params alone.
+//
+// The zero value shows nothing: every filter refuses it.
 type View struct {
 	Labels policy.Labels
 	Params url.Values // the caller's decoded, known parameters
