@@ -84,6 +84,7 @@ func TestKubernetesAsIssuer(t *testing.T) {
 // A projected token is replaced every hour, an authority once in years: neither
 // takes a restart, nor the wait for the next planned fetch.
 func TestChangedTokenAndAuthorityAreUsed(t *testing.T) {
+	t.Parallel() // it waits for another try
 	i := authtest.NewOfflineIssuer(t)
 	s := newAPIServer(t, func() []byte { return authtest.JWKS(i.Key()) })
 	ca, token := file(t, "ca.crt", certificate(t)), file(t, "token", []byte("second"))

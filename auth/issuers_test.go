@@ -271,6 +271,7 @@ func TestAudiences(t *testing.T) {
 
 // While one source of an issuer never answered, its tokens may be good.
 func TestOneOfTwoSourcesDown(t *testing.T) {
+	t.Parallel() // it waits for another try
 	i := authtest.NewIssuer(t)
 	i.Fail(500)
 	o := options(i)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"runtime/debug"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -83,6 +84,7 @@ func TestProviderDownAtStart(t *testing.T) {
 
 // Every way to answer without keys leaves those that we have.
 func TestOutageOfHours(t *testing.T) {
+	defer debug.SetGCPercent(debug.SetGCPercent(400)) // much garbage beside a small heap
 	page := func(body string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) }
 	}
@@ -185,6 +187,7 @@ func TestBackOff(t *testing.T) {
 
 // Over a real connection: an answer without an end is cut off.
 func TestEndlessAnswer(t *testing.T) {
+	t.Parallel() // it waits for another try
 	i := authtest.NewIssuer(t)
 	cut := make(chan bool, 1)
 	i.Respond(func(w http.ResponseWriter, _ *http.Request) {

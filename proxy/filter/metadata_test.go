@@ -13,6 +13,7 @@ import (
 )
 
 func TestFilterMetadata(t *testing.T) {
+	collectSeldom(t)
 	entry := func(kind, help string) string { return `{"type":"` + kind + `","help":"` + help + `","unit":""}` }
 	told := func(family, kind string) string {
 		return strings.NewReplacer(`"up"`, `"`+family+`"`, "gauge", kind).Replace(ownEntry)

@@ -90,6 +90,7 @@ func TestHalfACharacterEqualsNoName(t *testing.T) {
 }
 
 func TestScannerBoundsItsDepth(t *testing.T) {
+	collectSeldom(t)
 	for depth, want := range map[int]string{20_000: "", filter.MaxDepth: "", filter.MaxDepth + 1: "brackets open"} {
 		text := io.MultiReader(io.LimitReader(&repeat{s: strings.Repeat("[", 4096)}, int64(depth)), strings.NewReader("1"), io.LimitReader(&repeat{s: strings.Repeat("]", 4096)}, int64(depth)))
 		_, err := filter.ScanValue(text)
