@@ -149,6 +149,7 @@ func TestCheckLeavesTheAuditFileAsItIs(t *testing.T) {
 
 // What was delivered is on record, however the process ends.
 func TestTheRecordIsThereWhenTheProcessIsKilled(t *testing.T) {
+	t.Parallel() // it waits
 	idp := authtest.NewIssuer(t)
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")

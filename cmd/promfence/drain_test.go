@@ -124,6 +124,7 @@ func (p *program) says(t *testing.T, what string) string {
 }
 
 func TestSignals(t *testing.T) {
+	t.Parallel() // it waits
 	idp := authtest.NewIssuer(t)
 	for name, tt := range map[string]struct {
 		environ []string

@@ -46,6 +46,7 @@ func TestSpansReachTheCollector(t *testing.T) {
 
 // A batch of so many spans is sent at once. It is on its way when the drain ends.
 func TestSpansOnTheirWayArriveDuringADrain(t *testing.T) {
+	t.Parallel() // it waits
 	idp, asked := authtest.NewIssuer(t), make(chan string, 1)
 	began, drained, arrived := make(chan struct{}, 10), make(chan struct{}), make(chan error, 10)
 	collector := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
