@@ -58,6 +58,6 @@ func (a *Authenticator) byTenants(id *Identity, is *issuer, claims object, n pol
 	if id.Tenants, err = ParseTenants(names...); err != nil {
 		return refuse(BadTenant, "the token's tenants cannot be used: %v", err)
 	}
-	id.Limits, id.Bucket = a.options.Limits.Resolved(), tenants.Key()
+	id.Limits, id.Bucket = a.options.Limits.Resolved(), tenants.bucket()
 	return nil
 }

@@ -88,3 +88,30 @@ func TestRememberedTokensAreBoundedInBytes(t *testing.T) {
 	}
 	runtime.KeepAlive(a)
 }
+
+// A caller who asks for one tenant after the other has all of them in each token.
+func TestANarrowingKeepsNothingOfWhatItLeavesOut(t *testing.T) {
+	const narrowings = 500
+	i := authtest.NewOfflineIssuer(t)
+	i.Rotate(authtest.NewKey(t, "HS256"))
+	a := fixedKeys(t, i, func(o *auth.Options) {
+		o.JWKSFile, o.HMACSecretFile, o.MaxTenants, o.CacheSize = "", file(t, "secret", i.Key().Private.([]byte)), narrowings, narrowings
+	})
+	var names []string
+	for n := range narrowings {
+		names = append(names, "tenant-"+strconv.Itoa(n))
+	}
+	token := i.Key().Token(t, nil, i.Claims(names, nil))
+	before := liveHeap()
+	for _, name := range names {
+		r := bearer(t, token)
+		r.Header.Set(policy.TenantHeader, name)
+		if id, err := a.Authenticate(r); err != nil || len(id.Tenants.Names()) != 1 {
+			t.Fatal(id, err)
+		}
+	}
+	if grown := liveHeap() - before; grown > 1<<20 {
+		t.Errorf("%d narrowings keep %d kB", narrowings, grown>>10)
+	}
+	runtime.KeepAlive(a)
+}

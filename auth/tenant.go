@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"slices"
@@ -85,6 +86,13 @@ func (t Tenants) Has(name string) bool { return slices.Contains(t.names, name) }
 // Key is an unambiguous spelling of the set for keys of caches; "" for the zero
 // value. It is computed once, when the set is made.
 func (t Tenants) Key() string { return t.key }
+
+// bucket is a key of a fixed length: it is kept for long, and with each narrowing of a
+// token.
+func (t Tenants) bucket() string {
+	hash := sha256.Sum256([]byte(t.key))
+	return string(hash[:])
+}
 
 // IsZero reports whether the set is the zero value, which allows nothing.
 func (t Tenants) IsZero() bool { return len(t.names) == 0 }
