@@ -15,7 +15,11 @@ import (
 //
 // TLS and HTTP/2 keep net/http's own way: what a caller says there is not to be seen on
 // the socket.
-const hangUpInterval = 50 * time.Millisecond
+const (
+	hangUpInterval = 50 * time.Millisecond
+	lookShare      = 20
+	lookPause      = time.Second
+)
 
 // watch makes net/http's read ahead needless, where the system lets promfence look. What
 // it returns is the context of the connection's requests.
@@ -49,17 +53,24 @@ func (all *slots) serve(s *slot) {
 	}
 }
 
-// look ends the requests of callers who have hung up.
+// look ends the requests of callers who have hung up. There is another look if any
+// requests are under way.
 func (all *slots) look() {
+	begin := time.Now()
 	for _, s := range all.slow() {
 		if hungUp(s.socket) {
 			s.hangUp()
 		}
 	}
+	all.mu.Lock()
+	defer all.mu.Unlock()
+	if all.timer = nil; all.serving.next != &all.serving {
+		pause := min(max(hangUpInterval, lookShare*time.Since(begin)), lookPause)
+		all.timer = time.AfterFunc(pause, all.look)
+	}
 }
 
-// slow are the slots whose requests were under way at the last look, too. There is
-// another look if any are under way.
+// slow are the slots whose requests were under way at the last look, too.
 func (all *slots) slow() []*slot {
 	all.mu.Lock()
 	defer all.mu.Unlock()
@@ -70,9 +81,6 @@ func (all *slots) slow() []*slot {
 		}
 	}
 	all.round++
-	if all.timer = nil; all.serving.next != &all.serving {
-		all.timer = time.AfterFunc(hangUpInterval, all.look)
-	}
 	return slow
 }
 

@@ -24,7 +24,7 @@ type slots struct {
 	closed  bool
 
 	round int         // of looks at those that serve
-	timer *time.Timer // of the next look; nil = none serves
+	timer *time.Timer // of the next look, or of the one under way; nil = none serves
 }
 
 // A slot is one TCP connection. It is given back when the connection is closed.
