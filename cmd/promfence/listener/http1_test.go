@@ -127,6 +127,7 @@ func TestHeadersAreToldFromBodies(t *testing.T) {
 // was sent is unread, and nothing behind it is a request.
 func TestRefusedHeadersEndTheConnection(t *testing.T) {
 	over(t, func(t *testing.T, s *server, dial func(t *testing.T) net.Conn) {
+		t.Parallel() // it lingers
 		c := dial(t)
 		go func() {
 			_, _ = io.WriteString(c, "GET / HTTP/1.1\r\n"+lines(5000)+"\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n")
