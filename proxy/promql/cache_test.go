@@ -49,6 +49,41 @@ func TestEnforcersAreBoundedInBytes(t *testing.T) {
 	}
 }
 
+// What is counted is what is held, whatever the names look like: many short ones make
+// large maps, and those with dots are compiled.
+func TestEnforcersTakeWhatIsCounted(t *testing.T) {
+	for name, tt := range map[string]struct {
+		policies, tenants int
+		spell             string // of the numbers of a policy and of a tenant
+	}{
+		"short names":       {120, 1000, "%d-%x"},
+		"names of hosts":    {250, 20, "team-%d-%d.example.com"},
+		"distinct initials": {200, 60, "%[2]c.%[1]d"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := &Enforcers{}
+			var before, after runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&before)
+			for i := range tt.policies {
+				names := make([]string, tt.tenants)
+				for n := range names {
+					names[n] = fmt.Sprintf(tt.spell, i, 0x100+n)
+				}
+				if _, err := c.For(tenants(t, names...)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			runtime.GC()
+			runtime.ReadMemStats(&after)
+			if held := int64(after.HeapAlloc) - int64(before.HeapAlloc); held > keptBytes*3/2 || c.bytes < keptBytes*4/5 {
+				t.Errorf("%d kB are held, %d kB are counted", held>>10, c.bytes>>10)
+			}
+			runtime.KeepAlive(c)
+		})
+	}
+}
+
 func TestTextsThatComeOncePushNoOthersOut(t *testing.T) {
 	c := newTextCache(nil, nil)
 	key := func(n int) textKey { return textKey{"4:acme", anExpression, strconv.Itoa(n)} }

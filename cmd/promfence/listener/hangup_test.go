@@ -127,7 +127,7 @@ func TestHangingUpIsNoticed(t *testing.T) {
 
 // A handler that must break a connection finds what is below it.
 func TestTheSocketCanBeFound(t *testing.T) {
-	over(t, func(t *testing.T, s *server, dial func(t *testing.T) net.Conn) {
+	over(t, func(t *testing.T, _ *server, dial func(t *testing.T) net.Conn) {
 		c := dial(t)
 		if _, err := io.WriteString(c, "GET /below HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
 			t.Fatal(err)
