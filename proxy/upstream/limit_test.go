@@ -31,7 +31,10 @@ func TestAnUpstreamThatStopsIsLeft(t *testing.T) {
 				w := serveWire(t, false, stops(t, begun))
 				c := w.client(t, func(o *upstream.Options) { o.Timeout = 200 * time.Millisecond })
 				_, body, err := send(c, requests(t)[method], upstream.Streamed)
-				for end := time.Now().Add(patience); w.conns.Load() == 0 && time.Now().Before(end); time.Sleep(time.Millisecond) { // it was made, and is still to be accepted
+				for end := time.Now().Add(patience); w.conns.Load() == 0; time.Sleep(time.Millisecond) { // it was made, and is still to be accepted
+					if time.Now().After(end) {
+						t.Fatal("no connection")
+					}
 				}
 				if !upstream.IsTimeout(err) || errors.Is(err, upstream.ErrUnreached) || w.conns.Load() != 1 {
 					t.Errorf("%q %v over %d connections", body, err, w.conns.Load())
