@@ -85,8 +85,10 @@ func (all *slots) slow() []*slot {
 }
 
 // readsAhead reports whether a read is the one of net/http while a handler works: the
-// first read of a header asks for more. If that ever changed, the connection would end
-// with io.ErrNoProgress.
+// first read of a header asks for more. Only at the very beginning, where net/http looks
+// for HTTP/2's preface, may it ask for one byte after a blank line. It makes no progress
+// then, takes what came for HTTP/1, and ends the connection: it is too short for a
+// request, or the preface's first line, after which no other request is read.
 func (c *conn) readsAhead(p []byte) bool {
 	return c.slot.watched() && len(p) == 1 && c.state == header && c.bytes == 0 && len(c.ahead) == 0
 }

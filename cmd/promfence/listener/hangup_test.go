@@ -91,6 +91,23 @@ func TestABufferWithRoomForOneByteIsFilled(t *testing.T) {
 	}
 }
 
+// Where one byte of HTTP/2's preface is missing after a blank line, it is not waited for.
+func TestABrokenPrefaceEndsTheConnection(t *testing.T) {
+	s := serve(t, listener.Options{})
+	for sent, answer := range map[string]string{
+		"GET /1234\r\n\r\n":             "HTTP/1.1 400 Bad Request\r\n",
+		"PRI * HTTP/2.0\r\n\r\nxyz\n\n": "HTTP/1.1 200 OK\r\n", // the handler takes what net/http does
+	} {
+		c := s.dial(t)
+		if _, err := io.WriteString(c, sent); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := io.ReadAll(c); err != nil || !strings.HasPrefix(string(got), answer) || !strings.Contains(string(got), "Connection: close") {
+			t.Errorf("%q: %q, %v", sent, got, err)
+		}
+	}
+}
+
 // However a caller hangs up, and with whatever before, is noticed while their request
 // is under way, and nobody else's request ends.
 func TestHangingUpIsNoticed(t *testing.T) {
