@@ -54,9 +54,6 @@ func writes(w scope.Writing) Guard { return Guard{rule: w, posts: w.ReadsSilence
 
 // both is for rows whose answer is filtered although their request is narrowed.
 func both(r scope.Rule, f filter.Filter, c check, applied ...string) Guard {
-	if c == nil {
-		return Guard{rule: r, filter: f}
-	}
 	return Guard{rule: r.LeavingOut(c.refuses, applied...), filter: f}
 }
 

@@ -1,23 +1,14 @@
 package proxy_test
 
 import (
-	"flag"
 	"os"
 	"testing"
 	"time"
+
+	"github.com/promfence/promfence/auth/authtest"
 )
 
-// TestMain lets more tests run at a time than there are processors: those of time
-// limits wait and compute next to nothing.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	named := false
-	flag.Visit(func(f *flag.Flag) { named = named || f.Name == "test.parallel" })
-	if !named {
-		_ = flag.Set("test.parallel", "16")
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(authtest.RunWaiting(m)) }
 
 // steady repeats a try until it passes. A failure counts only if the machine kept time
 // meanwhile: with too much to do it exceeds limits that nobody else has.

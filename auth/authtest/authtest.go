@@ -1,8 +1,7 @@
 // Package authtest has an issuer of tokens for tests, in the manner of
 // net/http/httptest: it signs, publishes its keys by OIDC discovery and JWKS,
 // counts who asks for them, rotates, and fails on demand. An Operator may see all
-// tenants. It stops nothing and is for
-// tests only.
+// tenants, and RunWaiting runs tests that wait. It stops nothing and is for tests only.
 package authtest
 
 import (

@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"net"
@@ -20,20 +19,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/promfence/promfence/auth/authtest"
 	"github.com/promfence/promfence/proxy/upstream"
 )
 
-// TestMain lets more tests run at a time than there are processors: those of time
-// limits wait and compute nothing.
-func TestMain(m *testing.M) {
-	flag.Parse()
-	named := false
-	flag.Visit(func(f *flag.Flag) { named = named || f.Name == "test.parallel" })
-	if !named {
-		_ = flag.Set("test.parallel", "16")
-	}
-	os.Exit(m.Run())
-}
+func TestMain(m *testing.M) { os.Exit(authtest.RunWaiting(m)) }
 
 // patience bounds how long a test waits for what happens at once.
 const patience = time.Minute

@@ -40,15 +40,21 @@ func (c observed) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// While a handler works, net/http asks for a byte of the next request. It gets none, and
-// the next request is whole.
-func TestNothingIsReadAhead(t *testing.T) {
+// observe is a server whose reads are counted.
+func observe(t *testing.T) (*observer, *server) {
+	t.Helper()
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	o := &observer{Listener: inner}
-	s := serveOn(t, o, listener.Options{})
+	return o, serveOn(t, o, listener.Options{})
+}
+
+// While a handler works, net/http asks for a byte of the next request. It gets none, and
+// the next request is whole.
+func TestNothingIsReadAhead(t *testing.T) {
+	o, s := observe(t)
 	c := s.dial(t)
 	for range 20 {
 		for _, request := range []string{waiting, "POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nxy"} {
@@ -69,12 +75,7 @@ func TestNothingIsReadAhead(t *testing.T) {
 
 // net/http also asks for one byte where its buffer has room for no more.
 func TestABufferWithRoomForOneByteIsFilled(t *testing.T) {
-	inner, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	o := &observer{Listener: inner}
-	s := serveOn(t, o, listener.Options{})
+	o, s := observe(t)
 	c := s.dial(t)
 	const begin, room = "GET /", 4095
 	if _, err := io.WriteString(c, begin+strings.Repeat("b", room-len(begin))); err != nil {
