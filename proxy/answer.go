@@ -118,8 +118,6 @@ func (p *Proxy) narrowError(resp *http.Response, x *exchange) error {
 	return e
 }
 
-var errStalled = errors.New("the upstream stopped in the middle of its answer")
-
 // An answerBody is an upstream's answer on its way. It tells the access line
 // when the answer was cut short.
 type answerBody struct {
@@ -130,9 +128,6 @@ type answerBody struct {
 func (b *answerBody) Read(buf []byte) (int, error) {
 	n, err := b.ReadCloser.Read(buf)
 	if err != nil && err != io.EOF {
-		if upstream.IsTimeout(err) {
-			err = errStalled
-		}
 		b.x.record.Failed(fmt.Errorf("the answer was cut short: %w", err))
 	}
 	return n, err
@@ -146,8 +141,6 @@ func cutShort(err error) error {
 		return err
 	case said:
 		return e
-	case errors.Is(err, errStalled):
-		return apierr.New(http.StatusGatewayTimeout, "the upstream stopped in the middle of its answer").Because(err)
 	}
 	return apierr.New(http.StatusBadGateway, "the upstream broke off its answer").Because(err)
 }

@@ -13,8 +13,10 @@ package question
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
@@ -121,10 +123,11 @@ func (a *Asker) view(ctx context.Context, c caller) filter.View {
 // must not be taken for what is not there.
 func look[T any](ctx context.Context, a *Asker, kept *lookup.Cache[T], c caller, q question[T]) (T, error) {
 	v, err := kept.Of(ctx, c.enforcer.Labels().Key(), a.Timeout, func(ctx context.Context) (T, error) { return ask(ctx, a, c, q) })
+	late, ok := errors.AsType[net.Error](err)
 	switch {
 	case err == nil:
 		return v, nil
-	case upstream.IsTimeout(err) && ctx.Err() == nil:
+	case ok && late.Timeout() && ctx.Err() == nil:
 		err = upstream.Failure(err)
 	default:
 		err = answer.Unfilterable(err)

@@ -4,8 +4,11 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/http"
 	"sync/atomic"
 	"time"
+
+	"github.com/promfence/promfence/proxy/apierr"
 )
 
 // A body is that of an answer. At its end the connection is free for the next
@@ -31,8 +34,12 @@ func (b *body) Read(p []byte) (int, error) {
 		return n, nil
 	}
 	b.err = err
-	if gone := b.ctx.Err(); gone != nil && err != io.EOF {
+	switch gone := b.ctx.Err(); {
+	case err == io.EOF:
+	case gone != nil:
 		b.err = gone
+	case isTimeout(err):
+		b.err = apierr.New(http.StatusGatewayTimeout, "the upstream stopped in the middle of its answer").Because(err)
 	}
 	b.end(err == io.EOF)
 	return n, b.err

@@ -8,8 +8,9 @@ import (
 	"math"
 	"net"
 	"net/http"
-	"syscall"
 	"time"
+
+	"github.com/promfence/promfence/proxy/socket"
 )
 
 const (
@@ -30,14 +31,12 @@ type conn struct {
 	kind    rowKind
 	br      *bufio.Reader
 	bw      *bufio.Writer
-	socket  syscall.RawConn  // below TLS, if there is
-	peek    func(fd uintptr) // fills in seen
-	hangUp  func()           // closes the connection; whoever waits for it learns of it
-	seen    state
-	records *tlsRecords // nil = no TLS
-	armed   time.Time   // when the time limit was set last
-	since   time.Time   // idle
-	unwatch func() bool // ends the watch over the request's context
+	socket  *socket.Conn // below TLS, if there is
+	hangUp  func()       // closes the connection; whoever waits for it learns of it
+	records *tlsRecords  // nil = no TLS
+	armed   time.Time    // when the time limit was set last
+	since   time.Time    // idle
+	unwatch func() bool  // ends the watch over the request's context
 	underWay
 }
 
@@ -61,20 +60,11 @@ const (
 )
 
 // newConn has to do with a socket and what runs over it: itself, or TLS.
-func newConn(client *Client, kind rowKind, raw, over net.Conn, records *tlsRecords) (*conn, error) {
-	s, ok := raw.(syscall.Conn)
-	if !ok { // a dialer gives no others
-		return nil, errors.ErrUnsupported
-	}
-	socket, err := s.SyscallConn()
-	if err != nil {
-		return nil, err
-	}
-	c := &conn{Conn: over, client: client, kind: kind, socket: socket, records: records}
+func newConn(client *Client, kind rowKind, below *socket.Conn, over net.Conn, records *tlsRecords) *conn {
+	c := &conn{Conn: over, client: client, kind: kind, socket: below, records: records}
 	c.hangUp = func() { _ = c.Close() }
-	c.peek = func(fd uintptr) { c.seen = peek(fd) }
 	c.br, c.bw = bufio.NewReaderSize(c, connBuffer), bufio.NewWriterSize(c, connBuffer)
-	return c, nil
+	return c
 }
 
 // Read counts what comes: an answer's header is bounded, and one that has begun
@@ -148,7 +138,7 @@ func (c *conn) roundTrip(r *http.Request) (*http.Response, error) {
 	if err := c.send(r); err != nil && c.unsent == nil {
 		return nil, err // the request itself is at fault
 	}
-	if IsTimeout(c.unsent) { // it may have answered, and stopped reading: that is there, or it is not
+	if isTimeout(c.unsent) { // it may have answered, and stopped reading: that is there, or it is not
 		c.armed = time.Time{}
 		_ = c.SetReadDeadline(time.Now().Add(lastWords))
 	}
@@ -177,7 +167,7 @@ func (c *conn) roundTripBeside(r *http.Request) (*http.Response, error) {
 		return resp, nil
 	}
 	_ = c.Close() // ends the writing, too
-	if unsent := <-sent; unsent != nil && c.received == 0 && !IsTimeout(err) {
+	if unsent := <-sent; unsent != nil && c.received == 0 && !isTimeout(err) {
 		return nil, unsent
 	}
 	return nil, err
@@ -202,7 +192,7 @@ func (c *conn) receive(r *http.Request) (*http.Response, error) {
 	for range 1 + maxInformational {
 		resp, err := http.ReadResponse(c.br, r)
 		switch {
-		case err != nil && IsTimeout(c.unheard):
+		case err != nil && isTimeout(c.unheard):
 			return nil, c.unheard
 		case err != nil:
 			return nil, err
@@ -216,19 +206,27 @@ func (c *conn) receive(r *http.Request) (*http.Response, error) {
 	return nil, errors.New("the upstream announced its answer again and again")
 }
 
-// look tells what the upstream has done since its last answer.
+// look tells what the upstream has done since its last answer. Where that cannot be
+// told, each request gets a connection of its own.
 func (c *conn) look() state {
-	if err := c.socket.Control(c.peek); err != nil || c.seen == gone {
+	sent, err := c.socket.Peek()
+	switch {
+	case err != nil:
 		return gone
+	case c.records != nil:
+		return c.lookIntoTLS(sent)
+	case sent:
+		return spoke
 	}
-	if c.records == nil {
-		return c.seen
-	}
-	// TLS reads ahead, and has messages of its own: a new key, a ticket, a goodbye.
-	// What it holds deciphered shows in a read that may not wait, and a part of a
-	// record in where the records end.
+	return quiet
+}
+
+// lookIntoTLS looks, too, at what TLS reads ahead: it has messages of its own, a new key,
+// a ticket, a goodbye. What it holds deciphered shows in a read that may not wait, and a
+// part of a record in where the records end.
+func (c *conn) lookIntoTLS(sent bool) state {
 	until := time.Unix(1, 0)
-	if c.seen == spoke {
+	if sent {
 		until = time.Now().Add(goodbye)
 	}
 	_ = c.SetDeadline(time.Time{}) // reading may have to write, to agree to a new key
@@ -237,9 +235,9 @@ func (c *conn) look() state {
 	_ = c.SetReadDeadline(time.Time{})
 	c.armed = time.Time{}
 	switch {
-	case err == nil || IsTimeout(err) && !c.records.whole():
+	case err == nil || isTimeout(err) && !c.records.whole():
 		return spoke
-	case IsTimeout(err):
+	case isTimeout(err):
 		return quiet
 	}
 	return gone

@@ -5,8 +5,11 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"syscall"
 	"time"
+
+	"github.com/promfence/promfence/proxy/socket"
 )
 
 // Idle tells how many connections wait for a request.
@@ -41,12 +44,16 @@ func (c *Client) Reap() { c.pool.reap() }
 func (c *Client) Socket(f func(fd uintptr)) error {
 	c.pool.mu.Lock()
 	defer c.pool.mu.Unlock()
-	for _, idle := range c.pool.idle {
-		for _, conn := range idle {
-			return conn.socket.Control(f)
-		}
+	idle := slices.Concat(c.pool.idle[:]...)
+	if len(idle) == 0 {
+		return errors.New("no idle connection")
 	}
-	return errors.New("no idle connection")
+	s, _ := idle[0].socket.Conn.(syscall.Conn)
+	socket, err := s.SyscallConn()
+	if err != nil {
+		return err
+	}
+	return socket.Control(f)
 }
 
 // A Kind of row has connections of its own.
@@ -67,16 +74,14 @@ func (c *Client) Send(r *http.Request, kind Kind) (*http.Response, error) { retu
 // SendOver sends a request over a connection that may be one in memory, which no other
 // request follows.
 func (c *Client) SendOver(over net.Conn, r *http.Request) (*http.Response, error) {
-	fresh, err := newConn(c, Streamed, withoutSocket{}, over, nil)
-	if err != nil {
-		return nil, err
-	}
-	return fresh.ask(r)
+	return newConn(c, Streamed, nil, over, nil).ask(r)
 }
 
-type withoutSocket struct{ net.Conn }
-
-func (withoutSocket) SyscallConn() (syscall.RawConn, error) { return nil, nil }
+// TakesForGone reports whether an idle connection over another one would be given up.
+func (c *Client) TakesForGone(over net.Conn) bool {
+	below := &socket.Conn{Conn: over}
+	return newConn(c, Streamed, below, below, nil).look() == gone
+}
 
 // Request is what a call becomes.
 func (c *Client) Request(ctx context.Context, call Call) (*http.Request, error) {
@@ -105,6 +110,9 @@ func (c *writeCounter) Write(p []byte) (int, error) {
 	c.n++
 	return c.Conn.Write(p)
 }
+
+// IsTimeout reports whether an error is a time limit that has passed.
+var IsTimeout = isTimeout
 
 // SetBody gives a request a body that can be sent again.
 var SetBody = setBody

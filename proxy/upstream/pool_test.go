@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -321,5 +322,16 @@ func TestALongIdleConnectionMakesRoom(t *testing.T) {
 	}
 	if _, body, err := send(c, get(t.Context(), t), upstream.Filtered); err != nil || body != "0" {
 		t.Errorf("connection %q, which had been idle longest, or a new one: %v", body, err)
+	}
+}
+
+// Where nobody can tell what the upstream has done, it may have sent anything.
+func TestAConnectionThatCannotBeLookedAtServesOnce(t *testing.T) {
+	t.Parallel()
+	ours, theirs := net.Pipe()
+	defer ours.Close()
+	defer theirs.Close()
+	if !upstream.New(upstream.Options{URL: &url.URL{Scheme: "http", Host: "x"}}).TakesForGone(ours) {
+		t.Error("it would be used again")
 	}
 }

@@ -36,6 +36,7 @@ import (
 	"time"
 
 	"github.com/promfence/promfence/proxy/apierr"
+	"github.com/promfence/promfence/proxy/socket"
 )
 
 const (
@@ -127,7 +128,7 @@ func New(o Options) *Client {
 func (c *Client) send(r *http.Request, kind rowKind) (*http.Response, error) {
 	if idle := c.pool.take(kind); idle != nil {
 		resp, err := idle.ask(r)
-		if err == nil || idle.whole || idle.received > 0 || IsTimeout(err) || r.Context().Err() != nil {
+		if err == nil || idle.whole || idle.received > 0 || isTimeout(err) || r.Context().Err() != nil {
 			return resp, err
 		}
 		if sent, ok := r.Body.(io.Seeker); ok {
@@ -152,9 +153,10 @@ func (c *Client) dial(ctx context.Context, kind rowKind) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	over, records := raw, (*tlsRecords)(nil)
+	below := &socket.Conn{Conn: raw}
+	over, records := net.Conn(below), (*tlsRecords)(nil)
 	if c.tls != nil {
-		records = &tlsRecords{Conn: raw}
+		records = &tlsRecords{Conn: below}
 		ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 		defer cancel()
 		secure := tls.Client(records, c.tls)
@@ -164,15 +166,11 @@ func (c *Client) dial(ctx context.Context, kind rowKind) (*conn, error) {
 		}
 		over = secure
 	}
-	fresh, err := newConn(c, kind, raw, over, records)
-	if err != nil {
-		_ = raw.Close() // likewise
-	}
-	return fresh, err
+	return newConn(c, kind, below, over, records), nil
 }
 
-// IsTimeout reports whether an error is a time limit that has passed.
-func IsTimeout(err error) bool {
+// isTimeout reports whether an error is a time limit that has passed.
+func isTimeout(err error) bool {
 	t, ok := errors.AsType[net.Error](err)
 	return ok && t.Timeout()
 }
@@ -187,7 +185,7 @@ func Failure(err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
 		e = &apierr.Error{Status: statusClientGone, Type: "canceled", Message: "the request was canceled"}
-	case IsTimeout(err) && !errors.Is(err, errUnreached):
+	case isTimeout(err) && !errors.Is(err, errUnreached):
 		e = apierr.New(http.StatusGatewayTimeout, "the upstream did not answer in time")
 	default:
 		e = apierr.New(http.StatusBadGateway, "the upstream could not be reached")

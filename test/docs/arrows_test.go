@@ -7,6 +7,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io"
+	"os"
 	"os/exec"
 	"path"
 	"path/filepath"
@@ -23,7 +24,7 @@ const ours = "github.com/promfence/promfence/"
 var arrows = map[string][]string{
 	"cmd/promfence":          {"auth", "auth/policy", "config", "openapi", "proxy", "proxy/alerting", "proxy/promql", "proxy/record", "cmd/promfence/connect", "cmd/promfence/listener", "cmd/promfence/logs", "cmd/promfence/otlp"},
 	"cmd/promfence/connect":  {},
-	"cmd/promfence/listener": {},
+	"cmd/promfence/listener": {"proxy/socket"},
 	"cmd/promfence/logs":     {},
 	"cmd/promfence/otlp":     {},
 
@@ -38,7 +39,8 @@ var arrows = map[string][]string{
 	"proxy/body":             {"proxy/apierr", "proxy/scope"},
 	"proxy/cors":             {"auth/policy"},
 	"proxy/record":           {"auth", "proxy/apierr", "proxy/promql", "proxy/scope"},
-	"proxy/upstream":         {"proxy/apierr", "proxy/scope"},
+	"proxy/upstream":         {"proxy/apierr", "proxy/scope", "proxy/socket"},
+	"proxy/socket":           {},
 	"proxy/scope":            {"auth/policy", "proxy/apierr", "proxy/promql", "proxy/remoteread", "proxy/silence"},
 	"proxy/remoteread":       {"auth/policy", "proxy/apierr", "proxy/promql"},
 	"proxy/promql":           {"auth/policy", "proxy/apierr", "proxy/promql/regexcost"},
@@ -66,6 +68,7 @@ var keepers = map[string]keeper{
 	"google.golang.org/protobuf/encoding/protowire":                {packages: []string{"proxy/remoteread"}},
 	"github.com/go-json-experiment/json/jsontext":                  {packages: []string{"proxy/filter", "auth", "auth/policy"}},
 	"net/http/httputil":                                            {packages: []string{"proxy/upstream"}, inTests: true},
+	"unsafe":                                                       {packages: []string{"proxy/socket"}, inTests: true},
 }
 
 // dialers are the keepers of net.Dial and net.Dialer: whoever has another way to
@@ -205,6 +208,7 @@ func packages(t *testing.T) rooms {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Dir,GoFiles,Imports,TestImports,XTestImports", "./...")
 	cmd.Dir = "../.."
+	cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH=amd64") // what most people run
 	out, err := cmd.Output()
 	if err != nil {
 		t.Fatal(err)

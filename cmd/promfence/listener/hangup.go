@@ -2,7 +2,6 @@ package listener
 
 import (
 	"context"
-	"syscall"
 	"time"
 )
 
@@ -24,15 +23,9 @@ const (
 // watch makes net/http's read ahead needless, where the system lets promfence look. What
 // it returns is the context of the connection's requests.
 func (s *slot) watch(ctx context.Context) context.Context {
-	socket, ok := s.Conn.(syscall.Conn)
-	if !ok || !canPeek {
+	if !s.CanPeek() {
 		return ctx
 	}
-	raw, err := socket.SyscallConn()
-	if err != nil { // closed already
-		return ctx
-	}
-	s.socket = raw
 	ctx, s.hangUp = context.WithCancel(ctx)
 	return ctx
 }
@@ -58,7 +51,7 @@ func (all *slots) serve(s *slot) {
 func (all *slots) look() {
 	begin := time.Now()
 	for _, s := range all.slow() {
-		if hungUp(s.socket) {
+		if _, err := s.Peek(); err != nil {
 			s.hangUp()
 		}
 	}

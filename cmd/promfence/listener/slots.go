@@ -5,8 +5,9 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"time"
+
+	"github.com/promfence/promfence/proxy/socket"
 )
 
 // slots are the connections that are open, at most max of them. Those without a
@@ -29,7 +30,7 @@ type slots struct {
 
 // A slot is one TCP connection. It is given back when the connection is closed.
 type slot struct {
-	net.Conn
+	socket.Conn
 	all *slots
 
 	prev, next *slot // in a ring
@@ -38,7 +39,6 @@ type slot struct {
 
 	read, write deadline
 
-	socket    syscall.RawConn
 	hangUp    context.CancelFunc // ends the contexts of the connection's requests; nil = only net/http does
 	round     int                // of looks, in which its request began
 	readAhead atomic.Bool        // net/http has tried to, for its request
@@ -58,7 +58,7 @@ func newSlots(limit int, m *Metrics) *slots {
 // acquire takes a slot, if need be that of an idle connection. It waits only while
 // every connection has a request under way.
 func (all *slots) acquire(c net.Conn) (*slot, error) {
-	s := &slot{Conn: c, all: all, read: deadline{set: c.SetReadDeadline}, write: deadline{set: c.SetWriteDeadline}}
+	s := &slot{Conn: socket.Conn{Conn: c}, all: all, read: deadline{set: c.SetReadDeadline}, write: deadline{set: c.SetWriteDeadline}}
 	all.mu.Lock()
 	for delayed := false; all.open >= all.max && !all.closed; {
 		if victim := all.longestIdle(); victim != nil {
@@ -157,7 +157,7 @@ func (all *slots) close() {
 }
 
 // NetConn is the connection below, as that of a tls.Conn.
-func (s *slot) NetConn() net.Conn { return s.Conn }
+func (s *slot) NetConn() net.Conn { return s.Conn.Conn }
 
 // Close gives the slot back.
 func (s *slot) Close() error {
@@ -172,7 +172,7 @@ func (s *slot) Close() error {
 
 // CloseWrite tells the peer that nothing more comes, where the connection can.
 func (s *slot) CloseWrite() error {
-	if c, ok := s.Conn.(interface{ CloseWrite() error }); ok {
+	if c, ok := s.Conn.Conn.(interface{ CloseWrite() error }); ok {
 		return c.CloseWrite()
 	}
 	return nil
