@@ -15,6 +15,7 @@ import (
 // metrics are promfence's own, served on the admin listener.
 type metrics struct {
 	known        sync.Map // series to *counted
+	byPolicy     policyCounters
 	requests     *prometheus.CounterVec
 	duration     *prometheus.HistogramVec
 	upstream     *prometheus.HistogramVec
@@ -186,9 +187,9 @@ func (m *metrics) request(r *Record) {
 	if len(r.upstream.hidden) > 0 {
 		m.hidden.Inc()
 	}
-	for _, name := range r.identity.Policies {
-		m.policies.WithLabelValues(name, classes[classOf(r.answered.status)]).Inc()
-		if r.identity.AllTenants {
+	m.byPolicy.count(m.policies, r.identity.Policies, classOf(r.answered.status))
+	if r.identity.AllTenants {
+		for _, name := range r.identity.Policies {
 			m.allTenants.WithLabelValues(name).Inc()
 		}
 	}
@@ -197,6 +198,47 @@ func (m *metrics) request(r *Record) {
 	}
 	if r.tenants.proven {
 		m.tenants.request(r.tenants, r.answered, r.upstream.read, r.failed.limit)
+	}
+}
+
+// policyCounters finds those of the policies of a request, which may be hundreds, without
+// a look-up of each by its labels. There are as many as the settings have policies.
+type policyCounters struct {
+	mu    sync.RWMutex
+	known [len(classes)]map[string]prometheus.Counter
+}
+
+// count counts a request with these policies.
+func (p *policyCounters) count(all *prometheus.CounterVec, names []string, class int) {
+	if missing := p.add(names, class); len(missing) > 0 {
+		p.know(all, missing, class)
+		p.add(missing, class)
+	}
+}
+
+// add adds 1 to the counters that are known, and returns the names of the others.
+func (p *policyCounters) add(names []string, class int) (missing []string) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	known := p.known[class]
+	for _, name := range names {
+		if c := known[name]; c != nil {
+			c.Inc()
+			continue
+		}
+		missing = append(missing, name)
+	}
+	return missing
+}
+
+func (p *policyCounters) know(all *prometheus.CounterVec, names []string, class int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.known[class] == nil {
+		p.known[class] = map[string]prometheus.Counter{}
+	}
+	for _, name := range names {
+		p.known[class][name] = all.WithLabelValues(name, classes[class])
 	}
 }
 
