@@ -18,7 +18,7 @@ import (
 	"github.com/promfence/promfence/proxy/socket"
 )
 
-const patience = 10 * time.Second
+const patience = 30 * time.Second
 
 // networks connects two ends in each way that promfence does.
 var networks = map[string]func(t *testing.T) net.Listener{
