@@ -15,7 +15,6 @@ import (
 // metrics are promfence's own, served on the admin listener.
 type metrics struct {
 	known        sync.Map // series to *counted
-	byPolicy     policyCounters
 	requests     *prometheus.CounterVec
 	duration     *prometheus.HistogramVec
 	upstream     *prometheus.HistogramVec
@@ -27,8 +26,7 @@ type metrics struct {
 	cacheMisses  prometheus.Counter
 	rejected     *prometheus.CounterVec
 	tenants      *tenantMetrics
-	policies     *prometheus.CounterVec
-	allTenants   *prometheus.CounterVec
+	policies     *policyMetrics
 	conflicts    *prometheus.CounterVec
 	probes       *prometheus.CounterVec
 }
@@ -66,13 +64,8 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		rejected: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "promfence_rejected_total", Help: "Requests refused because of a limit, by the setting in the section limits.",
 		}, []string{"limit"}),
-		tenants: newTenantMetrics(),
-		policies: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "promfence_policy_requests_total", Help: "Requests with a valid token, by each policy that applied to them and was chosen, and by class of the status code.",
-		}, []string{"policy", "class"}),
-		allTenants: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "promfence_all_tenants_requests_total", Help: "Requests that might see all tenants, narrowed ones included, by each policy that was chosen.",
-		}, []string{"policy"}),
+		tenants:  newTenantMetrics(),
+		policies: newPolicyMetrics(),
 		conflicts: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "promfence_conflicts_total", Help: "Requests with a matcher of the caller's own that can match nothing of what they may see, by route.",
 		}, []string{"route"}),
@@ -105,7 +98,6 @@ func (m *metrics) register(r prometheus.Registerer) {
 	register(r, &m.rejected)
 	register(r, &m.tenants)
 	register(r, &m.policies)
-	register(r, &m.allTenants)
 	register(r, &m.conflicts)
 	register(r, &m.probes)
 }
@@ -187,58 +179,12 @@ func (m *metrics) request(r *Record) {
 	if len(r.upstream.hidden) > 0 {
 		m.hidden.Inc()
 	}
-	m.byPolicy.count(m.policies, r.identity.Policies, classOf(r.answered.status))
-	if r.identity.AllTenants {
-		for _, name := range r.identity.Policies {
-			m.allTenants.WithLabelValues(name).Inc()
-		}
-	}
+	m.policies.request(r.identity.Policies, classOf(r.answered.status), r.identity.AllTenants)
 	if r.conflict {
 		m.conflicts.WithLabelValues(r.routeName()).Inc()
 	}
 	if r.tenants.proven {
 		m.tenants.request(r.tenants, r.answered, r.upstream.read, r.failed.limit)
-	}
-}
-
-// policyCounters finds those of the policies of a request, which may be hundreds, without
-// a look-up of each by its labels. There are as many as the settings have policies.
-type policyCounters struct {
-	mu    sync.RWMutex
-	known [len(classes)]map[string]prometheus.Counter
-}
-
-// count counts a request with these policies.
-func (p *policyCounters) count(all *prometheus.CounterVec, names []string, class int) {
-	if missing := p.add(names, class); len(missing) > 0 {
-		p.know(all, missing, class)
-		p.add(missing, class)
-	}
-}
-
-// add adds 1 to the counters that are known, and returns the names of the others.
-func (p *policyCounters) add(names []string, class int) (missing []string) {
-	p.mu.RLock()
-	defer p.mu.RUnlock()
-	known := p.known[class]
-	for _, name := range names {
-		if c := known[name]; c != nil {
-			c.Inc()
-			continue
-		}
-		missing = append(missing, name)
-	}
-	return missing
-}
-
-func (p *policyCounters) know(all *prometheus.CounterVec, names []string, class int) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.known[class] == nil {
-		p.known[class] = map[string]prometheus.Counter{}
-	}
-	for _, name := range names {
-		p.known[class][name] = all.WithLabelValues(name, classes[class])
 	}
 }
 
