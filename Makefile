@@ -130,7 +130,7 @@ fuzz: ## every fuzz target for FUZZTIME (20s)
 		(cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$${func#func }\$$" -fuzztime $(FUZZTIME) -fuzzminimizetime=0x .) || exit 1; \
 	done
 
-bench: build ## what promfence costs, in ratios to other proxies (5 minutes); make bench -- curves: how that grows (10 minutes)
+bench: build ## what promfence costs, in ratios to other proxies (7 minutes); make bench -- curves: how that grows (4 minutes)
 	cd test && CGO_ENABLED=0 go build -trimpath -ldflags='-s -w' -o ../bin/ github.com/prometheus-community/prom-label-proxy ./bench ./bench/peer
 	@bin/bench $(filter curves,$(MAKECMDGOALS))
 
