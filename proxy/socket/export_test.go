@@ -1,0 +1,4 @@
+package socket
+
+// MaxCalls is after how many calls others have their turn.
+const MaxCalls = maxCalls
