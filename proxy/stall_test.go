@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"errors"
 	"fmt"
@@ -207,4 +208,51 @@ func TestUpstreamThatPausesIsWaitedFor(t *testing.T) {
 		}
 		return ""
 	})
+}
+
+// An upstream that stops before anything of its answer has left is told from one that
+// breaks off, whatever reads the answer, in words that name no address.
+func TestAnAnswerThatStopsBeforeAnythingLeftIsA504(t *testing.T) {
+	t.Parallel() // it waits
+	f := newFence(t, func(o *proxy.Options) { o.UpstreamTimeout = 500 * time.Millisecond })
+	var zipped bytes.Buffer
+	zw := gzip.NewWriter(&zipped)
+	_, _ = zw.Write([]byte(`{"status":"success","data":{"groups":[`))
+	_ = zw.Flush()
+	for name, tt := range map[string]struct {
+		path, encoding, begun, length string
+	}{
+		"passed on":               {"/api/v1/query?query=up", "", `{"status":`, "10000"},
+		"passed on, gzip":         {"/api/v1/query?query=up", "gzip", zipped.String()[:5], ""},
+		"filtered":                {"/api/v1/rules", "", `{"status":"success","data":{"groups":[`, "10000"},
+		"filtered, gzip":          {"/api/v1/rules", "gzip", zipped.String(), ""},
+		"filtered, gzip's header": {"/api/v1/rules", "gzip", zipped.String()[:5], ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f.Answer(func(w http.ResponseWriter, r *http.Request) {
+				w.Header().Set("Content-Type", "application/json")
+				if tt.encoding != "" {
+					w.Header().Set("Content-Encoding", tt.encoding)
+				}
+				if tt.length != "" {
+					w.Header().Set("Content-Length", tt.length)
+				}
+				_, _ = io.WriteString(w, tt.begun)
+				_ = http.NewResponseController(w).Flush()
+				<-r.Context().Done()
+			})
+			for range 100 { // on a busy machine the answer may begin too late
+				resp, body := f.Get(t, tt.path)
+				if strings.Contains(body, "did not answer in time") {
+					continue
+				}
+				wantError(t, resp, body, http.StatusGatewayTimeout, "timeout", "stopped in the middle of its answer")
+				if strings.Contains(body, "127.0.0.1") {
+					t.Errorf("the address reached the caller: %s", body)
+				}
+				return
+			}
+			t.Error("the answer never began in time")
+		})
+	}
 }

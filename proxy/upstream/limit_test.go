@@ -6,11 +6,13 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/promfence/promfence/proxy/apierr"
 	"github.com/promfence/promfence/proxy/upstream"
 )
 
@@ -58,6 +60,9 @@ func TestAnUpstreamThatStopsIsLeft(t *testing.T) {
 			var err error
 			if _, body, err = send(c, get(t.Context(), t), upstream.Streamed); body != "" && body != "begun" || !upstream.IsTimeout(err) {
 				t.Fatalf("%q %v", body, err)
+			}
+			if e, ok := errors.AsType[*apierr.Error](err); body != "" && (!ok || e.Status != http.StatusGatewayTimeout || strings.Contains(e.Message, "127.0.0.1")) {
+				t.Errorf("a caller is told %v", err)
 			}
 		}
 	})
