@@ -39,7 +39,7 @@ type Conn struct {
 
 	once    sync.Once
 	socket  syscall.RawConn // nil = none, or closed
-	ours    bool            // its reads and writes
+	network string          // empty = the connection reads and writes itself
 	in, out transfer
 	ahead   look
 }
@@ -74,9 +74,11 @@ func (c *Conn) open() {
 		if err != nil {
 			return
 		}
-		switch c.Conn.(type) {
-		case *net.TCPConn, *net.UnixConn: // and nothing that only has one in it
-			c.ours = true
+		switch c.Conn.(type) { // and nothing that only has one in it
+		case *net.TCPConn:
+			c.network = "tcp"
+		case *net.UnixConn:
+			c.network = "unix"
 		}
 		c.socket = socket
 		c.in.until, c.in.call = socket.Read, c.in.receive
@@ -87,7 +89,7 @@ func (c *Conn) open() {
 
 // Read reads as [net.Conn] does.
 func (c *Conn) Read(p []byte) (int, error) {
-	if c.open(); !c.ours || len(p) == 0 || len(p) > maxCall {
+	if c.open(); c.network == "" || len(p) == 0 || len(p) > maxCall {
 		return c.Conn.Read(p)
 	}
 	n, err := c.in.run(p)
@@ -102,7 +104,7 @@ func (c *Conn) Read(p []byte) (int, error) {
 
 // Write writes as [net.Conn] does.
 func (c *Conn) Write(p []byte) (int, error) {
-	if c.open(); !c.ours || len(p) == 0 || len(p) > maxCall {
+	if c.open(); c.network == "" || len(p) == 0 || len(p) > maxCall {
 		return c.Conn.Write(p)
 	}
 	n, err := c.out.run(p)
@@ -181,14 +183,15 @@ func (t *transfer) send(fd uintptr) (done bool) {
 	return true
 }
 
-// failure describes an error as package net does.
+// failure describes an error as package net does. Not every system names the addresses
+// of a connection that was reset before it was accepted.
 func (c *Conn) failure(op string, err error) error {
 	if e, ok := err.(*net.OpError); ok { //nolint:errorlint // made for this call by package net
 		e.Op = op
 		return e
 	}
 	return &net.OpError{
-		Op: op, Net: c.LocalAddr().Network(), Source: c.LocalAddr(), Addr: c.RemoteAddr(),
+		Op: op, Net: c.network, Source: c.LocalAddr(), Addr: c.RemoteAddr(),
 		Err: os.NewSyscallError(op, err),
 	}
 }
