@@ -28,7 +28,7 @@ import (
 )
 
 const (
-	maxCall  = 32 << 10 // bytes that a call to the kernel may copy: some 10 µs
+	maxCall  = 32 << 10 // bytes: to send so many takes half as long again as to send one
 	maxCalls = 32       // after so many, others have their turn
 )
 

@@ -2,6 +2,7 @@ package listener
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -46,12 +47,13 @@ func (all *slots) serve(s *slot) {
 	}
 }
 
-// look ends the requests of callers who have hung up. There is another look if any
-// requests are under way.
+// look ends the requests of callers who have hung up. Of some sockets that cannot be told:
+// Linux 5.10 does not look into Multipath TCP. There is another look if any requests are
+// under way.
 func (all *slots) look() {
 	begin := time.Now()
 	for _, s := range all.slow() {
-		if _, err := s.Peek(); err != nil {
+		if _, err := s.Peek(); err != nil && !errors.Is(err, errors.ErrUnsupported) {
 			s.hangUp()
 		}
 	}

@@ -80,3 +80,33 @@ func TestLooksTakeASmallShareOfTheTime(t *testing.T) {
 		})
 	}
 }
+
+// A blind socket cannot be looked at.
+type blind struct{ syscall.RawConn }
+
+func (blind) Control(func(fd uintptr)) error { return syscall.EOPNOTSUPP }
+
+// A request whose caller cannot be looked at ends as it would have.
+func TestWhoCannotBeLookedAtHasNotHungUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := make(pipes, 1)
+		h := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			select {
+			case <-r.Context().Done():
+				t.Error("taken for gone")
+			case <-time.After(time.Minute):
+			}
+		})}
+		l := listener.New(p, listener.Options{MaxConnections: 1, MaxHeaderBytes: 1000})
+		l.Guard(h)
+		go func() { _ = h.Serve(l) }()
+		caller, ours := net.Pipe()
+		p <- watched{ours, blind{}}
+		_, _ = io.WriteString(caller, simple)
+		if got := answers(t, caller, 1); !strings.HasPrefix(got[0], "200") {
+			t.Error(got)
+		}
+		_ = h.Close()
+		time.Sleep(time.Minute) // the last look
+	})
+}
