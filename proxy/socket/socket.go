@@ -24,12 +24,13 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 )
 
 const (
 	maxCall  = 32 << 10 // bytes: to send so many takes half as long again as to send one
-	maxCalls = 32       // after so many, others have their turn
+	maxCalls = 32       // without a wait: after so many, others have their turn
 )
 
 // A Conn reads, writes and fails as the connection in it. What is not a socket, or reads
@@ -41,6 +42,7 @@ type Conn struct {
 	socket  syscall.RawConn // nil = none, or closed
 	network string          // empty = the connection reads and writes itself
 	in, out transfer
+	busy    atomic.Int32 // calls since one had to wait, of in and out
 	ahead   look
 }
 
@@ -52,7 +54,7 @@ type transfer struct {
 	p     []byte
 	n     int
 	errno syscall.Errno
-	calls int
+	busy  *atomic.Int32
 }
 
 // A look is one at what can be read.
@@ -81,8 +83,8 @@ func (c *Conn) open() {
 			c.network = "unix"
 		}
 		c.socket = socket
-		c.in.until, c.in.call = socket.Read, c.in.receive
-		c.out.until, c.out.call = socket.Write, c.out.send
+		c.in.until, c.in.call, c.in.busy = socket.Read, c.in.receive, &c.busy
+		c.out.until, c.out.call, c.out.busy = socket.Write, c.out.send, &c.busy
 		c.ahead.call = func(fd uintptr) { c.ahead.n, c.ahead.errno = peek(fd) }
 	})
 }
@@ -150,7 +152,8 @@ func (c *Conn) Peek() (bool, error) {
 func (t *transfer) run(p []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.calls++; t.calls%maxCalls == 0 {
+	if t.busy.Add(1) > maxCalls {
+		t.busy.Store(0)
 		runtime.Gosched()
 	}
 	t.p, t.n, t.errno = p, 0, 0
@@ -168,7 +171,7 @@ func (t *transfer) receive(fd uintptr) (done bool) {
 	if t.errno != 0 {
 		t.n = 0
 	}
-	return t.errno != syscall.EAGAIN
+	return t.done()
 }
 
 // send writes until all is written.
@@ -176,11 +179,20 @@ func (t *transfer) send(fd uintptr) (done bool) {
 	for t.n < len(t.p) {
 		n, errno := send(fd, t.p[t.n:])
 		if t.errno = errno; errno != 0 {
-			return errno != syscall.EAGAIN
+			return t.done()
 		}
 		t.n += n
 	}
 	return true
+}
+
+// done reports whether a call need not wait. If it must, others have their turn.
+func (t *transfer) done() bool {
+	if t.errno != syscall.EAGAIN {
+		return true
+	}
+	t.busy.Store(0)
+	return false
 }
 
 // failure describes an error as package net does. Not every system names the addresses

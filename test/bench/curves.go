@@ -180,8 +180,11 @@ func (b *bench) curves() ([]curve, error) {
 			return measured{conns: 1, from: one("rules", "", "", few[:1]), command: there.promfence(filepath.Join(b.bin, "promfence")), stub: stub}, nil
 		}},
 		{name: "issuers, a new token for each request, 4 connections", points: []int{1, 10, 50, 200}, cpu: flat, memory: linear, at: b.issuers},
+		// As many are kept to the upstream: beyond upstream.max_idle_connections, each
+		// request opens one.
 		{name: "connections, the dashboard", points: []int{1, 16, 64, 256, 1024, 4096}, cpu: flat, memory: linear, at: func(x int) (measured, error) {
-			return measured{conns: x, from: usual, command: plain}, nil
+			command, err := b.configured(fmt.Sprint("connections", x), object{"upstream": object{"max_idle_connections": x}})
+			return measured{conns: x, from: usual, command: command}, err
 		}},
 	}, nil
 }
