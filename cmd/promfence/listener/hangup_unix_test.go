@@ -42,6 +42,23 @@ func (g *glacial) Control(f func(uintptr)) error {
 	return g.RawConn.Control(f)
 }
 
+// serveOver serves one request, in a bubble, whose caller has a socket that is looked at.
+func serveOver(t *testing.T, socket syscall.RawConn, serve http.HandlerFunc) {
+	t.Helper()
+	p := make(pipes, 1)
+	h := &http.Server{Handler: serve}
+	l := listener.New(p, listener.Options{MaxConnections: 1, MaxHeaderBytes: 1000})
+	l.Guard(h)
+	go func() { _ = h.Serve(l) }()
+	caller, ours := net.Pipe()
+	p <- watched{ours, socket}
+	_, _ = io.WriteString(caller, simple)
+	if got := answers(t, caller, 1); !strings.HasPrefix(got[0], "200") {
+		t.Error(got)
+	}
+	_ = h.Close()
+}
+
 // However many requests wait, looking at their sockets is a small part of the work.
 func TestLooksTakeASmallShareOfTheTime(t *testing.T) {
 	inner, err := net.Listen("tcp", "127.0.0.1:0")
@@ -60,22 +77,11 @@ func TestLooksTakeASmallShareOfTheTime(t *testing.T) {
 	}
 	for takes, most := range map[time.Duration]int64{0: 1200, 40 * time.Millisecond: 72, 10 * time.Second: 6} {
 		synctest.Test(t, func(t *testing.T) {
-			p := make(pipes, 10)
-			h := &http.Server{Handler: http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(time.Minute) })}
-			l := listener.New(p, listener.Options{MaxConnections: 1, MaxHeaderBytes: 1000})
-			l.Guard(h)
-			go func() { _ = h.Serve(l) }()
-			caller, ours := net.Pipe()
 			socket := &glacial{RawConn: raw, takes: takes}
-			p <- watched{ours, socket}
-			_, _ = io.WriteString(caller, simple)
-			if got := answers(t, caller, 1); !strings.HasPrefix(got[0], "200") {
-				t.Error(got)
-			}
+			serveOver(t, socket, func(http.ResponseWriter, *http.Request) { time.Sleep(time.Minute) })
 			if n := socket.looks.Load(); n > most || n < most-2 || socket.together.Load() {
 				t.Errorf("%d looks of %s in a minute, at the same time: %t", n, takes, socket.together.Load())
 			}
-			_ = h.Close()
 			time.Sleep(time.Minute) // the last look
 		})
 	}
@@ -89,24 +95,13 @@ func (blind) Control(func(fd uintptr)) error { return syscall.EOPNOTSUPP }
 // A request whose caller cannot be looked at ends as it would have.
 func TestWhoCannotBeLookedAtHasNotHungUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		p := make(pipes, 1)
-		h := &http.Server{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		serveOver(t, blind{}, func(_ http.ResponseWriter, r *http.Request) {
 			select {
 			case <-r.Context().Done():
 				t.Error("taken for gone")
 			case <-time.After(time.Minute):
 			}
-		})}
-		l := listener.New(p, listener.Options{MaxConnections: 1, MaxHeaderBytes: 1000})
-		l.Guard(h)
-		go func() { _ = h.Serve(l) }()
-		caller, ours := net.Pipe()
-		p <- watched{ours, blind{}}
-		_, _ = io.WriteString(caller, simple)
-		if got := answers(t, caller, 1); !strings.HasPrefix(got[0], "200") {
-			t.Error(got)
-		}
-		_ = h.Close()
+		})
 		time.Sleep(time.Minute) // the last look
 	})
 }
